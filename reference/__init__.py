@@ -1,0 +1,1 @@
+"""What the kernel is compared with: a float64 oracle and honest baselines. Imports nothing of ours."""

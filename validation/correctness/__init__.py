@@ -1,0 +1,1 @@
+"""Is it right: error bounds, routing legality, exact tier, metamorphic relations, integrity."""

@@ -1,0 +1,83 @@
+"""The Evidence record: everything a run observed. Immutable; verdicts are a pure function of it."""
+
+from enum import StrEnum
+from typing import Final, Literal
+
+from pydantic import Field
+
+from validation.correctness.case import Case, Gate
+from validation.evidence.environment import Environment
+from validation.performance.ceiling import Ceiling
+from validation.performance.sample import ProbeRule, ProcessRun
+from validation.record import Record
+
+#: 1: first version.
+SCHEMA_VERSION: Final = 1
+
+
+class Status(StrEnum):
+    """A run that was cut off is `partial`: valid, resumable, and judged on what it holds."""
+
+    PARTIAL = "partial"
+    COMPLETE = "complete"
+
+
+class Suite(Record):
+    """Which suite observed this."""
+
+    version: str
+    commit: str
+    dirty: bool
+
+
+class WorkloadRecord(Record):
+    """The shape that was run, spelled out so that verdicts need no registry."""
+
+    name: str
+    tokens: int
+    d_model: int
+    d_ff: int
+    n_experts: int
+    top_k: int
+    activation: str
+    gated: bool
+    dtype: str
+    routing: str
+    seed: int
+    flops: int
+    min_bytes: int
+
+
+class ImplementationRecord(Record):
+    """What was run: `sha256` is over its source (and build, for the Mojo kernel)."""
+
+    name: str
+    family: str
+    role: Literal["candidate", "baseline"]
+    description: str
+    sha256: str
+    build: dict[str, str] = Field(default_factory=dict)
+
+
+class Evidence(Record):
+    """One run on one machine."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str
+    recorded_at: str
+    profile: str
+    device: Literal["cpu", "cuda"]
+    seed: int
+    pairs_planned: int
+    status: Status
+    suite: Suite
+    environment: Environment
+    probe: ProbeRule | None = None
+    ceilings: tuple[Ceiling, ...] = ()
+    workloads: tuple[WorkloadRecord, ...] = ()
+    implementations: tuple[ImplementationRecord, ...] = ()
+    cases: tuple[Case, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    processes: tuple[ProcessRun, ...] = ()
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

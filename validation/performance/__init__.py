@@ -1,0 +1,1 @@
+"""How fast it is: timing, process pairs, statistics, ceilings."""

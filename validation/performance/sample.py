@@ -1,0 +1,77 @@
+"""What the clock saw: timed calls, the probes around them, and the process they ran in."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from validation.record import Record
+
+Nanoseconds = Annotated[int, Field(ge=0)]
+
+
+class Role(StrEnum):
+    """Why a process was started: `candidate_again` is the second half of the A/A null."""
+
+    CANDIDATE = "candidate"
+    CANDIDATE_AGAIN = "candidate_again"
+    BASELINES = "baselines"
+
+
+class Block(Record):
+    """Timed calls between two speed probes; accepted when both probes ran at full speed.
+
+    `calls_ns` is each call by the worker's clock, `parent_ns` the whole block by the parent's. Probes are FLOP/s of
+    the all-core FMA probe. Every output of the block was checked after its clock stopped: `outputs_wrong` of them
+    failed. A rejected block keeps its samples and says why.
+    """
+
+    probe_before: float
+    probe_after: float
+    accepted: bool
+    reason: str = ""
+    parent_ns: Nanoseconds
+    calls_ns: tuple[Nanoseconds, ...]
+    outputs_wrong: int = 0
+
+
+class Series(Record):
+    """All timed calls of one implementation on one workload in one process."""
+
+    implementation: str
+    workload: str
+    dtype: str
+    device: str
+    prepare_ns: Nanoseconds
+    prepare_bytes: int
+    first_call_ns: Nanoseconds
+    blocks: tuple[Block, ...]
+
+    @property
+    def accepted_ns(self) -> tuple[int, ...]:
+        """The calls that count, in the order they were made."""
+        return tuple(ns for block in self.blocks if block.accepted for ns in block.calls_ns)
+
+
+class ProcessRun(Record):
+    """One fresh process: its place in the drawn order, and what it measured or how it ended.
+
+    Round 0 is the discarded one. `position` is the process's place in its round. `ended` is empty when the process
+    answered to the end, else the named cause (signal, time limit, memory limit, exception).
+    """
+
+    round: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
+    role: Role
+    discarded: bool
+    threads: int
+    blas: str = ""
+    series: tuple[Series, ...] = ()
+    ended: str = ""
+
+
+class ProbeRule(Record):
+    """The acceptance rule, fixed before the first sample: both probes at >= `share` of the best seen in the run."""
+
+    share: float = 0.93
+    best_flop_per_s: float
