@@ -1,0 +1,5 @@
+"""`python -m validation` is `moe-validation`."""
+
+from validation.cli import main
+
+main()

@@ -1,0 +1,200 @@
+"""The command line. It parses, calls one stage, and turns the outcome into an exit code.
+
+Stages are imported when they are called, so that `audit` and `verify` start without torch or a plotting library.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from validation import __version__
+from validation.usage import UsageError
+
+#: The candidate is wrong, dishonest or below one of this project's own thresholds, or a report does not verify.
+EXIT_REJECTED = 1
+#: The input is at fault.
+EXIT_USAGE = 2
+
+app = typer.Typer(
+    name="moe-validation",
+    help="Tells whether a published performance claim about a Mixture-of-Experts kernel may be believed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+type_profile = Literal["smoke", "standard", "full"]
+type_device = Literal["cpu", "cuda", "auto"]
+
+ProfileOption = Annotated[
+    type_profile, typer.Option(help="How much is measured: 5, 12 or 20 process pairs; smoke takes 90 seconds.")
+]
+KernelOption = Annotated[
+    str | None,
+    typer.Option("--kernel", metavar="FILE.py:prepare", help="Your kernel; without it the Mojo kernel is validated."),
+]
+ClaimsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--claims", metavar="FILE.toml", help="Claims to judge; without it the published ones and our own."),
+]
+DeviceOption = Annotated[type_device, typer.Option(help="Where to run; auto takes the GPU when there is one.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where evidence, verdicts and report go.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+EvidenceArgument = Annotated[
+    list[Path], typer.Argument(metavar="EVIDENCE.json...", help="Evidence of one or more runs.")
+]
+
+DEFAULT_OUT = Path("build/report")
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
+    if value:
+        typer.echo(f"moe-validation {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    *,
+    profile: ProfileOption = "standard",
+    kernel: KernelOption = None,
+    claims: ClaimsOption = None,
+    device: DeviceOption = "auto",
+    workload: Annotated[
+        list[str] | None, typer.Option("--workload", metavar="NAME", help="Measure only these (see `workloads`).")
+    ] = None,
+    out: OutOption = DEFAULT_OUT,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from a run that was cut off.")] = False,
+) -> None:
+    """Check, measure, judge and report: everything."""
+    from validation.stages.run import RunRequest, run_validation
+
+    request = RunRequest(
+        profile=profile,
+        kernel=kernel,
+        claims=tuple(claims or ()),
+        device=device,
+        workloads=tuple(workload or ()),
+        out=out,
+        resume=resume,
+    )
+    _finish(accepted=run_validation(request))
+
+
+@app.command()
+def check(
+    *,
+    profile: ProfileOption = "standard",
+    kernel: KernelOption = None,
+    device: DeviceOption = "auto",
+    case: Annotated[
+        list[str] | None,
+        typer.Option("--case", metavar="ID", help="Re-run only these cases, as a failure prints them."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Is the kernel right and honest? Measures no speed."""
+    from validation.stages.check import CheckRequest, check_kernel
+
+    request = CheckRequest(profile=profile, kernel=kernel, device=device, cases=tuple(case or ()), as_json=as_json)
+    _finish(accepted=check_kernel(request))
+
+
+@app.command()
+def audit(*, claims: ClaimsOption = None, as_json: JsonOption = False) -> None:
+    """Do the published numbers agree with each other? Needs no kernel and no hardware."""
+    from validation.stages.audit import audit_claims
+
+    audit_claims(tuple(claims or ()), as_json=as_json)
+
+
+@app.command()
+def judge(*, evidence: EvidenceArgument, claims: ClaimsOption = None, out: OutOption = DEFAULT_OUT) -> None:
+    """Derive the verdicts from recorded evidence."""
+    from validation.stages.judge import judge_evidence
+
+    _finish(accepted=judge_evidence(tuple(evidence), tuple(claims or ()), out))
+
+
+@app.command()
+def report(*, evidence: EvidenceArgument, claims: ClaimsOption = None, out: OutOption = DEFAULT_OUT) -> None:
+    """Write one report over several machines' evidence."""
+    from validation.stages.report import report_evidence
+
+    _finish(accepted=report_evidence(tuple(evidence), tuple(claims or ()), out))
+
+
+@app.command()
+def verify(
+    *,
+    pdf: Annotated[Path, typer.Argument(metavar="REPORT.pdf", help="A report with its evidence embedded.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Re-derive the verdicts from the evidence embedded in a report."""
+    from validation.stages.verify import verify_report
+
+    _finish(accepted=verify_report(pdf, as_json=as_json))
+
+
+@app.command("claims")
+def list_claims(*, claims: ClaimsOption = None, as_json: JsonOption = False) -> None:
+    """List the claims and their readings."""
+    from validation.stages.listing import show_claims
+
+    show_claims(tuple(claims or ()), as_json=as_json)
+
+
+@app.command("workloads")
+def list_workloads(*, as_json: JsonOption = False) -> None:
+    """List the named workloads."""
+    from validation.stages.listing import show_workloads
+
+    show_workloads(as_json=as_json)
+
+
+@app.command("implementations")
+def list_implementations(*, as_json: JsonOption = False) -> None:
+    """List the implementations that can be measured."""
+    from validation.stages.listing import show_implementations
+
+    show_implementations(as_json=as_json)
+
+
+@app.command()
+def demo(*, out: Annotated[Path, typer.Option("--out", metavar="DIR")] = Path("build/demo")) -> None:
+    """Under two minutes: build the kernel, show that it is right and how fast on one shape."""
+    from validation.stages.demo import demonstrate
+
+    _finish(accepted=demonstrate(out))
+
+
+@app.command()
+def doctor(*, as_json: JsonOption = False) -> None:
+    """What this machine has and lacks, with the exact line that mends it."""
+    from validation.stages.doctor import show_diagnosis
+
+    show_diagnosis(as_json=as_json)
+
+
+def _finish(*, accepted: bool) -> None:
+    if not accepted:
+        raise typer.Exit(EXIT_REJECTED)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and exit code 2, never a traceback."""
+    try:
+        app()
+    except UsageError as error:
+        typer.echo(f"moe-validation: {error}", err=True)
+        raise SystemExit(EXIT_USAGE) from None
