@@ -1,0 +1,94 @@
+# Every target sets up what it needs; a second call starts at once. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := report,measure,kernel,test,lint
+# The environment is as old as these two files: another dependency list is another stamp.
+STAMP := $(VENV)/.setup-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
+OUT ?= build/report
+MOJO_LINE := 120
+
+# What pip cannot bring. Mojo needs a C linker and the probes a C compiler; the PDF needs Pango and HarfBuzz; the
+# report's tests read PDFs with poppler and qpdf.
+DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf
+APT := apt-get install -y --no-install-recommends $(DEBIAN)
+
+.PHONY: help setup system validate test lint format report demo doctor bench build lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: system $(STAMP) ## create .venv with everything; needs Debian 12 (or alike), Python 3.11, gcc, make
+
+# Looked at on every call (20 ms), so that a package lost later is noticed and a missing one is never forgotten.
+system:
+	@command -v dpkg-query >/dev/null || exit 0; \
+	missing=$$(for package in $(DEBIAN); do \
+	  [ "$$(dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || printf '%s ' $$package; done); \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing Debian packages: $$missing"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  mkdir -p build; { apt-get update -q && $(APT); } >build/apt.log 2>&1 && exit 0; \
+	  tail -3 build/apt.log; \
+	fi; \
+	printf 'Debian packages are missing: %s\nWithout them parts are left out or fail. Run:\n    sudo %s\n' "$$missing" '$(APT)'
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Run: make PYTHON=/path/to/python3.11 setup"; exit 2; }
+	@echo "Setting up $(VENV) (some minutes the first time)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@rm -f $(VENV)/.setup-* && touch $@
+
+validate: setup ## set up, build, check, measure, judge and report: build/report/report.pdf
+	$(BIN)/moe-validation run --out $(OUT)
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest
+
+lint: setup ## ruff, mypy, import-linter, codespell, mojo format; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	@# mojo format has no --check, so a copy is formatted and compared.
+	@rm -rf build/format && mkdir -p build/format
+	@git ls-files -z --cached --others --exclude-standard '*.mojo' | xargs -0 -r cp --parents -t build/format
+	@find build/format -name '*.mojo' -print0 | xargs -0 -r $(BIN)/mojo format --quiet --line-length $(MOJO_LINE)
+	@cd build/format && find . -name '*.mojo' -print0 | xargs -0 -r -I@ diff -u --label @ ../../@ --label "@ as mojo format has it" @ || \
+	  { echo "Mojo files are not formatted. Run: make format"; exit 1; }
+
+format: setup ## put every file into the form that lint asks for
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	git ls-files -z --cached --others --exclude-standard '*.mojo' | xargs -0 -r $(BIN)/mojo format --line-length $(MOJO_LINE)
+
+report: setup ## the report again, from the evidence at hand
+	$(BIN)/moe-validation report $(OUT)/evidence.json --out $(OUT)
+
+demo: setup ## one shape in under two minutes: right, and how fast
+	$(BIN)/moe-validation demo
+
+doctor: setup ## what this machine has and lacks
+	$(BIN)/moe-validation doctor
+
+bench: setup ## this project's own promises as pytest benchmarks
+	$(BIN)/python -m pytest -p benchmark benchmarks --benchmark-autosave
+
+build: setup ## compile the Mojo kernel
+	$(BIN)/python -m validation.implementations.mojo_build
+
+lock: $(STAMP) ## resolve pyproject.toml anew into constraints.txt, keeping versions that still fit
+	$(BIN)/python -m pip install -qq --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 -o constraints.txt
+
+clean: ## remove what was built; the environment and the records stay
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
