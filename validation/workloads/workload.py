@@ -29,8 +29,46 @@ class Workload:
     seed: int = 0
     description: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuses a negative T; T = 0 is a workload."""
+        if self.tokens < 0:
+            raise ValueError(f"tokens must not be negative; got {self.tokens}")
+
     @property
     def flops(self) -> int:
         """FLOP of one call: every routed token passes 2 matmuls (3 when gated) of 2 * d * f each."""
-        matmuls = 3 if self.layer.gated else 2
-        return self.tokens * self.layer.top_k * matmuls * 2 * self.layer.d_model * self.layer.d_ff
+        return self.tokens * self.layer.top_k * self._matmuls * 2 * self.layer.d_model * self.layer.d_ff
+
+    @property
+    def experts_touched(self) -> float:
+        """Experts whose weights one call reads, in the mean over fresh batches.
+
+        Under uniform routing a token misses an expert with probability 1 - k/E, so E * (1 - (1 - k/E)^T). A skewed
+        batch may stay within k experts, the fewest possible.
+        """
+        experts, top_k = self.layer.n_experts, self.layer.top_k
+        if self.tokens == 0:
+            return 0.0
+        if self.routing is not Routing.UNIFORM:
+            return float(top_k)
+        return experts * (1.0 - (1.0 - top_k / experts) ** self.tokens)
+
+    @property
+    def min_bytes(self) -> int:
+        """Bytes one call must move: the touched experts' matrices, the tokens and the output, each once.
+
+        They must come from DRAM only when the caches do not hold them: with warm caches and a set that fits there, the
+        bandwidth to divide by is that cache's. Router and biases are left out, as the router's FLOP are.
+        """
+        d, f = self.layer.d_model, self.layer.d_ff
+        elements = self.experts_touched * self._matmuls * d * f + 2 * self.tokens * d
+        return int(elements * self.layer.element_bytes)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all experts' matrices."""
+        return self.layer.n_experts * self._matmuls * self.layer.d_model * self.layer.d_ff * self.layer.element_bytes
+
+    @property
+    def _matmuls(self) -> int:
+        return 3 if self.layer.gated else 2
