@@ -1,0 +1,156 @@
+"""The kernel as a Python extension module: addresses and numbers in, memory written.
+
+Nothing is validated here but what only this side can see; the Python wrapper checks tensors before it passes addresses.
+"""
+
+from std.os import abort
+from std.python import Python, PythonObject
+from std.python._cpython import GILReleased
+from std.python.bindings import PythonModuleBuilder
+
+from moe.format import LANES, PANEL, TILE_ROWS, paired
+from moe.forward import forward
+from moe.layer import Layer
+from moe.memory import allocate, at, release
+from moe.pool import Pool
+from moe.prepare import Weights, prepare
+
+# The dtypes' numbers, as the wrapper passes them.
+comptime FLOAT32 = 0
+comptime BFLOAT16 = 1
+comptime FLOAT16 = 2
+
+
+@export
+def PyInit_moe_kernel() abi("C") -> PythonObject:
+    """The module `moe_kernel`."""
+    try:
+        var module = PythonModuleBuilder("moe_kernel")
+        module.def_function[start_pool]("start_pool")
+        module.def_function[prepare_layer]("prepare_layer")
+        module.def_function[forward_layer]("forward_layer")
+        module.def_function[release_layer]("release_layer")
+        module.def_function[packed_bytes]("packed_bytes")
+        module.def_function[tile_shape]("tile_shape")
+        return module.finalize()
+    except e:
+        abort(String("the module moe_kernel could not be made: ", e))
+
+
+def start_pool(threads: PythonObject) raises -> PythonObject:
+    """The address of a new pool of that many threads, which lives as long as the process."""
+    return PythonObject(Pool.start(Int(py=threads)).address)
+
+
+def prepare_layer(
+    pool: PythonObject, dtype: PythonObject, options: PythonObject, addresses: PythonObject
+) raises -> PythonObject:
+    """The address of a prepared layer.
+
+    Args:
+        pool: From `start_pool`.
+        dtype: FLOAT32, BFLOAT16 or FLOAT16.
+        options: (d_model, d_ff, experts, top_k, activation, gated, renormalize).
+        addresses: (router, router_bias, w1, b1, w2, b2, w_gate), 0 where there is none.
+    """
+    var threads = Pool(Int(py=pool))
+    _require_here(threads)
+    var layer = Layer(
+        pool=threads,
+        d_model=Int(py=options[0]),
+        d_ff=Int(py=options[1]),
+        experts=Int(py=options[2]),
+        top_k=Int(py=options[3]),
+        activation=Int(py=options[4]),
+        gated=Int(py=options[5]) != 0,
+        renormalize=Int(py=options[6]) != 0,
+        dtype=Int(py=dtype),
+        packed=0,
+        packed_bytes=0,
+        router=0,
+        router_bias=0,
+        first=0,
+        first_bias=0,
+        second=0,
+        second_bias=0,
+    )
+    var weights = Weights(
+        router=Int(py=addresses[0]),
+        router_bias=Int(py=addresses[1]),
+        w1=Int(py=addresses[2]),
+        b1=Int(py=addresses[3]),
+        w2=Int(py=addresses[4]),
+        b2=Int(py=addresses[5]),
+        w_gate=Int(py=addresses[6]),
+    )
+    var python = Python()
+    with GILReleased(python):
+        if layer.dtype == FLOAT32:
+            layer = prepare[DType.float32](threads, layer, weights)
+        elif layer.dtype == BFLOAT16:
+            layer = prepare[DType.bfloat16](threads, layer, weights)
+        else:
+            layer = prepare[DType.float16](threads, layer, weights)
+    var kept = at[Layer](allocate(LAYER_BYTES))
+    kept.unsafe_write(layer^)
+    return PythonObject(Int(kept))
+
+
+comptime LAYER_BYTES = 256  # a Layer is 17 words
+
+
+def forward_layer(
+    layer: PythonObject,
+    x: PythonObject,
+    output: PythonObject,
+    tokens: PythonObject,
+    expert_ids: PythonObject,
+    expert_weights: PythonObject,
+) raises -> PythonObject:
+    """The output of a prepared layer is at `output`; ids and weights at their addresses unless 0."""
+    ref prepared = at[Layer](Int(py=layer))[]
+    var source = Int(py=x)
+    var target = Int(py=output)
+    var count = Int(py=tokens)
+    var ids = Int(py=expert_ids)
+    var weights = Int(py=expert_weights)
+    _require_here(prepared.pool)
+    var python = Python()
+    with GILReleased(python):
+        prepared.pool.lock()
+        try:
+            if prepared.dtype == FLOAT32:
+                forward[DType.float32](prepared, source, target, count, ids, weights)
+            elif prepared.dtype == BFLOAT16:
+                forward[DType.bfloat16](prepared, source, target, count, ids, weights)
+            else:
+                forward[DType.float16](prepared, source, target, count, ids, weights)
+        finally:
+            prepared.pool.unlock()
+    return PythonObject(None)
+
+
+def release_layer(layer: PythonObject) raises -> PythonObject:
+    """The packed weights' memory is the system's again."""
+    var address = Int(py=layer)
+    release(at[Layer](address)[].packed)
+    release(address)
+    return PythonObject(None)
+
+
+def packed_bytes(layer: PythonObject) raises -> PythonObject:
+    """How much memory the packed weights take."""
+    return PythonObject(at[Layer](Int(py=layer))[].packed_bytes)
+
+
+def tile_shape() raises -> PythonObject:
+    """(lanes, tile rows, panel columns, whether bfloat16 is multiplied in pairs) of this build."""
+    return Python.tuple(LANES, TILE_ROWS, PANEL, paired[DType.bfloat16]())
+
+
+def _require_here(pool: Pool) raises:
+    if not pool.here():
+        raise Error(
+            "RuntimeError: this process was forked after the kernel started its threads, which the child does not have;"
+            " call prepare again in the child, or start processes with 'spawn'"
+        )

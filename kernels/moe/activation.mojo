@@ -1,0 +1,76 @@
+"""From a finished tile of the first matmul to hidden units: activation, gate, storage."""
+
+from std.math import erf, exp, tanh
+
+from .format import LANES, PANEL, Vec, operand
+from .memory import Address, Floats
+
+comptime RELU = 0
+comptime GELU = 1
+comptime GELU_TANH = 2
+comptime SILU = 3
+comptime ACTIVATIONS = 4
+
+
+@always_inline
+def activate[kind: Int](x: Vec) -> Vec:
+    """The activation of each lane; NaN stays NaN."""
+    comptime if kind == RELU:
+        # Not max(x, 0): the instruction returns the second operand for a NaN, and would turn it into 0.
+        return x.lt(0).select(Vec(0), x)
+    elif kind == GELU:
+        return 0.5 * x * (1 + erf(x * 0.7071067811865476))
+    elif kind == GELU_TANH:
+        return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
+    else:
+        return x / (1 + exp(-x))
+
+
+@no_inline
+def _hidden[
+    dtype: DType, kind: Int, gated: Bool
+](rows: Int, panels: Int, sums: Floats, ld_sums: Int, hidden: Address[Scalar[operand[dtype]()]], ld_hidden: Int):
+    for i in range(rows):
+        var source = sums.unsafe_offset(i * ld_sums)
+        var target = hidden.unsafe_offset(i * ld_hidden)
+        for p in range(panels):
+            var first = activate[kind](source.unsafe_load[width=LANES](p * PANEL))
+            var second = source.unsafe_load[width=LANES](p * PANEL + LANES)
+            comptime if gated:
+                target.unsafe_store(p * LANES, (first * second).cast[operand[dtype]()]())
+            else:
+                target.unsafe_store(p * PANEL, first.cast[operand[dtype]()]())
+                target.unsafe_store(p * PANEL + LANES, activate[kind](second).cast[operand[dtype]()]())
+
+
+@always_inline
+def store_hidden[
+    dtype: DType
+](
+    kind: Int,
+    gated: Bool,
+    rows: Int,
+    panels: Int,
+    sums: Floats,
+    ld_sums: Int,
+    hidden: Address[Scalar[operand[dtype]()]],
+    ld_hidden: Int,
+):
+    """`hidden` holds the activated (and gated) sums of `panels` panels, as the second matmul reads them.
+
+    Args:
+        kind: One of RELU, GELU, GELU_TANH, SILU.
+        gated: Whether a panel holds gate sums beside up sums, rather than neighbouring columns.
+        rows: Rows of the tile.
+        panels: Panels of the tile.
+        sums: [rows, panels * PANEL], finished.
+        ld_sums: Floats from one row of sums to the next.
+        hidden: Where the first of the units goes.
+        ld_hidden: Elements from one row of hidden units to the next.
+    """
+    comptime for k in range(ACTIVATIONS):
+        if kind == k:
+            if gated:
+                _hidden[dtype, k, True](rows, panels, sums, ld_sums, hidden, ld_hidden)
+            else:
+                _hidden[dtype, k, False](rows, panels, sums, ld_sums, hidden, ld_hidden)

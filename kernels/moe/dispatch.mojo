@@ -1,0 +1,59 @@
+"""Slots sorted by expert, and the blocks of rows that threads share out."""
+
+from .format import TILE_ROWS
+from .layer import Layer
+from .memory import at, round_up
+from .workspace import BLOCK_ROWS, SMALLEST_BLOCK, Workspace
+
+
+def dispatch(layer: Layer, mut work: Workspace):
+    """Every slot has a row, rows of one expert neighbour each other in the order of tokens, and blocks cover all rows.
+
+    A counting sort: two passes over the slots, one over the experts. An expert without tokens has no block.
+    """
+    var ids = at[Int32](work.ids)
+    var firsts = at[Int](work.expert_rows)
+    var cursors = at[Int](work.cursors)
+    for e in range(layer.experts):
+        cursors[unsafe_offset=e] = 0
+    for slot in range(work.slots):
+        cursors[unsafe_offset=Int(ids[unsafe_offset=slot])] += 1
+    var row = 0
+    for e in range(layer.experts):
+        firsts[unsafe_offset=e] = row
+        row += cursors[unsafe_offset=e]
+        cursors[unsafe_offset=e] = firsts[unsafe_offset=e]
+    firsts[unsafe_offset=layer.experts] = row
+    var slot = 0
+    for token in range(work.tokens):
+        for _ in range(layer.top_k):
+            var e = Int(ids[unsafe_offset=slot])
+            var place = cursors[unsafe_offset=e]
+            cursors[unsafe_offset=e] = place + 1
+            at[Int32](work.row_of_slot)[unsafe_offset=slot] = Int32(place)
+            at[Int32](work.token_of_row)[unsafe_offset=place] = Int32(token)
+            slot += 1
+    _cut_blocks(layer, work)
+
+
+def _cut_blocks(layer: Layer, mut work: Workspace):
+    """Blocks are BLOCK_ROWS rows, and smaller near the end: the threads finish within a small block of each other.
+
+    With R rows left for n threads a block takes R / (2 n) of them (guided self-scheduling, Polychronopoulos and Kuck
+    1987).
+    """
+    var blocks = at[Int32](work.blocks)
+    var shares = 2 * layer.pool.threads()
+    var count = 0
+    for e in range(layer.experts):
+        var first = at[Int](work.expert_rows)[unsafe_offset=e]
+        var end = at[Int](work.expert_rows)[unsafe_offset=e + 1]
+        while first < end:
+            var fair = round_up((work.slots - first) // shares, TILE_ROWS)
+            var rows = min(end - first, max(SMALLEST_BLOCK, min(BLOCK_ROWS, fair)))
+            blocks[unsafe_offset=3 * count] = Int32(first)
+            blocks[unsafe_offset=3 * count + 1] = Int32(rows)
+            blocks[unsafe_offset=3 * count + 2] = Int32(e)
+            count += 1
+            first += rows
+    work.block_count = count

@@ -1,0 +1,289 @@
+"""The two matmuls of an expert, in two schedules: by blocks of rows, or by panels of weights."""
+
+from .activation import store_hidden
+from .format import LANES, PANEL, TILE_ROWS, operand, paired, panel_bytes, step_bytes, steps
+from .layer import Layer
+from .memory import Address, Bytes, Floats, at
+from .pool import Task
+from .tile import group_of, tile_of
+from .workspace import BLOCK_ROWS, Workspace
+
+# Steps of K that a thread finishes for all rows of a block before it goes on: a panel's share of them, 128 KiB in
+# float32, stays in L2 beside the block's rows.
+comptime CHUNK_STEPS = 1024
+# Panels of one ticket when panels are shared out: one group of a one-row tile.
+comptime PANELS_PER_TICKET = 4
+
+
+def split_by_panels(layer: Layer, work: Workspace) -> Bool:
+    """Whether threads share out panels rather than blocks: when the hidden units of all slots may stand in L2."""
+    return work.shared
+
+
+@always_inline
+def _tile_end(rows: Int, first: Int) -> Int:
+    """The end of the tile that starts at row `first`: tiles of one block differ by at most one row.
+
+    49 rows are 10 + 10 + 10 + 10 + 9, not 4 x 12 + 1: a one-row tile takes the time of four rows.
+    """
+    var tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
+    var index = (first * tiles + rows - 1) // rows
+    return (index + 1) * rows // tiles
+
+
+def gather_rows[dtype: DType](layer: Layer, work: Workspace, first: Int, count: Int, target: Int):
+    """`target` [count, ld_rows] holds the tokens of the rows from `first` on, as operands."""
+    comptime to = operand[dtype]()
+    var d = layer.d_model
+    for i in range(count):
+        var token = Int(at[Int32](work.token_of_row)[unsafe_offset=first + i])
+        var source = at[Scalar[dtype]](work.x).unsafe_offset(token * d)
+        var row = at[Scalar[to]](target).unsafe_offset(i * work.ld_rows)
+        var j = 0
+        while j + LANES <= d:
+            row.unsafe_store(j, source.unsafe_load[width=LANES](j).cast[to]())
+            j += LANES
+        while j < d:
+            row[unsafe_offset=j] = source[unsafe_offset=j].cast[to]()
+            j += 1
+        # The second half of an odd last pair meets a zero weight, and must not be a NaN that was left here.
+        row[unsafe_offset=d] = 0
+
+
+@always_inline
+def _words[dtype: DType](operands: Address[Scalar[operand[dtype]()]], offset: Int) -> Floats:
+    """The address of an operand, as the tile's words (an even operand, when paired)."""
+    return operands.unsafe_offset(offset).unsafe_bitcast[Float32]()
+
+
+@always_inline
+def _word_count[dtype: DType](operands: Int) -> Int:
+    """Words that so many operands take."""
+    return operands // 2 if paired[dtype]() else operands
+
+
+def hidden_units[
+    dtype: DType
+](
+    layer: Layer,
+    work: Workspace,
+    expert: Int,
+    rows: Int,
+    inputs: Address[Scalar[operand[dtype]()]],
+    first_panel: Int,
+    end_panel: Int,
+    hidden: Address[Scalar[operand[dtype]()]],
+    sums: Floats,
+):
+    """`hidden` [rows, ld_hidden] holds the units of the given panels: act(x W1 + b1), gated or not."""
+    var k = steps[dtype](layer.d_model)
+    var size = panel_bytes[dtype](layer.d_model)
+    var panels = layer.first_panels()
+    var weights = at[UInt8](layer.first + expert * panels * size)
+    var bias = at[Float32](layer.first_bias).unsafe_offset(expert * panels * PANEL)
+    var lda = _word_count[dtype](work.ld_rows)
+    var units = layer.units_per_panel()
+    var group = group_of[2](rows)
+    var p = first_panel
+    while p < end_panel:
+        var panel = weights.unsafe_offset(p * size)
+        var start = bias.unsafe_offset(p * PANEL)
+        if group > 1 and p + group <= end_panel:
+            tile_of[dtype, 2, True](rows, k, _words[dtype](inputs, 0), lda, panel, size, start, 0, sums, group * PANEL)
+            store_hidden[dtype](
+                layer.activation,
+                layer.gated,
+                rows,
+                group,
+                sums,
+                group * PANEL,
+                hidden.unsafe_offset(p * units),
+                work.ld_hidden,
+            )
+            p += group
+            continue
+        for step in range(0, k, CHUNK_STEPS):
+            var chunk = min(CHUNK_STEPS, k - step)
+            var row = 0
+            while row < rows:
+                var end = _tile_end(rows, row)
+                var tile_sums = sums.unsafe_offset(row * PANEL)
+                tile_of[dtype, 2, False](
+                    end - row,
+                    chunk,
+                    _words[dtype](inputs, row * work.ld_rows).unsafe_offset(step),
+                    lda,
+                    panel.unsafe_offset(step * step_bytes[dtype]()),
+                    size,
+                    start if step == 0 else tile_sums,
+                    0 if step == 0 else PANEL,
+                    tile_sums,
+                    PANEL,
+                )
+                if step + chunk == k:
+                    store_hidden[dtype](
+                        layer.activation,
+                        layer.gated,
+                        end - row,
+                        1,
+                        tile_sums,
+                        PANEL,
+                        hidden.unsafe_offset(row * work.ld_hidden + p * units),
+                        work.ld_hidden,
+                    )
+                row = end
+        p += 1
+
+
+def outputs[
+    dtype: DType
+](
+    layer: Layer,
+    work: Workspace,
+    expert: Int,
+    rows: Int,
+    hidden: Address[Scalar[operand[dtype]()]],
+    first_panel: Int,
+    end_panel: Int,
+    results: Floats,
+):
+    """`results` [rows, ld_results] holds the expert's output of the given panels: hidden W2 + b2."""
+    var k = steps[dtype](layer.d_ff)
+    var size = panel_bytes[dtype](layer.d_ff)
+    var panels = layer.second_panels()
+    var weights = at[UInt8](layer.second + expert * panels * size)
+    var bias = at[Float32](layer.second_bias).unsafe_offset(expert * panels * PANEL)
+    var lda = _word_count[dtype](work.ld_hidden)
+    var group = group_of[2](rows)
+    var p = first_panel
+    while p < end_panel:
+        var panel = weights.unsafe_offset(p * size)
+        var start = bias.unsafe_offset(p * PANEL)
+        var target = results.unsafe_offset(p * PANEL)
+        if group > 1 and p + group <= end_panel:
+            tile_of[dtype, 2, True](
+                rows, k, _words[dtype](hidden, 0), lda, panel, size, start, 0, target, work.ld_results
+            )
+            p += group
+            continue
+        for step in range(0, k, CHUNK_STEPS):
+            var chunk = min(CHUNK_STEPS, k - step)
+            var row = 0
+            while row < rows:
+                var end = _tile_end(rows, row)
+                var tile_target = target.unsafe_offset(row * work.ld_results)
+                tile_of[dtype, 2, False](
+                    end - row,
+                    chunk,
+                    _words[dtype](hidden, row * work.ld_hidden).unsafe_offset(step),
+                    lda,
+                    panel.unsafe_offset(step * step_bytes[dtype]()),
+                    size,
+                    start if step == 0 else tile_target,
+                    0 if step == 0 else work.ld_results,
+                    tile_target,
+                    work.ld_results,
+                )
+                row = end
+        p += 1
+
+
+@fieldwise_init
+struct Blocks[dtype: DType](Task):
+    """The results of every row are in the workspace; each block went through both matmuls in one thread."""
+
+    var layer: Layer
+    var work: Workspace
+
+    def run(self, thread: Int):
+        """Block after block, until none is left."""
+        comptime Operand = Scalar[operand[Self.dtype]()]
+        var inputs = at[Operand](self.work.rows).unsafe_offset(thread * BLOCK_ROWS * self.work.ld_rows)
+        var hidden = at[Operand](self.work.hidden).unsafe_offset(thread * BLOCK_ROWS * self.work.ld_hidden)
+        var sums = at[Float32](self.work.sums + thread * self.work.sums_per_thread)
+        while True:
+            var index = self.layer.pool.ticket()
+            if index >= self.work.block_count:
+                return
+            var block = at[Int32](self.work.blocks).unsafe_offset(3 * index)
+            var first = Int(block[unsafe_offset=0])
+            var rows = Int(block[unsafe_offset=1])
+            var expert = Int(block[unsafe_offset=2])
+            gather_rows[Self.dtype](self.layer, self.work, first, rows, Int(inputs))
+            hidden_units[Self.dtype](
+                self.layer, self.work, expert, rows, inputs, 0, self.layer.first_panels(), hidden, sums
+            )
+            outputs[Self.dtype](
+                self.layer,
+                self.work,
+                expert,
+                rows,
+                hidden,
+                0,
+                self.layer.second_panels(),
+                at[Float32](self.work.results).unsafe_offset(first * self.work.ld_results),
+            )
+
+
+@fieldwise_init
+struct HiddenPanels[dtype: DType](Task):
+    """The hidden units of every row are in the workspace; threads shared out the panels of all blocks."""
+
+    var layer: Layer
+    var work: Workspace
+
+    def run(self, thread: Int):
+        """A few panels of a block after the other, until none is left."""
+        comptime Operand = Scalar[operand[Self.dtype]()]
+        var sums = at[Float32](self.work.sums + thread * self.work.sums_per_thread)
+        var panels = self.layer.first_panels()
+        var tickets = (panels + PANELS_PER_TICKET - 1) // PANELS_PER_TICKET
+        while True:
+            var ticket = self.layer.pool.ticket()
+            if ticket >= tickets * self.work.block_count:
+                return
+            var block = at[Int32](self.work.blocks).unsafe_offset(3 * (ticket // tickets))
+            var first = Int(block[unsafe_offset=0])
+            var panel = ticket % tickets * PANELS_PER_TICKET
+            hidden_units[Self.dtype](
+                self.layer,
+                self.work,
+                Int(block[unsafe_offset=2]),
+                Int(block[unsafe_offset=1]),
+                at[Operand](self.work.rows).unsafe_offset(first * self.work.ld_rows),
+                panel,
+                min(panel + PANELS_PER_TICKET, panels),
+                at[Operand](self.work.hidden).unsafe_offset(first * self.work.ld_hidden),
+                sums,
+            )
+
+
+@fieldwise_init
+struct OutputPanels[dtype: DType](Task):
+    """The results of every row are in the workspace; threads shared out the panels of all blocks."""
+
+    var layer: Layer
+    var work: Workspace
+
+    def run(self, thread: Int):
+        """A few panels of a block after the other, until none is left."""
+        comptime Operand = Scalar[operand[Self.dtype]()]
+        var panels = self.layer.second_panels()
+        var tickets = (panels + PANELS_PER_TICKET - 1) // PANELS_PER_TICKET
+        while True:
+            var ticket = self.layer.pool.ticket()
+            if ticket >= tickets * self.work.block_count:
+                return
+            var block = at[Int32](self.work.blocks).unsafe_offset(3 * (ticket // tickets))
+            var first = Int(block[unsafe_offset=0])
+            var panel = ticket % tickets * PANELS_PER_TICKET
+            outputs[Self.dtype](
+                self.layer,
+                self.work,
+                Int(block[unsafe_offset=2]),
+                Int(block[unsafe_offset=1]),
+                at[Operand](self.work.hidden).unsafe_offset(first * self.work.ld_hidden),
+                panel,
+                min(panel + PANELS_PER_TICKET, panels),
+                at[Float32](self.work.results).unsafe_offset(first * self.work.ld_results),
+            )

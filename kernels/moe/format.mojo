@@ -1,0 +1,54 @@
+"""The shapes of registers and packed words: everything that depends on the target's vector unit.
+
+| target              | LANES | registers | TILE_ROWS x PANEL | accumulators |
+|---------------------|-------|-----------|-------------------|--------------|
+| AVX-512             | 16    | 32        | 12 x 32           | 24           |
+| AVX2                | 8     | 16        | 6 x 16            | 12           |
+| 128-bit, 32 or 16   | 4     | 32 / 16   | 12 x 8 / 6 x 8    | 24 / 12      |
+
+A step of a tile loads 2 vectors of weights and broadcasts TILE_ROWS activations for 2 * TILE_ROWS multiply-adds: 14
+loads per 24 on AVX-512. Two loads and two multiply-adds start per cycle, so loads stay below 60 % of their ports. A
+6 x 64 tile needs 10 loads, but reads each weight from L2 twice as often.
+"""
+
+from std.sys import CompilationTarget, simd_width_of, size_of
+
+comptime LANES = simd_width_of[DType.float32]()
+comptime Vec = SIMD[DType.float32, LANES]
+comptime Mask = SIMD[DType.bool, LANES]
+
+comptime MANY_REGISTERS = CompilationTarget.has_avx512f() or not CompilationTarget.is_x86()
+comptime TILE_ROWS = 12 if MANY_REGISTERS else 6
+comptime TILE_VECTORS = 2
+comptime PANEL = TILE_VECTORS * LANES
+
+
+def paired[dtype: DType]() -> Bool:
+    """Whether `dtype` is multiplied two products at a time (vdpbf16ps), from words that hold neighbours in K."""
+    return dtype == DType.bfloat16 and CompilationTarget._has_feature["avx512bf16"]()
+
+
+def operand[dtype: DType]() -> DType:
+    """What activations are held as while they wait for a matmul: the layer's dtype if multiplied as such, else float32.
+    """
+    return dtype if paired[dtype]() else DType.float32
+
+
+def steps[dtype: DType](k: Int) -> Int:
+    """How many tile steps a product over `k` terms takes: `k`, or half of it, rounded up, when paired."""
+    return (k + 1) // 2 if paired[dtype]() else k
+
+
+def bytes_of[dtype: DType]() -> Int:
+    """The size of one element."""
+    return size_of[Scalar[dtype]]()
+
+
+def step_bytes[dtype: DType]() -> Int:
+    """The size of one step of a packed panel."""
+    return PANEL * (4 if paired[dtype]() else bytes_of[dtype]())
+
+
+def panel_bytes[dtype: DType](k: Int) -> Int:
+    """The size of one packed panel [steps, PANEL] of a [k, n] matrix."""
+    return steps[dtype](k) * step_bytes[dtype]()

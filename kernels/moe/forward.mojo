@@ -1,0 +1,56 @@
+"""The story of a token, from x to out: routed, dispatched to its experts, computed by them, combined."""
+
+from .combine import Combine
+from .dispatch import dispatch
+from .experts import Blocks, HiddenPanels, OutputPanels, gather_rows, split_by_panels
+from .format import bytes_of
+from .layer import Layer
+from .routing import Route
+from .workspace import Workspace
+
+
+def forward[dtype: DType](layer: Layer, x: Int, output: Int, tokens: Int, expert_ids: Int, expert_weights: Int) raises:
+    """`output` [tokens, d_model] is the layer's output for `x` [tokens, d_model], both row-major `dtype`.
+
+    Every row is computed in the same order of operations whatever the other rows, the number of threads and the
+    schedule: results are equal to the last bit from run to run.
+
+    Parameters:
+        dtype: Of x, output and the packed experts.
+
+    Args:
+        layer: A prepared layer of that dtype.
+        x: Address of the input.
+        output: Address of the output; overlaps nothing.
+        tokens: Rows of both; may be 0.
+        expert_ids: Address of int32 [tokens, top_k] for the chosen experts, best first, or 0.
+        expert_weights: Address of float32 [tokens, top_k] for their weights, or 0.
+
+    Raises:
+        When the workspace does not fit into memory.
+    """
+    var pool = layer.pool
+    var done = 0
+    while done < tokens:
+        var count = min(tokens - done, Workspace.most_tokens(layer))
+        var work = Workspace.reserve[dtype](layer, count)
+        var offset = done * layer.d_model * bytes_of[dtype]()
+        work.x = x + offset
+        work.output = output + offset
+        if expert_ids != 0:
+            work.ids = expert_ids + 4 * done * layer.top_k
+        if expert_weights != 0:
+            work.weights = expert_weights + 4 * done * layer.top_k
+
+        Route[dtype](layer, work).start()
+        dispatch(layer, work)
+        if split_by_panels(layer, work):
+            # Few rows: all threads share every expert's panels, because there are too few blocks to go round.
+            gather_rows[dtype](layer, work, 0, work.slots, work.rows)
+            pool.run(HiddenPanels[dtype](layer, work))
+            pool.run(OutputPanels[dtype](layer, work))
+        else:
+            # Many rows: a thread takes a block of one expert's rows through both matmuls, hidden units in its L2.
+            pool.run(Blocks[dtype](layer, work))
+        Combine[dtype](layer, work).start()
+        done += count

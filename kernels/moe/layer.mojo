@@ -1,0 +1,43 @@
+"""What `prepare` leaves: dimensions, options and packed weights."""
+
+from .format import LANES, PANEL
+from .pool import Pool
+
+
+@fieldwise_init
+struct Layer(Copyable, ImplicitlyCopyable, Movable):
+    """A prepared layer: dimensions, options, and the addresses of the packed weights it owns."""
+
+    var pool: Pool
+    var d_model: Int
+    var d_ff: Int
+    var experts: Int
+    var top_k: Int
+    var activation: Int
+    var gated: Bool
+    var renormalize: Bool
+    var dtype: Int  # as the bindings number them
+    var packed: Int  # one allocation; the addresses below lie in it
+    var packed_bytes: Int
+    var router: Int  # float32 panels of one vector [d_model, LANES]
+    var router_bias: Int  # float32 [experts rounded up to LANES]
+    var first: Int  # per expert: panels of w1, or of w_gate beside w1
+    var first_bias: Int  # float32, per expert: in panel order
+    var second: Int  # per expert: panels of w2
+    var second_bias: Int
+
+    def units_per_panel(self) -> Int:
+        """Hidden units that one panel of the first matmul yields."""
+        return LANES if self.gated else PANEL
+
+    def first_panels(self) -> Int:
+        """Panels of the first matmul of an expert."""
+        return (self.d_ff + self.units_per_panel() - 1) // self.units_per_panel()
+
+    def second_panels(self) -> Int:
+        """Panels of the second matmul of an expert."""
+        return (self.d_model + PANEL - 1) // PANEL
+
+    def router_panels(self) -> Int:
+        """Panels, one vector wide, of the router."""
+        return (self.experts + LANES - 1) // LANES

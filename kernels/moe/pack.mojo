@@ -1,0 +1,50 @@
+"""Weights as the tile reads them: panels [steps, PANEL], one after the other, columns filled up with zeros."""
+
+from .format import LANES, PANEL, panel_bytes, paired, steps
+from .memory import Address, Bytes
+
+
+def pack_column[
+    source: DType, dtype: DType, vectors: Int
+](matrix: Address[Scalar[source]], k: Int, n: Int, column: Int, packed: Bytes, vector: Int):
+    """Vector `vector` of every step of a packed panel holds LANES columns of a [k, n] matrix, from `column` on.
+
+    Columns beyond `n`, and the odd last row of a paired dtype, are zeros.
+    """
+    var words = packed.unsafe_bitcast[Scalar[dtype]]()
+    comptime pair = 2 if paired[dtype]() else 1
+    var width = min(LANES, n - column)
+    for step in range(steps[dtype](k)):
+        var target = words.unsafe_offset((step * vectors + vector) * LANES * pair)
+        comptime for half in range(pair):
+            var row = step * pair + half
+            var line = matrix.unsafe_offset(row * n + column)
+            comptime if pair == 1:
+                if width == LANES:
+                    target.unsafe_store(0, line.unsafe_load[width=LANES](0).cast[dtype]())
+                    continue
+            for lane in range(LANES):
+                var inside = lane < width and row < k
+                target[unsafe_offset=lane * pair + half] = line[unsafe_offset=lane].cast[dtype]() if inside else Scalar[
+                    dtype
+                ](0)
+
+
+def pack_panel[
+    dtype: DType
+](
+    first: Address[Scalar[dtype]],
+    first_column: Int,
+    second: Address[Scalar[dtype]],
+    second_column: Int,
+    k: Int,
+    n: Int,
+    packed: Bytes,
+):
+    """One panel: LANES columns of the first matrix beside LANES columns of the second, both [k, n].
+
+    Plain: the same matrix, neighbouring columns. Gated: the same columns of the gate and of the up matrix, so that one
+    tile holds both factors of a hidden unit and the product needs no second pass.
+    """
+    pack_column[dtype, dtype, 2](first, k, n, first_column, packed, 0)
+    pack_column[dtype, dtype, 2](second, k, n, second_column, packed, 1)

@@ -1,0 +1,131 @@
+"""Where a call keeps what is neither weight, input nor output."""
+
+from .format import LANES, PANEL, TILE_ROWS, bytes_of, operand
+from .layer import Layer
+from .memory import CACHE_LINE, round_up
+
+# Rows of one block. A block reads an expert's weights once from L3: at 96 rows each byte does 48 multiply-adds, so two
+# threads of 250 GFLOP/s ask for 5 GB/s each. More rows would push the block's own data out of L2.
+comptime BLOCK_ROWS = 8 * TILE_ROWS
+comptime SMALLEST_BLOCK = 2 * TILE_ROWS
+# The slots' outputs of one pass over the tokens; more tokens are done in several passes.
+comptime PASS_BYTES = 256 << 20
+
+
+@always_inline
+def stride(columns: Int) -> Int:
+    """Elements from one row to the next: a multiple of 16, and of 32 an odd number of times.
+
+    Rows a multiple of 4096 bytes apart would share one set of the L1 cache, whose 8 to 12 ways a tile's rows fill.
+    """
+    return round_up(columns, 32) + 16
+
+
+@fieldwise_init
+struct Workspace(Copyable, ImplicitlyCopyable, Movable):
+    """One pass over `tokens` tokens: addresses, and the sizes they were laid out for.
+
+    A slot is one (token, rank) pair, rank counting a token's chosen experts from the best. A row is a slot's place
+    when slots are sorted by expert.
+    """
+
+    var tokens: Int
+    var slots: Int
+    var x: Int
+    var output: Int
+    var ids: Int  # int32 [tokens, top_k]
+    var weights: Int  # float32 [tokens, top_k]
+    var row_of_slot: Int  # int32 [slots]
+    var token_of_row: Int  # int32 [slots]
+    var expert_rows: Int  # int64 [experts + 1]: first row of each expert
+    var cursors: Int  # int64 [experts]
+    var blocks: Int  # int32 [most blocks, 3]: first row, rows, expert
+    var block_count: Int
+    var rows: Int  # gathered inputs: [slots, ld_rows] operands, or that of a block per thread
+    var hidden: Int  # hidden units: [slots, ld_hidden] operands, or that of a block per thread
+    var sums: Int  # per thread: unfinished tiles, float32
+    var results: Int  # expert outputs: float32 [slots, ld_results]
+    var ld_rows: Int
+    var ld_hidden: Int
+    var ld_results: Int
+    var ld_logits: Int
+    var sums_per_thread: Int  # bytes
+    var shared: Bool  # whether rows and hidden hold all slots
+
+    @staticmethod
+    def most_tokens(layer: Layer) -> Int:
+        """Tokens of one pass: their slots' outputs take at most PASS_BYTES (or are a block's)."""
+        var slot_bytes = 4 * stride(layer.second_panels() * PANEL)
+        return max(BLOCK_ROWS, PASS_BYTES // (slot_bytes * layer.top_k))
+
+    @staticmethod
+    def reserve[dtype: DType](layer: Layer, tokens: Int) raises -> Workspace:
+        """The pool's workspace, large enough for `tokens` tokens and laid out for them.
+
+        Raises:
+            When the system refuses the memory.
+        """
+        comptime size = bytes_of[operand[dtype]()]()
+        var threads = layer.pool.threads()
+        var slots = tokens * layer.top_k
+        var ld_rows = stride(layer.d_model)
+        var ld_hidden = stride(layer.first_panels() * layer.units_per_panel())
+        var ld_results = stride(layer.second_panels() * PANEL)
+        var ld_logits = stride(layer.router_panels() * LANES)
+        var shared = slots * ld_hidden * size <= SHARED_HIDDEN_BYTES * threads
+        var held = slots if shared else BLOCK_ROWS * threads
+        var most_blocks = slots // SMALLEST_BLOCK + layer.experts + 1
+        # A tile under way: the block's rows of one panel, a group of panels of a few rows, or a tile of logits
+        # with the float32 copy of its tokens.
+        var sums_floats = max(BLOCK_ROWS * PANEL, TILE_ROWS * (ld_logits + ld_rows), TILE_ROWS * PANEL * 4)
+
+        var end = 0
+        var ids = _take(end, 4 * slots)
+        var weights = _take(end, 4 * slots)
+        var row_of_slot = _take(end, 4 * slots)
+        var token_of_row = _take(end, 4 * slots)
+        var expert_rows = _take(end, 8 * (layer.experts + 1))
+        var cursors = _take(end, 8 * layer.experts)
+        var blocks = _take(end, 12 * most_blocks)
+        var rows = _take(end, held * ld_rows * size)
+        var hidden = _take(end, held * ld_hidden * size)
+        var sums_per_thread = round_up(4 * sums_floats, CACHE_LINE)
+        var sums = _take(end, threads * sums_per_thread)
+        var results = _take(end, slots * ld_results * 4)
+        var base = layer.pool.workspace(end)
+        return Workspace(
+            tokens=tokens,
+            slots=slots,
+            x=0,
+            output=0,
+            ids=base + ids,
+            weights=base + weights,
+            row_of_slot=base + row_of_slot,
+            token_of_row=base + token_of_row,
+            expert_rows=base + expert_rows,
+            cursors=base + cursors,
+            blocks=base + blocks,
+            block_count=0,
+            rows=base + rows,
+            hidden=base + hidden,
+            sums=base + sums,
+            results=base + results,
+            ld_rows=ld_rows,
+            ld_hidden=ld_hidden,
+            ld_results=ld_results,
+            ld_logits=ld_logits,
+            sums_per_thread=sums_per_thread,
+            shared=shared,
+        )
+
+
+# Hidden units of all slots may stand in shared memory while they fit into each core's share of L2: then panels, not
+# blocks, are shared out, and few rows still use all threads.
+comptime SHARED_HIDDEN_BYTES = 512 << 10
+
+
+def _take(mut end: Int, bytes: Int) -> Int:
+    """The offset of a new piece of `bytes` bytes, two cache lines from its neighbours' last word; `end` moves on."""
+    var offset = end
+    end = round_up(end + bytes, 2 * CACHE_LINE)
+    return offset
