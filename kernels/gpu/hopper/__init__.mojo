@@ -1,0 +1,1 @@
+"""The Mixture-of-Experts layer for NVIDIA Hopper (sm_90a): one cooperative launch per call."""

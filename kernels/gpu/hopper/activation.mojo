@@ -1,0 +1,35 @@
+"""Activations in float32."""
+
+from std.math import exp
+
+from hopper.layer import GELU_ERF, RELU
+from hopper.ptx import reciprocal
+
+
+@inline(.always)
+def erf(x: Float32) -> Float32:
+    """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26): two units in float32's last place of 1."""
+    var z = abs(x)
+    var t = reciprocal(1.0 + 0.3275911 * z)
+    var p = t * (
+        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * Float32(1.061405429))))
+    )
+    var y = 1.0 - p * exp(-z * z)
+    return y if x >= 0 else -y
+
+
+@inline(.always)
+def activate(x: Float32, kind: Int32, c0: Float32, c1: Float32) -> Float32:
+    """The activation of `x`; all threads take the same branch. NaN stays NaN.
+
+    Args:
+        x: What goes in.
+        kind: RELU, SIGMOID_FORM or GELU_ERF.
+        c0: Of the sigmoid form x * sigmoid(x * (c0 + c1 x^2)).
+        c1: As above.
+    """
+    if kind == RELU:
+        return x if x != x else max(x, Float32(0))
+    if kind == GELU_ERF:
+        return 0.5 * x * (1.0 + erf(x * 0.70710678))
+    return x * reciprocal(1.0 + exp(-x * (c0 + c1 * x * x)))

@@ -1,0 +1,255 @@
+"""A consumer warpgroup: 128 weight rows times the tile's tokens on the tensor cores, then the epilogue.
+
+Weights are the M side and tokens the N side of `wgmma`: N may be any multiple of 8, so a ragged group wastes at most 15
+columns instead of most of a 128-row tile.
+
+Weight rows are stored so that the four rows a thread holds for one token (lane / 4 plus 0, 8, 64, 72) are neighbouring
+features: outputs leave the registers in 8-byte (float32: 16-byte) pieces, whole 32-byte sectors a warp, through no shared
+memory.
+"""
+
+from std.math import ceildiv
+from std.sys import size_of
+from std.utils.static_tuple import StaticTuple
+from max.gpu import block_idx, grid_dim, lane_id
+from max.gpu.compute.mma import (
+    WGMMADescriptor,
+    wgmma_async,
+    wgmma_commit_group_sync,
+    wgmma_fence_aligned,
+    wgmma_wait_group_sync,
+)
+from max.gpu.host.nvidia.tma import TensorMapSwizzle
+from max.gpu.memory import fence_async_view_proxy
+
+from hopper.activation import activate
+from hopper.layer import Layer
+from hopper.memory import Global
+from hopper.producer import Ring, first_tile
+from hopper.ptx import add_release, opaque_zero, wait_barrier
+from hopper.schedule import (
+    FIRST,
+    ROUTER,
+    SECOND,
+    Tile,
+    count_tiles,
+    find_tile,
+    first_finished_slot,
+    k_blocks,
+    split_range,
+    tokens_per_tile,
+)
+from hopper.shape import Block, GROUP_ROWS, ROW_BYTES, Shape
+
+comptime WARPGROUP_BARRIER = 4
+"""Named barriers 4, 5: the threads of one consumer warpgroup."""
+
+
+@inline(.always)
+def out_type[dtype: DType, shape: Shape]() -> DType:
+    """How expert outputs are stored: float32 in narrow tiles, where the traffic is small, and for split K."""
+    return DType.float32 if shape.max_tokens <= 32 else dtype
+
+
+@inline(.always)
+def multiply[
+    dtype: DType, shape: Shape, //, n: Int
+](
+    block: Block[dtype, shape],
+    warpgroup: Int,
+    thread: Int,
+    stages: Int,
+    mut ring: Ring,
+    mut low: StaticTuple[Float32, n // 2],
+    mut high: StaticTuple[Float32, n // 2],
+):
+    """Adds up the products of `stages` >= 1 stages: rows 0-63 in `low`, rows 64-127 in `high`.
+
+    One group of products stays in flight while the next stage is awaited.
+    """
+    comptime columns = ROW_BYTES // size_of[dtype]()
+    comptime descriptor = WGMMADescriptor[dtype].create[64, 1, TensorMapSwizzle.SWIZZLE_128B]
+    comptime step = 32 // size_of[dtype]()
+
+    @inline(.always)
+    @__parameter
+    def stage_product[first: Bool]():
+        block.full()[unsafe_offset=ring.stage].wait(ring.parity)
+        # Token rows came through the generic proxy; wgmma reads through the asynchronous one.
+        fence_async_view_proxy()
+        var at = opaque_zero()
+        var a = block.weights(ring.stage).unsafe_offset(warpgroup * GROUP_ROWS * columns + at)
+        var a_low = descriptor(a)
+        var a_high = descriptor(a.unsafe_offset(64 * columns))
+        var b = descriptor(block.tokens(ring.stage).unsafe_offset(at))
+        wgmma_fence_aligned()
+        comptime for k in range(ROW_BYTES // 32):
+            comptime keep = 0 if first and k == 0 else 1
+            low = wgmma_async[64, n, step, a_type=dtype, b_type=dtype, scale_d=keep](a_low + k * 32, b + k * 32, low)
+            high = wgmma_async[64, n, step, a_type=dtype, b_type=dtype, scale_d=keep](
+                a_high + k * 32, b + k * 32, high
+            )
+        wgmma_commit_group_sync()
+
+    stage_product[True]()
+    var previous = ring.stage
+    ring.advance[shape.stages]()
+    for _ in range(1, stages):
+        stage_product[False]()
+        wgmma_wait_group_sync[1]()
+        if thread == 0:
+            _ = block.empty()[unsafe_offset=previous].arrive()
+        previous = ring.stage
+        ring.advance[shape.stages]()
+    wgmma_wait_group_sync[0]()
+    if thread == 0:
+        _ = block.empty()[unsafe_offset=previous].arrive()
+
+
+@inline(.always)
+def skip_stages[
+    dtype: DType, shape: Shape
+](block: Block[dtype, shape], thread: Int, stages: Int, mut ring: Ring):
+    """A warpgroup without rows in this tile: releases its share of the stages."""
+    for _ in range(stages):
+        block.full()[unsafe_offset=ring.stage].wait(ring.parity)
+        if thread == 0:
+            _ = block.empty()[unsafe_offset=ring.stage].arrive()
+        ring.advance[shape.stages]()
+
+
+@inline(.always)
+def store_hidden[
+    dtype: DType, gated: Bool
+](a: Layer[dtype], expert: Int, row: Int, group_row: Int, feature: Int, v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4]):
+    """Stores the hidden features of one token that this thread holds.
+
+    Args:
+        a: The layer.
+        expert: Whose features.
+        row: Sorted position of the token.
+        group_row: First weight row of the warpgroup.
+        feature: First of the thread's features within the warpgroup's.
+        v: Products of rows (0, 8, 64, 72); gated: (up, gate) of two features.
+        bias: Beside them; gated: of `up` alone, in lanes 0 and 2.
+    """
+    comptime width = 2 if gated else 4
+    var h = SIMD[DType.float32, width](0)
+    comptime for i in range(width):
+        comptime if gated:
+            h[i] = activate(v[2 * i + 1], a.activation, a.c0, a.c1) * (v[2 * i] + bias[2 * i])
+        else:
+            h[i] = activate(v[i] + bias[i], a.activation, a.c0, a.c1)
+    var column = group_row // (2 if gated else 1) + feature
+    var to = a.hidden.unsafe_offset(row * Int(a.hidden_stride) + column)
+    comptime if dtype == DType.float32:
+        # Kept as [high | low] like every float32 operand of a product: see schedule.columns_of_stage.
+        var high = SIMD[DType.float32, width](0)
+        comptime for i in range(width):
+            high[i] = truncate_to_tf32(h[i])
+        to.unsafe_store[width=width, alignment = 4 * width](high.cast[dtype]())
+        to.unsafe_offset(Int(a.k1)).unsafe_store[width=width, alignment = 4 * width]((h - high).cast[dtype]())
+    else:
+        to.unsafe_store[width=width, alignment = 2 * width](h.cast[dtype]())
+
+
+@inline(.always)
+def truncate_to_tf32(v: Float32) -> Float32:
+    """`v` with the 13 low bits of its mantissa cleared: what the tensor cores read of a float32."""
+    from std.memory import bitcast
+
+    return bitcast[DType.float32, 1](bitcast[DType.uint32, 1](v) & 0xFFFFE000)
+
+
+@inline(.always)
+def consume_tile[
+    dtype: DType, shape: Shape, //, gated: Bool, matmul: Int, n: Int
+](
+    a: Layer[dtype],
+    block: Block[dtype, shape],
+    tile: Tile,
+    warpgroup: Int,
+    thread: Int,
+    stages: Int,
+    mut ring: Ring,
+):
+    """One tile of at most `n` tokens: products, then activation and store."""
+    var low = StaticTuple[Float32, n // 2]()
+    var high = StaticTuple[Float32, n // 2]()
+    multiply[n](block, warpgroup, thread, stages, ring, low, high)
+    var lane = Int(lane_id())
+    var warp = thread // 32
+    var group_row = tile.weight_row + warpgroup * GROUP_ROWS
+    comptime paired = gated and matmul == FIRST
+    comptime per_lane = 2 if paired else 4
+    var feature = warp * (8 * per_lane) + lane // 4 * per_lane
+    var bias = SIMD[DType.float32, 4](0)
+    comptime if matmul == FIRST:
+        if Int(a.b1) != 0:
+            var width = Int(a.rows1) // (2 if gated else 1)
+            var from_ = a.b1.unsafe_offset(tile.expert * width + group_row // (2 if gated else 1) + feature)
+            comptime if gated:
+                bias = SIMD[DType.float32, 4](from_[unsafe_offset=0], 0, from_[unsafe_offset=1], 0)
+            else:
+                bias = from_.unsafe_load[width=4, alignment=16]()
+    comptime if matmul == SECOND:
+        if Int(a.b2) != 0 and tile.split == 0:
+            bias = a.b2.unsafe_offset(tile.expert * Int(a.d_stride) + group_row + feature).unsafe_load[
+                width=4, alignment=16
+            ]()
+    comptime for j in range(n // 8):
+        comptime for side in range(2):
+            var column = j * 8 + (lane % 4) * 2 + side
+            if column < tile.n_tokens:
+                var v = SIMD[DType.float32, 4](
+                    low[j * 4 + side], low[j * 4 + 2 + side], high[j * 4 + side], high[j * 4 + 2 + side]
+                )
+                var row = tile.row + column
+                comptime if matmul == FIRST:
+                    store_hidden[dtype, gated](a, tile.expert, row, group_row, feature, v, bias)
+                elif matmul == SECOND:
+                    comptime kind = out_type[dtype, shape]()
+                    var at = (tile.split * Int(a.n_tokens) * Int(a.top_k) + row) * Int(a.d_stride) + group_row + feature
+                    a.expert_out.unsafe_bitcast[Scalar[kind]]().unsafe_offset(at).unsafe_store[
+                        width=4, alignment = 4 * size_of[kind]()
+                    ]((v + bias).cast[kind]())
+                else:
+                    a.logits.unsafe_offset(row * Int(a.logits_stride) + group_row + feature).unsafe_store[
+                        width=4, alignment=16
+                    ](v)
+
+
+@inline(.always)
+def consume_matmul[
+    dtype: DType, shape: Shape, //, gated: Bool, matmul: Int
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
+    """All this block's tiles of a matmul. `thread` counts over all consumers."""
+    var warpgroup = thread // 128
+    var own = thread % 128
+    var k = a.k1 if matmul == SECOND else a.k0
+    var rows = Int(a.logits_stride) if matmul == ROUTER else (Int(a.rows1) if matmul == FIRST else Int(a.d_stride))
+    var splits = Int(a.splits) if matmul == SECOND else 1
+    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
+        var tile = find_tile[matmul](a, block, index)
+        var part = split_range(k_blocks[dtype](k), splits, tile.split)
+        var stages = part[1] - part[0]
+        if tile.weight_row + warpgroup * GROUP_ROWS >= rows:
+            skip_stages(block, own, stages, ring)
+        else:
+            # One instance of the loop for each width of `wgmma`; 16 columns apart, so that at most 15 are wasted.
+            comptime widths = shape.max_tokens // 16
+            if tile.n_tokens <= 8:
+                consume_tile[gated, matmul, 8](a, block, tile, warpgroup, own, stages, ring)
+            comptime for w in range(1, widths + 1):
+                if tile.n_tokens > (8 if w == 1 else w * 16 - 16) and tile.n_tokens <= w * 16:
+                    consume_tile[gated, matmul, w * 16](a, block, tile, warpgroup, own, stages, ring)
+        comptime if matmul == FIRST:
+            # The barrier gathers the warpgroup's stores under the one release that publishes them.
+            if warpgroup == 0:
+                wait_barrier[WARPGROUP_BARRIER](128)
+            else:
+                wait_barrier[WARPGROUP_BARRIER + 1](128)
+            if own == 0:
+                var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
+                var slot = first_finished_slot(a, block, tile.expert) + tile.row_in_expert // per
+                _ = add_release(a.finished.unsafe_offset(slot), 1)

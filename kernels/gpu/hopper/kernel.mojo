@@ -1,0 +1,131 @@
+"""The kernel: the whole layer in one cooperative launch, one block a multiprocessor.
+
+route -> (grid barrier) -> sort -> (grid barrier) -> both matmuls -> (grid barrier) -> combine. Between the matmuls there
+is no barrier: a tile of the second waits for the hidden rows it reads, while its weights are already on their way.
+"""
+
+from std.utils.static_tuple import StaticTuple
+from max.gpu import MAX_THREADS_PER_BLOCK_METADATA, thread_idx
+from max.gpu.intrinsics import warpgroup_reg_alloc, warpgroup_reg_dealloc
+from max.gpu.memory import external_memory, fence_mbarrier_init
+from max.gpu.sync import barrier
+from layout import Coord
+from layout.tma_async import TMATensorTile
+
+from hopper.combine import combine
+from hopper.consumer import consume_matmul
+from hopper.grid import START_BARRIER, meet_all_blocks
+from hopper.layer import Layer, ROUTE_BY_DOTS, ROUTE_BY_TILES, ROUTE_IN_PLACE
+from hopper.memory import Shared
+from hopper.producer import Ring, fetch_weights, gather_tokens
+from hopper.ptx import wait_barrier
+from hopper.route import logits_by_dots, stage_inputs
+from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles
+from hopper.shape import Block, GATHERERS, Shape
+from hopper.sort import count_pairs, place_pairs
+
+
+@__llvm_metadata(MAX_THREADS_PER_BLOCK_METADATA=StaticTuple[Int32, 1](Int32(shape.threads())))
+@__llvm_arg_metadata(router_map, `nvvm.grid_constant`)
+@__llvm_arg_metadata(first_map, `nvvm.grid_constant`)
+@__llvm_arg_metadata(second_map, `nvvm.grid_constant`)
+def moe_layer[
+    dtype: DType, gated: Bool, shape: Shape, ts: Coord, ds: Coord
+](
+    router_map: TMATensorTile[dtype, ts, ds],
+    first_map: TMATensorTile[dtype, ts, ds],
+    second_map: TMATensorTile[dtype, ts, ds],
+    a: Layer[dtype],
+):
+    """The layer.
+
+    Parameters:
+        dtype: Of activations and weights.
+        gated: Whether weight rows of the first matmul come in pairs (up, gate).
+        shape: Tiles and stages.
+        ts: Shape of the tensor maps' boxes: 128 rows by 128 bytes.
+        ds: As above, as the descriptor has it.
+
+    Args:
+        router_map: Router weights [E padded to 128, K].
+        first_map: First weights [E * rows1, K].
+        second_map: Second weights [E * d_stride, K].
+        a: Everything else.
+    """
+    var block = Block[dtype, shape](
+        external_memory[UInt8, address_space=.SHARED, alignment=1024]().unsafe_origin_cast[MutUntrackedOrigin]()
+    )
+    var thread = Int(thread_idx.x)
+    if thread == 0:
+        router_map.prefetch_descriptor()
+        first_map.prefetch_descriptor()
+        second_map.prefetch_descriptor()
+        comptime for s in range(shape.stages):
+            # Weights arrive once, each gathering thread's copies once.
+            block.full()[unsafe_offset=s].init(Int32(GATHERERS + 1))
+            block.empty()[unsafe_offset=s].init(Int32(shape.consumers))
+        fence_mbarrier_init()
+    barrier()
+    if thread >= shape.consumers * 128:
+        warpgroup_reg_dealloc[56]()
+        produce(block, router_map, first_map, second_map, a, thread - shape.consumers * 128)
+    else:
+        warpgroup_reg_alloc[216]()
+        consume[gated](block, a, thread)
+
+
+@inline(.always)
+def produce[
+    dtype: DType, shape: Shape, ts: Coord, ds: Coord
+](
+    block: Block[dtype, shape],
+    router_map: TMATensorTile[dtype, ts, ds],
+    first_map: TMATensorTile[dtype, ts, ds],
+    second_map: TMATensorTile[dtype, ts, ds],
+    a: Layer[dtype],
+    thread: Int,
+):
+    """The producer warpgroup: warp 0 for weights, warps 1 to 3 for tokens."""
+    var ring = Ring(0, 1)
+    wait_barrier[START_BARRIER](shape.threads())
+    if Int(a.route) == ROUTE_BY_TILES:
+        if thread == 0:
+            fetch_weights[ROUTER](a, block, router_map, ring, 0)
+        elif thread >= 32:
+            gather_tokens[ROUTER](a, block, thread - 32, ring, 0)
+    wait_barrier[START_BARRIER](shape.threads())
+    var tiles = count_tiles[FIRST](a, block)
+    if thread == 0:
+        fetch_weights[FIRST](a, block, first_map, ring, 0)
+        fetch_weights[SECOND](a, block, second_map, ring, tiles)
+    elif thread >= 32:
+        gather_tokens[FIRST](a, block, thread - 32, ring, 0)
+        gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
+
+
+@inline(.always)
+def consume[
+    dtype: DType, shape: Shape, //, gated: Bool
+](block: Block[dtype, shape], a: Layer[dtype], thread: Int):
+    """The consumer warpgroups: routing, sorting, tensor cores, combining."""
+    comptime threads = shape.consumers * 128
+    var ring = Ring(0, 0)
+    if a.stage_inputs != 0:
+        stage_inputs(a, thread, threads)
+        meet_all_blocks(a.sync, thread, threads)
+    wait_barrier[START_BARRIER](shape.threads())
+    if Int(a.route) == ROUTE_BY_TILES:
+        consume_matmul[False, ROUTER](a, block, thread, ring, 0)
+    elif Int(a.route) == ROUTE_BY_DOTS:
+        logits_by_dots(a, thread, threads)
+    if Int(a.route) != ROUTE_IN_PLACE:
+        meet_all_blocks(a.sync, thread, threads)
+    count_pairs(a, block, thread, threads)
+    meet_all_blocks(a.sync, thread, threads)
+    place_pairs(a, block, thread, threads)
+    meet_all_blocks(a.sync, thread, threads)
+    wait_barrier[START_BARRIER](shape.threads())
+    consume_matmul[gated, FIRST](a, block, thread, ring, 0)
+    consume_matmul[gated, SECOND](a, block, thread, ring, count_tiles[FIRST](a, block))
+    meet_all_blocks(a.sync, thread, threads)
+    combine[dtype, shape](a, thread, threads)

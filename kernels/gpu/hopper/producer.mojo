@@ -1,0 +1,137 @@
+"""The producer warpgroup: one warp fetches weights through the tensor memory accelerator, three gather token rows."""
+
+from std.sys import size_of
+from max.gpu import block_idx, grid_dim
+from max.gpu.sync import syncwarp
+from layout import Coord, TileTensor, row_major
+from layout.tma_async import TMATensorTile
+
+from hopper.layer import Layer
+from hopper.memory import Global
+from hopper.ptx import arrive_after_copies, copy_16_bytes, load_acquire
+from hopper.schedule import (
+    FIRST,
+    ROUTER,
+    SECOND,
+    Tile,
+    columns_of_stage,
+    count_tiles,
+    find_tile,
+    first_finished_slot,
+    k_blocks,
+    split_range,
+    tokens_per_tile,
+    weight_tiles,
+)
+from hopper.shape import Block, GATHERERS, GROUP_ROWS, ROW_BYTES, Shape
+
+
+@fieldwise_init
+struct Ring(TrivialRegisterPassable):
+    """A place in the ring of stages, and the parity of the round."""
+
+    var stage: Int
+    var parity: UInt32
+
+    @inline(.always)
+    def advance[stages: Int](mut self):
+        """Goes to the next stage."""
+        self.stage += 1
+        if self.stage == stages:
+            self.stage = 0
+            self.parity ^= 1
+
+
+@inline(.always)
+def first_tile[matmul: Int](tiles_before: Int) -> Int:
+    """This block's first tile of a matmul, continuing the round robin of the one before."""
+    var blocks = Int(grid_dim.x)
+    return (Int(block_idx.x) + blocks - tiles_before % blocks) % blocks
+
+
+@inline(.always)
+def fetch_weights[
+    dtype: DType, shape: Shape, ts: Coord, ds: Coord, //, matmul: Int
+](a: Layer[dtype], block: Block[dtype, shape], map: TMATensorTile[dtype, ts, ds], mut ring: Ring, before: Int):
+    """One thread: the weights of all this block's tiles of a matmul, as stages become free."""
+    comptime columns = ROW_BYTES // size_of[dtype]()
+    var k = a.k1 if matmul == SECOND else a.k0
+    var rows = Int(a.logits_stride) if matmul == ROUTER else (Int(a.rows1) if matmul == FIRST else Int(a.d_stride))
+    var splits = Int(a.splits) if matmul == SECOND else 1
+    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
+        var tile = find_tile[matmul](a, block, index)
+        var first_row = tile.expert * rows + tile.weight_row
+        var groups = min(shape.consumers, (rows - tile.weight_row) // GROUP_ROWS)
+        var part = split_range(k_blocks[dtype](k), splits, tile.split)
+        for stage in range(part[0], part[1]):
+            var column = columns_of_stage[dtype](k, stage)[0]
+            block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+            block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(groups * GROUP_ROWS * ROW_BYTES))
+            for g in range(groups):
+                var to = TileTensor(
+                    block.weights(ring.stage).unsafe_offset(g * GROUP_ROWS * columns),
+                    row_major[GROUP_ROWS, columns](),
+                )
+                map.async_copy(to, block.full()[unsafe_offset=ring.stage], (column, first_row + g * GROUP_ROWS))
+            ring.advance[shape.stages]()
+
+
+@inline(.always)
+def wait_for_hidden[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], tile: Tile, lane: Int):
+    """Waits until the first matmul has written every hidden row that a tile of the second reads."""
+    if lane == 0:
+        var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
+        var needed = UInt32(weight_tiles[shape](Int(a.rows1)) * shape.consumers)
+        var slot = first_finished_slot(a, block, tile.expert)
+        for i in range(tile.row_in_expert // per, (tile.row_in_expert + tile.n_tokens - 1) // per + 1):
+            while load_acquire(a.finished.unsafe_offset(slot + i)) < needed:
+                pass
+    syncwarp()
+
+
+@inline(.always)
+def gather_tokens[
+    dtype: DType, shape: Shape, //, matmul: Int
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
+    """GATHERERS threads: the token rows of all this block's tiles of a matmul, 16 bytes a copy, swizzled by hand.
+
+    Rows beyond the tile's last are copies of its first: their products are never stored.
+    """
+    comptime rows_at_once = GATHERERS // 8
+    comptime steps = (shape.max_tokens + rows_at_once - 1) // rows_at_once
+    comptime width = 16 // size_of[dtype]()
+    var k = a.k1 if matmul == SECOND else a.k0
+    var stride = Int(a.hidden_stride) if matmul == SECOND else Int(a.staged_stride)
+    var source = a.hidden if matmul == SECOND else a.staged
+    var splits = Int(a.splits) if matmul == SECOND else 1
+    var chunk = thread % 8
+    var slot = thread // 8
+    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
+        var tile = find_tile[matmul](a, block, index)
+        var padded = 8 if tile.n_tokens <= 8 else (tile.n_tokens + 15) // 16 * 16
+        # Offsets in units of 16 bytes: 32 bits reach 64 GiB.
+        var offset = SIMD[DType.uint32, 16](0)
+        comptime for i in range(steps):
+            var r = i * rows_at_once + slot
+            if r < padded:
+                var row = tile.row + (r if r < tile.n_tokens else 0)
+                comptime if matmul == FIRST:
+                    row = Int(a.tokens[unsafe_offset=row])
+                offset[i] = UInt32((row * stride) // width + chunk)
+        comptime if matmul == SECOND:
+            wait_for_hidden(a, block, tile, thread % 32)
+        var part = split_range(k_blocks[dtype](k), splits, tile.split)
+        for stage in range(part[0], part[1]):
+            var column = columns_of_stage[dtype](k, stage)[1]
+            block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+            var to = block.tokens(ring.stage).unsafe_bitcast[UInt8]()
+            var from_ = source.unsafe_offset(column).unsafe_bitcast[UInt8]()
+            comptime for i in range(steps):
+                var r = i * rows_at_once + slot
+                if r < padded:
+                    copy_16_bytes(
+                        to.unsafe_offset(r * ROW_BYTES + (chunk ^ (r % 8)) * 16),
+                        from_.unsafe_offset(Int(offset[i]) * 16),
+                    )
+            arrive_after_copies(UInt32(Int(block.full().unsafe_offset(ring.stage))))
+            ring.advance[shape.stages]()

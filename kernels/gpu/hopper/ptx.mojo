@@ -1,0 +1,101 @@
+"""PTX instructions that the standard library does not name, one function each."""
+
+from std.sys._assembly import inlined_assembly
+from max.gpu import block_idx, grid_dim, thread_idx
+
+from hopper.memory import Shared, U32P
+
+
+@inline(.always)
+def copy_16_bytes(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]):
+    """Starts an asynchronous copy of 16 bytes from global to shared memory, past L1."""
+    inlined_assembly["cp.async.cg.shared.global [$0], [$1], 16;", NoneType, constraints="r,l,~{memory}"](
+        UInt32(Int(dst)), src
+    )
+
+
+@inline(.always)
+def arrive_after_copies(bar: UInt32):
+    """Makes this thread's arrival at an mbarrier happen once its earlier asynchronous copies have landed."""
+    inlined_assembly["cp.async.mbarrier.arrive.noinc.shared::cta.b64 [$0];", NoneType, constraints="r,~{memory}"](bar)
+
+
+@inline(.always)
+def max_over_warp(v: UInt32) -> UInt32:
+    """Returns the largest `v` of the warp's 32 lanes, in every lane."""
+    return inlined_assembly[
+        "redux.sync.max.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True
+    ](v)
+
+
+@inline(.always)
+def min_over_warp(v: UInt32) -> UInt32:
+    """Returns the smallest `v` of the warp's 32 lanes, in every lane."""
+    return inlined_assembly[
+        "redux.sync.min.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True
+    ](v)
+
+
+@inline(.always)
+def shift_up(v: Int32, by: Int) -> Int32:
+    """Returns the value of the lane `by` below; the first lanes get their own."""
+    return inlined_assembly[
+        "shfl.sync.up.b32 $0, $1, $2, 0, 0xffffffff;", Int32, constraints="=r,r,r", has_side_effect=True
+    ](v, Int32(by))
+
+
+@inline(.always)
+def sum_over_warp(v: Float32) -> Float32:
+    """Returns the sum over the 32 lanes, the same bits in every lane."""
+    var s = v
+    comptime for i in range(5):
+        s += inlined_assembly[
+            "shfl.sync.bfly.b32 $0, $1, $2, 31, 0xffffffff;",
+            Float32,
+            constraints="=f,f,r",
+            has_side_effect=True,
+        ](s, Int32(16 >> i))
+    return s
+
+
+@inline(.always)
+def reciprocal(v: Float32) -> Float32:
+    """Returns 1 / v to one unit in the last place; a correctly rounded division costs eight instructions more."""
+    return inlined_assembly["rcp.approx.ftz.f32 $0, $1;", Float32, constraints="=f,f"](v)
+
+
+@inline(.always)
+def opaque_zero() -> Int:
+    """Returns 0 in a way the compiler cannot see through.
+
+    Added to an address inside the tile loop, it keeps LLVM from hoisting all swizzled addresses out of the loop, which
+    spilled hundreds of bytes of registers.
+    """
+    return Int(inlined_assembly["mov.u32 $0, 0;", UInt32, constraints="=r", has_side_effect=True]())
+
+
+@inline(.always)
+def add_release(p: U32P, v: UInt32) -> UInt32:
+    """Adds `v` for the whole GPU to see; everything this thread saw written is visible to whoever acquires the sum."""
+    return inlined_assembly[
+        "atom.add.release.gpu.global.u32 $0, [$1], $2;",
+        UInt32,
+        constraints="=r,l,r,~{memory}",
+        has_side_effect=True,
+    ](p, v)
+
+
+@inline(.always)
+def load_acquire(p: U32P) -> UInt32:
+    """Reads a word that another block writes with `add_release`."""
+    return inlined_assembly[
+        "ld.acquire.gpu.global.u32 $0, [$1];", UInt32, constraints="=r,l,~{memory}", has_side_effect=True
+    ](p)
+
+
+@inline(.always)
+def wait_barrier[id: Int](threads: Int):
+    """Waits until `threads` threads of the block have come to named barrier `id`."""
+    inlined_assembly["bar.sync $0, $1;", NoneType, constraints="n,r,~{memory}", has_side_effect=True](
+        Int32(id), Int32(threads)
+    )

@@ -1,0 +1,175 @@
+"""Routing: logits, the k largest of each token, their weights."""
+
+from std.math import ceildiv, exp
+from std.memory import bitcast
+from std.sys import size_of
+from max.gpu import block_idx, grid_dim, lane_id
+from max.gpu.sync import syncwarp
+
+from hopper.layer import Layer, ROUTE_IN_PLACE
+from hopper.memory import Global
+from hopper.ptx import max_over_warp, min_over_warp, sum_over_warp
+from hopper.shape import MAX_EXPERTS
+
+comptime SLOTS = MAX_EXPERTS // 32
+"""Experts a lane looks after: lane, lane + 32, ..."""
+comptime Logits = SIMD[DType.float32, SLOTS]
+
+
+@inline(.always)
+def load_staged[dtype: DType](a: Layer[dtype], token: Int, column: Int) -> SIMD[DType.float32, 8]:
+    """Eight staged activations from `column` on, as they were before float32 was split into halves."""
+    var from_ = a.staged.unsafe_offset(token * Int(a.staged_stride) + column)
+    var x = from_.unsafe_load[width=8, alignment=16]().cast[DType.float32]()
+    comptime if dtype == DType.float32:
+        x += from_.unsafe_offset(Int(a.k0)).unsafe_load[width=8, alignment=16]().cast[DType.float32]()
+    return x
+
+
+@inline(.always)
+def load_router[dtype: DType](a: Layer[dtype], expert: Int, column: Int) -> SIMD[DType.float32, 8]:
+    """Eight router weights of an expert from `column` on."""
+    return (
+        a.router.unsafe_offset(expert * Int(a.router_stride) + column)
+        .unsafe_load[width=8, alignment=16]()
+        .cast[DType.float32]()
+    )
+
+
+@inline(.always)
+def logits_in_place[dtype: DType](a: Layer[dtype], token: Int) -> Logits:
+    """All logits of a token, computed by one warp, four experts at a time for loads in flight."""
+    var lane = Int(lane_id())
+    var logits = Logits(0)
+    var experts = Int(a.n_experts)
+    comptime for slot in range(SLOTS):
+        for e in range(slot * 32, min(experts, slot * 32 + 32), 4):
+            var sums = SIMD[DType.float32, 4](0)
+            for column in range(lane * 8, Int(a.k0), 256):
+                var x = load_staged(a, token, column)
+                comptime for i in range(4):
+                    sums[i] += (x * load_router(a, min(e + i, experts - 1), column)).reduce_add()
+            comptime for i in range(4):
+                var sum = sum_over_warp(sums[i])
+                if lane == (e + i) % 32 and e + i < experts:
+                    logits[slot] = sum
+    return logits
+
+
+@inline(.always)
+def logits_by_dots[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
+    """Logits of all tokens, shared out over the warps of the grid: a warp takes one expert and four tokens."""
+    var lane = Int(lane_id())
+    var warps = Int(grid_dim.x) * (threads // 32)
+    var tokens = Int(a.n_tokens)
+    var items = Int(a.n_experts) * ceildiv(tokens, 4)
+    for item in range(Int(block_idx.x) + Int(grid_dim.x) * (thread // 32), items, warps):
+        var e = item % Int(a.n_experts)
+        var t = item // Int(a.n_experts) * 4
+        var sums = SIMD[DType.float32, 4](0)
+        for column in range(lane * 8, Int(a.k0), 256):
+            var w = load_router(a, e, column)
+            comptime for i in range(4):
+                sums[i] += (w * load_staged(a, min(t + i, tokens - 1), column)).reduce_add()
+        comptime for i in range(4):
+            var sum = sum_over_warp(sums[i])
+            if lane == i and t + i < tokens:
+                a.logits[unsafe_offset=(t + i) * Int(a.logits_stride) + e] = sum
+
+
+@inline(.always)
+def rank_key(v: Float32) -> UInt32:
+    """An integer that orders as the logits do; NaN below everything, both zeros alike."""
+    var bits = bitcast[DType.uint32, 1](v if v != 0 else Float32(0))
+    if v != v:
+        return 1
+    return ~bits if bits >> 31 != 0 else bits | 0x80000000
+
+
+@inline(.always)
+def route_token[dtype: DType](a: Layer[dtype], token: Int):
+    """A warp chooses the k experts of a token, ties to the lowest id, and stores ids and weights.
+
+    A NaN logit ranks below every other, so that ids are always k different experts; a chosen NaN, or a chosen pair of
+    infinities, makes the token's weights NaN.
+    """
+    var lane = Int(lane_id())
+    var experts = Int(a.n_experts)
+    var logits: Logits
+    if Int(a.route) == ROUTE_IN_PLACE:
+        logits = logits_in_place(a, token)
+    else:
+        logits = Logits(0)
+        comptime for slot in range(SLOTS):
+            if slot * 32 + lane < experts:
+                logits[slot] = a.logits[unsafe_offset=token * Int(a.logits_stride) + slot * 32 + lane]
+    var keys = SIMD[DType.uint32, SLOTS](0)
+    comptime for slot in range(SLOTS):
+        if slot * 32 + lane < experts:
+            if Int(a.router_bias) != 0:
+                logits[slot] += a.router_bias[unsafe_offset=slot * 32 + lane]
+            keys[slot] = rank_key(logits[slot])
+    var largest = Float32(0)
+    var total = Float32(0)
+    var chosen = Logits(0)
+    for j in range(Int(a.top_k)):
+        var best = UInt32(0)
+        var id = UInt32(0xFFFFFFFF)
+        comptime for slot in range(SLOTS):
+            if keys[slot] > best:
+                best = keys[slot]
+                id = UInt32(slot * 32 + lane)
+        var top = max_over_warp(best)
+        var winner = min_over_warp(id if best == top else UInt32(0xFFFFFFFF))
+        var value = Float32(0)
+        comptime for slot in range(SLOTS):
+            if UInt32(slot * 32 + lane) == winner:
+                value = logits[slot]
+                keys[slot] = 0
+        value = sum_over_warp(value)
+        if j == 0:
+            largest = value
+        # inf - inf is NaN, as it should be; but one chosen infinity takes all the weight.
+        var e = Float32(1) if value == largest and j == 0 and value == value and abs(value) <= 3.4028235e38 else exp(
+            value - largest
+        )
+        total += e
+        comptime for slot in range(SLOTS):
+            if j == slot * 32 + lane:
+                chosen[slot] = e
+        if lane == 0:
+            a.ids[unsafe_offset=token * Int(a.top_k) + j] = Int32(winner)
+    if a.renormalize == 0:
+        var all = Float32(0)
+        comptime for slot in range(SLOTS):
+            if slot * 32 + lane < experts:
+                all += exp(logits[slot] - largest)
+        total = sum_over_warp(all)
+    comptime for slot in range(SLOTS):
+        var j = slot * 32 + lane
+        if j < Int(a.top_k):
+            a.gates[unsafe_offset=token * Int(a.top_k) + j] = chosen[slot] / total
+    syncwarp()
+
+
+@inline(.always)
+def stage_inputs[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
+    """Copies the caller's activations into padded rows, float32 split as [high | low]."""
+    from hopper.consumer import truncate_to_tf32
+
+    var d = Int(a.d_model)
+    var k = Int(a.k0)
+    var step = Int(grid_dim.x) * threads
+    for i in range(Int(block_idx.x) * threads + thread, Int(a.n_tokens) * k, step):
+        var token = i // k
+        var column = i - token * k
+        var v = Scalar[dtype](0)
+        if column < d:
+            v = a.raw[unsafe_offset=token * d + column]
+        var to = a.staged.unsafe_offset(token * Int(a.staged_stride) + column)
+        comptime if dtype == DType.float32:
+            var high = truncate_to_tf32(v.cast[DType.float32]())
+            to[unsafe_offset=0] = high.cast[dtype]()
+            to[unsafe_offset=k] = (v.cast[DType.float32]() - high).cast[dtype]()
+        else:
+            to[unsafe_offset=0] = v

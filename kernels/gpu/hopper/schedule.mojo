@@ -1,0 +1,134 @@
+"""Which tile comes when: the tiles of the router, of the first and of the second matmul, in one order for all blocks.
+
+Block b takes tiles b, b + blocks, ... of each matmul. The second matmul starts where the first ended, so that a block
+that had one tile fewer there gets one more here.
+"""
+
+from std.math import ceildiv
+
+from hopper.layer import Layer
+from hopper.shape import Block, GROUP_ROWS, Shape
+
+comptime ROUTER = 0
+comptime FIRST = 1
+comptime SECOND = 2
+
+
+@fieldwise_init
+struct Tile(TrivialRegisterPassable):
+    """Weight rows `weight_row`.. of an expert times `n_tokens` rows from `row` on."""
+
+    var expert: Int
+    var weight_row: Int
+    """Within the expert."""
+    var row: Int
+    """First row, counted over all experts."""
+    var row_in_expert: Int
+    var n_tokens: Int
+    var split: Int
+    var rows_of_expert: Int
+
+
+@inline(.always)
+def tokens_per_tile(rows: Int, most: Int) -> Int:
+    """Tokens each tile of an expert takes when its rows are dealt out evenly: a multiple of 16, 8 when 8 suffice.
+
+    With 271 rows and at most 160: two tiles of 144, not one of 160 and one of 112. It is the unevenness that costs.
+    """
+    var even = ceildiv(rows, ceildiv(rows, most))
+    return 8 if even <= 8 else ceildiv(even, 16) * 16
+
+
+@inline(.always)
+def find_expert[dtype: DType, shape: Shape](block: Block[dtype, shape], table: Int, n: Int, tile: Int) -> Int:
+    """The expert whose tiles include `tile`: a binary search, since a walk over 256 experts takes 4 us."""
+    var first = block.table(table)
+    var low = 0
+    var high = n
+    while high - low > 1:
+        var mid = (low + high) // 2
+        if Int(first[unsafe_offset=mid]) <= tile:
+            low = mid
+        else:
+            high = mid
+    return low
+
+
+@inline(.always)
+def count_tiles[
+    dtype: DType, shape: Shape, //, matmul: Int
+](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
+    """Tiles of a matmul over all experts."""
+    comptime if matmul == ROUTER:
+        return ceildiv(Int(a.logits_stride), shape.consumers * GROUP_ROWS) * ceildiv(Int(a.n_tokens), Int(a.tokens1))
+    return Int(block.table(matmul)[unsafe_offset=Int(a.n_experts)])
+
+
+@inline(.always)
+def find_tile[
+    dtype: DType, shape: Shape, //, matmul: Int
+](a: Layer[dtype], block: Block[dtype, shape], index: Int) -> Tile:
+    """Tile number `index` of a matmul: token tiles fastest, so that blocks side by side share weights in L2."""
+    comptime rows_per_tile = shape.consumers * GROUP_ROWS
+    comptime if matmul == ROUTER:
+        var rows = Int(a.n_tokens)
+        var per = tokens_per_tile(rows, Int(a.tokens1))
+        var tiles = ceildiv(rows, Int(a.tokens1))
+        var row = (index % tiles) * per
+        return Tile(0, index // tiles * rows_per_tile, row, row, min(per, rows - row), 0, rows)
+    var most = Int(a.tokens1) if matmul == FIRST else Int(a.tokens2)
+    var splits = 1 if matmul == FIRST else Int(a.splits)
+    var e = find_expert(block, matmul, Int(a.n_experts), index)
+    var first = Int(block.table(0)[unsafe_offset=e])
+    var rows = Int(block.table(0)[unsafe_offset=e + 1]) - first
+    var tiles = ceildiv(rows, most)
+    var per = tokens_per_tile(rows, most)
+    var local = index - Int(block.table(matmul)[unsafe_offset=e])
+    var row = (local % tiles) * per
+    var rest = local // tiles
+    return Tile(
+        e, rest // splits * rows_per_tile, first + row, row, min(per, rows - row), rest % splits, rows
+    )
+
+
+@inline(.always)
+def first_finished_slot[
+    dtype: DType, shape: Shape
+](a: Layer[dtype], block: Block[dtype, shape], e: Int) -> Int:
+    """Where the counters of an expert's blocks of rows begin, counted from the first."""
+    return Int(block.table(FIRST)[unsafe_offset=e]) // weight_tiles[shape](Int(a.rows1))
+
+
+@inline(.always)
+def weight_tiles[shape: Shape](rows: Int) -> Int:
+    """Tiles along an expert's weight rows."""
+    return ceildiv(rows, shape.consumers * GROUP_ROWS)
+
+
+@inline(.always)
+def k_blocks[dtype: DType](k: Int32) -> Int:
+    """Stages a product with inner length `k` takes; float32 takes three passes over halves (see `columns_of_stage`)."""
+    comptime if dtype == DType.float32:
+        return Int(k) // 32 * 3
+    return Int(k) // 64
+
+
+@inline(.always)
+def split_range(blocks: Int, splits: Int, split: Int) -> Tuple[Int, Int]:
+    """The stages [from, to) of one part of K; no part is empty where blocks >= splits."""
+    return (blocks * split // splits, blocks * (split + 1) // splits)
+
+
+@inline(.always)
+def columns_of_stage[dtype: DType](k: Int32, stage: Int) -> Tuple[Int, Int]:
+    """First column of the weights and of the tokens in a stage.
+
+    A float32 operand is stored as [high | low], each exact in TF32's 10 bits of mantissa but for the last: the product
+    is high high + low high + high low, which keeps 21 bits of each factor (the "3xTF32" scheme).
+    """
+    comptime if dtype == DType.float32:
+        var per = Int(k) // 32
+        var part = stage // per
+        var column = (stage - part * per) * 32
+        return (column + (Int(k) if part == 1 else 0), column + (Int(k) if part == 2 else 0))
+    return (stage * 64, stage * 64)

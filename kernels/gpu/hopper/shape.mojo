@@ -1,0 +1,102 @@
+"""Sizes fixed when the kernel is compiled: tiles, stages and the layout of shared memory."""
+
+from std.sys import size_of
+
+from hopper.memory import Shared
+from layout.tma_async import SharedMemBarrier
+
+comptime GROUP_ROWS = 128
+"""Weight rows a consumer warpgroup holds: two m64 blocks."""
+comptime ROW_BYTES = 128
+"""Bytes of K in a stage: one 128-byte swizzle row."""
+comptime GATHERERS = 96
+"""Threads that copy token rows: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
+comptime MAX_EXPERTS = 256
+comptime WINDOW = 1024
+"""Pairs sorted at a time."""
+
+
+@fieldwise_init
+struct Shape(TrivialRegisterPassable):
+    """A compiled variant of the kernel.
+
+    `consumers` warpgroups of 128 weight rows each work on one tile of at most `max_tokens` tokens, fed through `stages`
+    stages of 128 bytes of K. All but the smallest keep one block per multiprocessor: 227 KiB of shared memory.
+    """
+
+    var consumers: Int
+    var max_tokens: Int
+    var stages: Int
+
+    def threads(self) -> Int:
+        """Threads of a block: the producer warpgroup and the consumers."""
+        return (self.consumers + 1) * 128
+
+    def weight_bytes(self) -> Int:
+        """Bytes of weights in a stage."""
+        return self.consumers * GROUP_ROWS * ROW_BYTES
+
+    def token_bytes(self) -> Int:
+        """Bytes of token rows in a stage."""
+        return self.max_tokens * ROW_BYTES
+
+    def tables_at(self) -> Int:
+        """Where the tables of the schedule begin, in bytes."""
+        return self.stages * (self.weight_bytes() + self.token_bytes())
+
+    def shared_bytes(self) -> Int:
+        """Shared memory of a block: stages, three tables of E + 1 words, a window of ids, barriers."""
+        return self.tables_at() + 3 * (MAX_EXPERTS + 8) * 4 + WINDOW * 4 + 2 * self.stages * 8
+
+
+comptime WIDE = Shape(consumers=2, max_tokens=160, stages=4)
+"""256 weight rows by 160 tokens: many tokens per expert. 52 KiB a stage."""
+comptime MEDIUM = Shape(consumers=1, max_tokens=160, stages=5)
+"""128 weight rows by 160 tokens: too few tiles to fill the chip with WIDE ones."""
+comptime NARROW = Shape(consumers=1, max_tokens=32, stages=10)
+"""128 weight rows by 32 tokens: decode, bound by the stream of weights; 160 KiB of them in flight."""
+
+
+@fieldwise_init
+struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
+    """A block's shared memory.
+
+    Parameters:
+        dtype: Of the activations.
+        shape: The compiled variant.
+    """
+
+    var base: Shared[DType.uint8]
+
+    @inline(.always)
+    def weights(self, stage: Int) -> Shared[Self.dtype]:
+        """The weights of a stage, [consumers * 128] swizzled rows of 128 bytes."""
+        return self.base.unsafe_offset(stage * Self.shape.weight_bytes()).unsafe_bitcast[Scalar[Self.dtype]]()
+
+    @inline(.always)
+    def tokens(self, stage: Int) -> Shared[Self.dtype]:
+        """The token rows of a stage, [max_tokens] swizzled rows of 128 bytes."""
+        comptime first = Self.shape.stages * Self.shape.weight_bytes()
+        return self.base.unsafe_offset(first + stage * Self.shape.token_bytes()).unsafe_bitcast[Scalar[Self.dtype]]()
+
+    @inline(.always)
+    def table(self, i: Int) -> Shared[DType.int32]:
+        """Table i of E + 1 words: 0 first row, 1 first tile of the first matmul, 2 first tile of the second."""
+        return self.base.unsafe_offset(Self.shape.tables_at()).unsafe_bitcast[Int32]().unsafe_offset(
+            i * (MAX_EXPERTS + 8)
+        )
+
+    @inline(.always)
+    def window(self) -> Shared[DType.int32]:
+        """WINDOW expert ids."""
+        return self.table(3)
+
+    @inline(.always)
+    def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier a stage: its weights and token rows have landed."""
+        return self.window().unsafe_offset(WINDOW).unsafe_bitcast[SharedMemBarrier]()
+
+    @inline(.always)
+    def empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier a stage: all consumers are done with it."""
+        return self.full().unsafe_offset(Self.shape.stages)

@@ -1,0 +1,160 @@
+"""Sorting pairs (token, choice) by expert, the same way every time: no atomics.
+
+Each block owns a run of tokens. It counts its pairs per expert (`count_pairs`); after a grid barrier every block adds up
+the counts, so that each knows where its pairs go (`place_pairs`). Within an expert, pairs keep the order of their tokens.
+"""
+
+from std.math import ceildiv
+from max.gpu import block_idx, grid_dim, lane_id
+
+from hopper.grid import CONSUMERS_BARRIER
+from hopper.layer import Layer
+from hopper.ptx import shift_up, wait_barrier
+from hopper.route import route_token
+from hopper.schedule import weight_tiles
+from hopper.shape import Block, GROUP_ROWS, MAX_EXPERTS, Shape, WINDOW
+
+
+@fieldwise_init
+struct Run(TrivialRegisterPassable):
+    """The tokens [first, last) of a block, and how many blocks have any."""
+
+    var first: Int
+    var last: Int
+    var blocks: Int
+    var window: Int
+    """Tokens whose pairs fit in the window of ids."""
+
+    @staticmethod
+    @inline(.always)
+    def of[dtype: DType](a: Layer[dtype]) -> Self:
+        """This block's run."""
+        var tokens = Int(a.n_tokens)
+        var per = max(1, ceildiv(tokens, Int(grid_dim.x)))
+        var first = min(tokens, Int(block_idx.x) * per)
+        return Run(first, min(tokens, first + per), ceildiv(tokens, per), WINDOW // Int(a.top_k))
+
+
+@inline(.always)
+def count_pairs[
+    dtype: DType, shape: Shape
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+    """Routes the block's tokens and stores how many pairs each expert got."""
+    var run = Run.of(a)
+    var k = Int(a.top_k)
+    var counts = SIMD[DType.int32, 2](0)
+    var first = run.first
+    while first < run.last:
+        var last = min(run.last, first + run.window)
+        for token in range(first + thread // 32, last, threads // 32):
+            route_token(a, token)
+        wait_barrier[CONSUMERS_BARRIER](threads)
+        load_window(a, block, first, last, thread, threads)
+        comptime for i in range(MAX_EXPERTS // 128):
+            var e = i * threads + thread
+            if e < Int(a.n_experts):
+                for p in range((last - first) * k):
+                    counts[i] += Int32(1) if block.window()[unsafe_offset=p] == Int32(e) else Int32(0)
+        wait_barrier[CONSUMERS_BARRIER](threads)
+        first = last
+    comptime for i in range(MAX_EXPERTS // 128):
+        var e = i * threads + thread
+        if e < Int(a.n_experts) and run.first < run.last:
+            a.histogram[unsafe_offset=Int(block_idx.x) * Int(a.n_experts) + e] = counts[i]
+    # Nobody has finished a tile yet: the last reader of these counters was the launch before.
+    var slots = Int(a.n_tokens) * k // Int(a.tokens1) + Int(a.n_experts) + 1
+    for i in range(Int(block_idx.x) * threads + thread, slots, Int(grid_dim.x) * threads):
+        a.finished[unsafe_offset=i] = 0
+
+
+@inline(.always)
+def load_window[
+    dtype: DType, shape: Shape
+](a: Layer[dtype], block: Block[dtype, shape], first: Int, last: Int, thread: Int, threads: Int):
+    """The ids chosen by tokens [first, last), into shared memory."""
+    var k = Int(a.top_k)
+    for p in range(thread, (last - first) * k, threads):
+        block.window()[unsafe_offset=p] = a.ids[unsafe_offset=first * k + p]
+    wait_barrier[CONSUMERS_BARRIER](threads)
+
+
+@inline(.always)
+def place_pairs[
+    dtype: DType, shape: Shape
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+    """Fills the tables of the schedule and stores the place of every pair of this block."""
+    var run = Run.of(a)
+    var experts = Int(a.n_experts)
+    var k = Int(a.top_k)
+    var mine = Int(block_idx.x)
+    var before = SIMD[DType.int32, 2](0)
+    comptime for i in range(MAX_EXPERTS // 128):
+        var e = i * threads + thread
+        if e < experts:
+            var all = Int32(0)
+            var b = 0
+            # Eight loads in flight: 132 blocks one after another would take 80 us.
+            while b < run.blocks:
+                comptime for u in range(8):
+                    var at = b + u
+                    var c = a.histogram[unsafe_offset=min(at, run.blocks - 1) * experts + e]
+                    c = c if at < run.blocks else Int32(0)
+                    all += c
+                    before[i] += c if at < mine else Int32(0)
+                b += 8
+            block.table(0)[unsafe_offset=e] = all
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    if thread < 32:
+        fill_tables(a, block, thread)
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    var next = SIMD[DType.int32, 2](0)
+    comptime for i in range(MAX_EXPERTS // 128):
+        var e = i * threads + thread
+        if e < experts:
+            next[i] = block.table(0)[unsafe_offset=e] + before[i]
+    var first = run.first
+    while first < run.last:
+        var last = min(run.last, first + run.window)
+        load_window(a, block, first, last, thread, threads)
+        comptime for i in range(MAX_EXPERTS // 128):
+            var e = i * threads + thread
+            if e < experts:
+                for p in range((last - first) * k):
+                    if block.window()[unsafe_offset=p] == Int32(e):
+                        a.position[unsafe_offset=first * k + p] = next[i]
+                        a.tokens[unsafe_offset=Int(next[i])] = Int32(first + p // k)
+                        next[i] += 1
+        wait_barrier[CONSUMERS_BARRIER](threads)
+        first = last
+
+
+@inline(.always)
+def fill_tables[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], lane: Int):
+    """One warp: from pairs per expert in table 0 to the running sums of pairs and of tiles."""
+    comptime per = MAX_EXPERTS // 32
+    var experts = Int(a.n_experts)
+    var tiles1 = weight_tiles[shape](Int(a.rows1))
+    var tiles2 = weight_tiles[shape](Int(a.d_stride)) * Int(a.splits)
+    var sums = SIMD[DType.int32, 4](0)
+    var own = SIMD[DType.int32, 4 * per](0)
+    comptime for i in range(per):
+        var e = lane * per + i
+        var rows = Int(block.table(0)[unsafe_offset=e]) if e < experts else 0
+        own[4 * i] = Int32(rows)
+        own[4 * i + 1] = Int32(ceildiv(rows, Int(a.tokens1)) * tiles1)
+        own[4 * i + 2] = Int32(ceildiv(rows, Int(a.tokens2)) * tiles2)
+        comptime for c in range(3):
+            sums[c] += own[4 * i + c]
+    comptime for c in range(3):
+        var inclusive = sums[c]
+        comptime for s in range(5):
+            var below = shift_up(inclusive, 1 << s)
+            inclusive += below if lane >= (1 << s) else Int32(0)
+        var at = inclusive - sums[c]
+        comptime for i in range(per):
+            var e = lane * per + i
+            if e <= experts:
+                block.table(c)[unsafe_offset=e] = at
+            at += own[4 * i + c]
+        if lane == 31 and experts == MAX_EXPERTS:
+            block.table(c)[unsafe_offset=MAX_EXPERTS] = at

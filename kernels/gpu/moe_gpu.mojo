@@ -1,0 +1,192 @@
+"""The Hopper kernel as a Python extension module: addresses and numbers in, a launch on the caller's stream out.
+
+Nothing is validated here; the Python wrapper checks tensors before it passes addresses.
+"""
+
+from std.memory import alloc, Layout as MemoryLayout
+from std.os import abort
+from std.python import Python, PythonObject
+from std.python.bindings import PythonModuleBuilder
+from max.gpu.host import DeviceAttribute, DeviceContext
+
+from hopper.launch import Maps, Variant, weight_map
+from hopper.layer import Layer
+from hopper.memory import F32P, Global, I32P, U32P
+from hopper.shape import MEDIUM, NARROW, Shape, WIDE
+
+comptime BFLOAT16 = 0
+comptime FLOAT16 = 1
+comptime FLOAT32 = 2
+
+
+@export
+def PyInit_moe_gpu() abi("C") -> PythonObject:
+    """The module `moe_gpu`."""
+    try:
+        var module = PythonModuleBuilder("moe_gpu")
+        module.def_function[open_device]("open_device")
+        module.def_function[make_maps]("make_maps")
+        module.def_function[compile_variant]("compile_variant")
+        module.def_function[forward]("forward")
+        return module.finalize()
+    except e:
+        abort(String("the module moe_gpu could not be made: ", e))
+
+
+@fieldwise_init
+struct Device(Movable):
+    """The device's context, the one PyTorch uses too, and its number of multiprocessors."""
+
+    var ctx: DeviceContext
+    var multiprocessors: Int
+
+
+def keep[T: Movable](var value: T) -> Int:
+    """Puts a value where it stays for the life of the process, and returns its address."""
+    var p = alloc(MemoryLayout[T](count=1)).unsafe_leak()
+    p.unsafe_write(value^)
+    return Int(p)
+
+
+def kept[T: Movable](address: Int) -> Pointer[T, MutUntrackedOrigin]:
+    """The value `keep` put there."""
+    return Pointer[T, MutUntrackedOrigin](unsafe_from_address=address)
+
+
+def open_device(index: PythonObject) raises -> PythonObject:
+    """(device, multiprocessors) of GPU `index`."""
+    var ctx = DeviceContext(device_id=Int(py=index))
+    var count = ctx.get_attribute(DeviceAttribute.MULTIPROCESSOR_COUNT)
+    return Python.tuple(keep(Device(ctx^, count)), count)
+
+
+def make_maps(device: PythonObject, dtype: PythonObject, matrices: PythonObject) raises -> PythonObject:
+    """The tensor maps of a layer.
+
+    Args:
+        device: From `open_device`.
+        dtype: BFLOAT16, FLOAT16 or FLOAT32.
+        matrices: (address, rows, columns) of the router's, the first and the second weights.
+    """
+    ref d = kept[Device](Int(py=device))[]
+    var which = Int(py=dtype)
+    if which == BFLOAT16:
+        return PythonObject(keep(maps_of[DType.bfloat16](d.ctx, matrices)))
+    if which == FLOAT16:
+        return PythonObject(keep(maps_of[DType.float16](d.ctx, matrices)))
+    return PythonObject(keep(maps_of[DType.float32](d.ctx, matrices)))
+
+
+def maps_of[dtype: DType](ctx: DeviceContext, m: PythonObject) raises -> Maps[dtype]:
+    """The tensor maps over three matrices."""
+    return Maps[dtype](
+        weight_map[dtype](ctx, Int(py=m[0]), Int(py=m[1]), Int(py=m[2])),
+        weight_map[dtype](ctx, Int(py=m[3]), Int(py=m[4]), Int(py=m[5])),
+        weight_map[dtype](ctx, Int(py=m[6]), Int(py=m[7]), Int(py=m[8])),
+    )
+
+
+def compile_variant(
+    device: PythonObject, dtype: PythonObject, gated: PythonObject, shape: PythonObject
+) raises -> PythonObject:
+    """The address of a compiled variant. `shape`: 0 wide, 1 medium, 2 narrow."""
+    ref d = kept[Device](Int(py=device))[]
+    var dt = Int(py=dtype)
+    var g = Int(py=gated) != 0
+    var s = Int(py=shape)
+    comptime for t in range(3):
+        comptime for q in range(2):
+            comptime for w in range(3):
+                if dt == t and g == (q == 1) and s == w:
+                    return PythonObject(keep(Variant[dtype_of[t](), q == 1, shape_of[w]()](d.ctx)))
+    raise Error("no such variant of the kernel")
+
+
+def dtype_of[number: Int]() -> DType:
+    """The dtype the wrapper means."""
+    return DType.bfloat16 if number == BFLOAT16 else (DType.float16 if number == FLOAT16 else DType.float32)
+
+
+def shape_of[number: Int]() -> Shape:
+    """The shape the wrapper means."""
+    return WIDE if number == 0 else (MEDIUM if number == 1 else NARROW)
+
+
+def forward(
+    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
+) raises -> PythonObject:
+    """Enqueues one call.
+
+    Args:
+        device: From `open_device`.
+        handles: (dtype, gated, shape, variant, maps, stream).
+        addresses: Of a Layer's pointers, in its order.
+        sizes: A Layer's integers, in its order.
+        scale: (c0, c1) of the activation.
+    """
+    var dt = Int(py=handles[0])
+    var g = Int(py=handles[1]) != 0
+    var s = Int(py=handles[2])
+    comptime for t in range(3):
+        comptime for q in range(2):
+            comptime for w in range(3):
+                if dt == t and g == (q == 1) and s == w:
+                    launch[dtype_of[t](), q == 1, shape_of[w]()](device, handles, addresses, sizes, scale)
+    return PythonObject(None)
+
+
+def launch[
+    dtype: DType, gated: Bool, shape: Shape
+](
+    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
+) raises:
+    """Enqueues one call of a variant."""
+    ref d = kept[Device](Int(py=device))[]
+    ref variant = kept[Variant[dtype, gated, shape]](Int(py=handles[3]))[]
+    ref maps = kept[Maps[dtype]](Int(py=handles[4]))[]
+    var stream = d.ctx.create_external_stream(
+        OpaquePointer[MutAnyOrigin](unsafe_from_address=Int(py=handles[5]))
+    )
+    var p = addresses
+    var n = sizes
+    var layer = Layer[dtype](
+        raw=Global[dtype](unsafe_from_address=Int(py=p[0])),
+        staged=Global[dtype](unsafe_from_address=Int(py=p[1])),
+        outputs=Global[dtype](unsafe_from_address=Int(py=p[2])),
+        ids=I32P(unsafe_from_address=Int(py=p[3])),
+        gates=F32P(unsafe_from_address=Int(py=p[4])),
+        router=Global[dtype](unsafe_from_address=Int(py=p[5])),
+        router_bias=F32P(unsafe_from_address=Int(py=p[6])),
+        b1=F32P(unsafe_from_address=Int(py=p[7])),
+        b2=F32P(unsafe_from_address=Int(py=p[8])),
+        sync=U32P(unsafe_from_address=Int(py=p[9])),
+        finished=U32P(unsafe_from_address=Int(py=p[10])),
+        logits=F32P(unsafe_from_address=Int(py=p[11])),
+        histogram=I32P(unsafe_from_address=Int(py=p[12])),
+        tokens=I32P(unsafe_from_address=Int(py=p[13])),
+        position=I32P(unsafe_from_address=Int(py=p[14])),
+        hidden=Global[dtype](unsafe_from_address=Int(py=p[15])),
+        expert_out=Global[DType.uint8](unsafe_from_address=Int(py=p[16])),
+        n_tokens=Int32(Int(py=n[0])),
+        d_model=Int32(Int(py=n[1])),
+        n_experts=Int32(Int(py=n[2])),
+        top_k=Int32(Int(py=n[3])),
+        staged_stride=Int32(Int(py=n[4])),
+        router_stride=Int32(Int(py=n[5])),
+        logits_stride=Int32(Int(py=n[6])),
+        hidden_stride=Int32(Int(py=n[7])),
+        d_stride=Int32(Int(py=n[8])),
+        k0=Int32(Int(py=n[9])),
+        k1=Int32(Int(py=n[10])),
+        rows1=Int32(Int(py=n[11])),
+        tokens1=Int32(Int(py=n[12])),
+        tokens2=Int32(Int(py=n[13])),
+        splits=Int32(Int(py=n[14])),
+        route=Int32(Int(py=n[15])),
+        activation=Int32(Int(py=n[16])),
+        renormalize=Int32(Int(py=n[17])),
+        stage_inputs=Int32(Int(py=n[18])),
+        c0=Float32(Float64(py=scale[0])),
+        c1=Float32(Float64(py=scale[1])),
+    )
+    variant.launch(stream, maps, layer, d.multiprocessors)
