@@ -1,7 +1,7 @@
 """A published sentence, and the precise meanings it can have."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from validation.record import Record
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Positive = Annotated[float, Field(gt=0)]
+Text = Annotated[str, Field(min_length=1)]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 class Provenance(StrEnum):
@@ -22,18 +24,53 @@ class Provenance(StrEnum):
 
 
 class Metric(StrEnum):
-    """What a reading compares; the unit is in the name."""
+    """What a reading compares; the unit is in the name.
+
+    `figure` is a quantity that a run measures beside the calls themselves (prepare cost, call overhead, energy, the time
+    of a command) and that the reading names. `holds` is a statement without a number: 1 when it holds.
+    """
 
     SPEEDUP = "speedup"
     TOKENS_PER_S = "tokens_per_s"
     GFLOP_PER_S = "gflop_per_s"
     LATENCY_US = "latency_us"
+    P50_LATENCY_US = "p50_latency_us"
     P95_LATENCY_US = "p95_latency_us"
+    P99_LATENCY_US = "p99_latency_us"
     FLOOR_SHARE = "floor_share"
+    FIGURE = "figure"
+    HOLDS = "holds"
 
 
-#: Metrics where less is better: their requirement is an `at_most`.
-LESS_IS_BETTER = frozenset({Metric.LATENCY_US, Metric.P95_LATENCY_US})
+#: Metrics where less is better: their requirement is an `at_most`. A figure says by its requirement which way it goes.
+LESS_IS_BETTER: Final = frozenset(
+    {Metric.LATENCY_US, Metric.P50_LATENCY_US, Metric.P95_LATENCY_US, Metric.P99_LATENCY_US}
+)
+
+#: The quantile each latency metric is about.
+QUANTILES: Final = {Metric.P50_LATENCY_US: 0.50, Metric.P95_LATENCY_US: 0.95, Metric.P99_LATENCY_US: 0.99}
+
+
+class Arrivals(StrEnum):
+    """How requests come: a closed loop sends the next when one returns, an open loop when the clock says so."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+class Load(Record):
+    """The traffic a latency is claimed under; `per_s` is the mean rate of Poisson arrivals of an open loop."""
+
+    arrivals: Arrivals = Arrivals.CLOSED
+    concurrency: Annotated[int, Field(ge=1)] = 1
+    per_s: Positive | None = None
+
+    @model_validator(mode="after")
+    def _rate_belongs_to_open(self) -> Self:
+        if (self.per_s is not None) != (self.arrivals is Arrivals.OPEN):
+            msg = "an open loop states its arrival rate per_s, a closed loop has none"
+            raise ValueError(msg)
+        return self
 
 
 class Requirement(Record):
@@ -65,45 +102,71 @@ class Reading(Record):
     """One precise meaning of a claim: what is measured, on what, against what, where.
 
     `baseline` is the name of an implementation, or `strongest` / `strongest:FAMILY`, which is computed from what was
-    measured and never chosen. `untestable` says why no run of this suite can decide the reading.
+    measured and never chosen; it runs on the candidate's device and in its dtype unless `baseline_device` and
+    `baseline_dtype` say otherwise. `untestable` says why no run of this suite can decide the reading.
     """
 
     id: Identifier
     strict: bool = False
-    meaning: str
+    meaning: Text
     metric: Metric
     requirement: Requirement
     workload: str
     device: Literal["cpu", "cuda"]
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Dtype = "float32"
     candidate: str = "candidate"
-    baseline: str | None = None
+    baseline: Annotated[str, Field(min_length=1)] | None = None
     baseline_device: Literal["cpu", "cuda"] | None = None
-    untestable: str | None = None
+    baseline_dtype: Dtype | None = None
+    figure: Identifier | None = None
+    load: Load | None = None
+    untestable: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _well_formed(self) -> Self:
+    def _against_something(self) -> Self:
         if self.metric is Metric.SPEEDUP and self.baseline is None:
-            msg = "a speedup is against something: name a baseline, or 'strongest'"
+            msg = "baseline: a speedup is against something; name an implementation, or 'strongest', or 'strongest:FAMILY'"
             raise ValueError(msg)
-        if self.metric is not Metric.SPEEDUP and self.baseline is not None:
-            msg = f"only a speedup has a baseline; {self.metric} does not"
+        if self.metric not in {Metric.SPEEDUP, Metric.FIGURE} and self.baseline is not None:
+            msg = f"baseline: only a speedup or a figure has one; {self.metric} does not"
             raise ValueError(msg)
-        if (self.metric in LESS_IS_BETTER) != (self.requirement.at_most is not None):
-            msg = f"{self.metric} takes {'at_most' if self.metric in LESS_IS_BETTER else 'at_least'}"
+        return self
+
+    @model_validator(mode="after")
+    def _bound_of_the_right_side(self) -> Self:
+        free = self.metric is Metric.FIGURE
+        if not free and (self.metric in LESS_IS_BETTER) != (self.requirement.at_most is not None):
+            msg = f"requirement: {self.metric} takes {'at_most' if self.metric in LESS_IS_BETTER else 'at_least'}"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _belongs_to_the_metric(self) -> Self:
+        if (self.metric is Metric.FIGURE) != (self.figure is not None):
+            msg = "figure: names the quantity of the metric 'figure', and of no other"
+            raise ValueError(msg)
+        if self.load is not None and self.metric not in QUANTILES:
+            msg = f"load: only a latency quantile is claimed under a load; {self.metric} is not"
+            raise ValueError(msg)
+        if self.metric is Metric.HOLDS and self.untestable is None:
+            msg = "untestable: a statement without a number is decided by no measurement; say why, or state a number"
             raise ValueError(msg)
         return self
 
 
 class Claim(Record):
-    """What was said, verbatim, where, and how the number came to be."""
+    """What was said, verbatim, where, and how the number came to be.
+
+    `source` is where the quote stands as `file:line`, further places after a comma. A `promise` is one of the author's
+    own thresholds: not meeting it is a failure, not a finding about somebody else.
+    """
 
     id: Identifier
-    title: str
-    quote: str
-    source: str
+    title: Text
+    quote: Text
+    source: Text
     provenance: Provenance
-    provenance_reason: str
+    provenance_reason: Text
     promise: bool = False
     readings: Annotated[tuple[Reading, ...], Field(min_length=1)]
 

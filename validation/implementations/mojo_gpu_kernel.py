@@ -248,7 +248,9 @@ class Tiling:
     cycles: float
 
 
-def matmul_cycles(shape: TileShape, most: int, *, experts: float, rows: float, out: int, k: int, splits: int, blocks: int) -> float:
+def matmul_cycles(
+    shape: TileShape, most: int, *, experts: float, rows: float, out: int, k: int, splits: int, blocks: int
+) -> float:
     """What one matmul is thought to take: full rounds of tiles, each bound by tensor cores or by its loads.
 
     4096 FLOP and about 40 bytes from L2 a cycle and multiprocessor; 1500 cycles to begin and store a tile. Only the order
@@ -277,12 +279,33 @@ def choose_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling:
         caps = [c for c in (16, 32, 48, 64, 96, 128, 160) if c <= shape.tokens]
         caps = caps[-1:] if shape is NARROW else caps
         first = min(
-            (matmul_cycles(shape, c, experts=experts, rows=rows, out=layer.rows1, k=int(layer.k0 * wide), splits=1, blocks=blocks), -c)
+            (
+                matmul_cycles(
+                    shape,
+                    c,
+                    experts=experts,
+                    rows=rows,
+                    out=layer.rows1,
+                    k=int(layer.k0 * wide),
+                    splits=1,
+                    blocks=blocks,
+                ),
+                -c,
+            )
             for c in caps
         )
         second = min(
             (
-                matmul_cycles(shape, c, experts=experts, rows=rows, out=layer.d_stride, k=int(layer.k1 * wide), splits=s, blocks=blocks)
+                matmul_cycles(
+                    shape,
+                    c,
+                    experts=experts,
+                    rows=rows,
+                    out=layer.d_stride,
+                    k=int(layer.k1 * wide),
+                    splits=s,
+                    blocks=blocks,
+                )
                 + (s - 1) * 600,
                 -c,
                 s,

@@ -1,0 +1,20 @@
+"""How an implementation fails: with its worker alive, or taking it along."""
+
+
+class ImplementationFailed(Exception):
+    """A kernel did not do what was asked, and its worker can go on.
+
+    `stage` is what was asked (load, prepare, call), `cause` the named cause, `output` the last lines the kernel
+    printed.
+    """
+
+    def __init__(self, stage: str, cause: str, output: str = "") -> None:
+        """States the failure as one line."""
+        super().__init__(f"{stage}: {cause}")
+        self.stage = stage
+        self.cause = cause
+        self.output = output
+
+
+class WorkerEnded(ImplementationFailed):
+    """The worker is gone: it exited, was killed by a signal, or was ended at its time limit."""

@@ -1,0 +1,308 @@
+"""The parent's handle on a worker: load a kernel, prepare a layer, make calls, and leave nothing behind."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psutil
+import torch
+
+from validation.implementations import arena, spawn
+from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.mailbox import Doing, Mailbox
+from validation.implementations.shared_layer import SharedLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from validation.implementations.arena import CallPlaces
+    from validation.implementations.implementation import Implementation
+    from validation.implementations.worker.frames import Message
+    from validation.workloads.layer import Layer
+
+__all__ = ["BlockOutput", "Limits", "Output", "Prepared", "Worker"]
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+#: Packages of ours, which a candidate's process neither imports nor opens.
+_OURS: Final = ("validation", "reference")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a worker may take: seconds for one request (a load, a prepare, a block) and bytes beyond its start-up.
+
+    `memory_bytes` counts writable private memory, the copy-on-write map of the weights included.
+    """
+
+    seconds: float = 120.0
+    memory_bytes: int = 8 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What `prepare` took: time by the worker's clock, and growth of its resident memory seen from outside."""
+
+    prepare_ns: int
+    prepare_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One call: `out` [T, d], perhaps the routing `ids` int64 [T, k] and `weights` float64 [T, k], and its time.
+
+    `written` is false when `out` still held nothing but the poison of before the call. `x_unchanged` is false when
+    the input was found altered after the block.
+    """
+
+    out: torch.Tensor
+    ids: torch.Tensor | None
+    weights: torch.Tensor | None
+    worker_ns: int
+    written: bool
+    x_unchanged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockOutput:
+    """A block of calls: the parent's time for all of it, and whether every guard around its tensors held.
+
+    `late_bytes` counts bytes of the last output that changed after the worker had answered.
+    """
+
+    outputs: tuple[Output, ...]
+    parent_ns: int
+    guards_held: bool
+
+    @property
+    def calls_ns(self) -> tuple[int, ...]:
+        """Each call's time by the worker's clock."""
+        return tuple(output.worker_ns for output in self.outputs)
+
+
+class Worker:
+    """A worker process, alive between `with` and the end of its block; a candidate gets one of its own.
+
+    Raises:
+        WorkerEnded: from any method, once the process is gone.
+        ImplementationFailed: from any method, when the kernel failed and the process lives.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int,
+        trusted: bool = False,
+        environment: Sequence[tuple[str, str]] = (),
+        limits: Limits | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Starts the process; it loads torch while the caller does something else. `device` is "cpu"."""
+        if device != "cpu":
+            raise ValueError(f"a worker's device must be 'cpu'; got {device!r}")
+        self.threads = threads
+        self.limits = limits or Limits()
+        self._trusted = trusted
+        self._shared: SharedLayer | None = None
+        self._arena: arena.SharedFile | None = None
+        self._staging: arena.SharedFile | None = None
+        self._spawned = spawn.spawn(spawn.worker_environment(threads, environment))
+        self._mailbox = Mailbox(self._spawned)
+        self._started = False
+
+    def __enter__(self) -> Worker:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the process, whatever happened."""
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._spawned.process.pid
+
+    @property
+    def doings(self) -> tuple[Doing, ...]:
+        """What the candidate was reported to do so far; nothing is reported of a trusted implementation."""
+        return tuple(self._mailbox.doings)
+
+    @property
+    def reports_closed(self) -> bool:
+        """Whether the candidate closed the pipe its doings are reported on."""
+        return self._mailbox.reports_closed
+
+    @property
+    def output(self) -> str:
+        """The last lines that were printed."""
+        return self._mailbox.output
+
+    def cpu_ns(self) -> int:
+        """Returns the CPU time of all its threads so far; what a dead process used is 0."""
+        with suppress(OSError):
+            return spawn.cpu_ns(self.pid)
+        return 0
+
+    def start(self) -> None:
+        """Waits until the process is ready for a kernel."""
+        if not self._started:
+            self._started = True
+            message = {
+                "paths": spawn.importable_paths(),
+                "prefix": spawn.prefix(),
+                "memory_bytes": self.limits.memory_bytes,
+                "torch": True,
+            }
+            self._ask("start", message)
+
+    def load(self, implementation: Implementation) -> str:
+        """Runs the implementation's file; returns the sha256 of its source."""
+        self.start()
+        message = {
+            "path": str(implementation.source.resolve()),
+            "function": implementation.function,
+            "trusted": self._trusted,
+            "refused": _OURS,
+            "forbidden": [str(_ROOT / name) for name in _OURS],
+        }
+        return str(self._ask("load", message)["sha256"])
+
+    def prepare(self, layer: Layer | SharedLayer) -> Prepared:
+        """Hands the loaded kernel a layer; it stays the layer of all calls until the next one."""
+        if not isinstance(layer, SharedLayer):
+            with SharedLayer.of(layer) as shared:
+                return self.prepare(shared)
+        message = {
+            "layer_file": str(_ROOT / "validation" / "workloads" / "layer.py"),
+            "config": layer.config,
+            "tensors": layer.tensors,
+            "size": layer.size,
+        }
+        before = spawn.anonymous_bytes(self.pid)
+        answer = self._ask("prepare", message, (layer.descriptor,))
+        grown = spawn.anonymous_bytes(self.pid) - before
+        self._shared = layer
+        return Prepared(prepare_ns=int(answer["prepare_ns"]), prepare_bytes=max(grown, 0))
+
+    def call(self, x: torch.Tensor) -> Output:
+        """Makes one call on `x` [T, d], of whatever strides and dtype it has.
+
+        Raises:
+            ImplementationFailed: also when `out` was not written at all, or written outside of.
+        """
+        block = self.call_block([x])
+        output = block.outputs[0]
+        if not output.written:
+            raise ImplementationFailed("forward", "wrote nothing: out holds what it held before", self.output)
+        if not block.guards_held:
+            raise ImplementationFailed("forward", "wrote outside out: a guard around it changed", self.output)
+        return output
+
+    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
+        """Makes one call on each input, in turn, each at an address of its own.
+
+        A dry block calls no kernel: its `parent_ns` is the price of asking.
+        """
+        assert self._shared is not None or dry
+        places, end = self._map(inputs)
+        assert self._arena is not None
+        assert self._staging is not None
+        self._arena.words(0, end)[:] = arena.POISON
+        staged = [arena.stage(x) for x in inputs]
+        for where, data in zip(places, staged, strict=True):
+            self._staging.bytes(where.staged, data.size)[:] = data
+        message = {"calls": [where.described() for where in places], "dry": dry}
+        started = time.perf_counter_ns()
+        answer = self._ask("call", message)
+        parent_ns = time.perf_counter_ns() - started
+        # The last output first: had its call returned before its work was done, it is not whole yet.
+        outs = [self._arena.read(where.out) for where in reversed(places)][::-1]
+        outputs = tuple(
+            self._output(where, data, out, ns, told)
+            for where, data, out, ns, told in zip(
+                places, staged, outs, answer["calls_ns"], answer["told"], strict=True
+            )
+        )
+        held = all(bool((self._arena.words(start, stop) == arena.POISON).all()) for start, stop in arena.gaps(places, end))
+        return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held)
+
+    def libraries(self) -> tuple[str, ...]:
+        """Returns the BLAS and OpenMP libraries loaded: `openblas 0.3.31 SkylakeX, 2 threads`."""
+        found = self._ask("libraries", {})["libraries"]
+        return tuple(sorted({_library(entry) for entry in found}))
+
+    def settle(self, most_s: float = 0.05) -> None:
+        """Returns once the worker's threads have gone to sleep: OpenMP's and BLAS's spin for some ms after a call.
+
+        Kernel accounting moves by the tick (4 ms at 250 Hz), so 6 ms without more than 1 ms of CPU time is sleep.
+        """
+        deadline = time.monotonic() + most_s
+        before = self.cpu_ns()
+        while time.monotonic() < deadline:
+            time.sleep(0.006)
+            now = self.cpu_ns()
+            if now - before < 1_000_000:
+                return
+            before = now
+
+    def close(self) -> None:
+        """Ends the process and its descendants, and gives the memory back. Closing twice is harmless."""
+        spawn.end(self._spawned)
+        for shared in (self._arena, self._staging):
+            if shared is not None:
+                shared.close()
+        self._arena = self._staging = None
+
+    def _ask(self, request: str, message: Message, descriptors: tuple[int, ...] = ()) -> Message:
+        return self._mailbox.ask(
+            request,
+            message,
+            seconds=self.limits.seconds,
+            memory_bytes=self.limits.memory_bytes,
+            descriptors=descriptors,
+        )
+
+    def _map(self, inputs: Sequence[torch.Tensor]) -> tuple[list[CallPlaces], int]:
+        """Places for the block; arena and staging file are made anew when they are too small."""
+        if self._shared is None:
+            shapes, top_k, dtype = [tuple(x.shape) for x in inputs], 1, inputs[0].dtype
+        else:
+            shapes = [(x.shape[0], self._shared.d_model) for x in inputs]
+            top_k, dtype = self._shared.top_k, self._shared.dtype
+        places, end, staged = arena.plan(inputs, shapes, top_k, dtype)
+        if self._arena is None or self._staging is None or self._arena.size < end or self._staging.size < staged:
+            for old in (self._arena, self._staging):
+                if old is not None:
+                    old.close()
+            # A quarter more: drawn addresses make the next block of the same size need a little more or less.
+            self._arena = arena.SharedFile("arena", end + end // 4)
+            self._staging = arena.SharedFile("staging", staged + staged // 4)
+            descriptors = (self._staging.descriptor, self._arena.descriptor)
+            self._ask("map", {"size": self._arena.size}, descriptors)
+        return places, end
+
+    def _output(self, where: CallPlaces, data: object, out: torch.Tensor, ns: int, told: bool) -> Output:  # noqa: FBT001
+        assert self._arena is not None
+        words = self._arena.words(where.out.offset, where.out.offset + where.out.size)
+        found = self._arena.bytes(where.x.offset, where.x.size)
+        return Output(
+            out=out,
+            ids=self._arena.read(where.ids) if told else None,
+            weights=self._arena.read(where.weights) if told else None,
+            worker_ns=int(ns),
+            written=where.out.size == 0 or bool((words != arena.POISON).any()),
+            x_unchanged=bool((found == data).all()),
+        )
+
+
+def _library(entry: Message) -> str:
+    parts = [entry.get("internal_api"), entry.get("version"), entry.get("architecture")]
+    return f"{' '.join(str(part) for part in parts if part)}, {entry.get('num_threads')} threads"

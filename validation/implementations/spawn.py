@@ -1,0 +1,158 @@
+"""A fresh process for a kernel: what it inherits, how it is started, and how nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: Variables that tune a BLAS, an OpenMP runtime or an allocator: dropped, so that every contender runs as installed.
+#: OPENBLAS_CORETYPE=Haswell alone halves NumPy on an AVX-512 machine.
+DROPPED_PREFIXES: Final = (
+    "OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "NVPL_", "VECLIB_", "NUMEXPR_", "ATEN_", "MALLOC_",
+    "GLIBC_TUNABLES", "LD_PRELOAD",
+)  # fmt: skip
+
+#: Each is set to the number of threads of the run.
+THREAD_VARIABLES: Final = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NVPL_BLAS_NUM_THREADS",
+)
+
+#: Idle OpenBLAS threads spin for 2^N clock cycles; the default 28 is 100 ms, which would run into the speed probe
+#: after each block. 22 is 2 ms: longer than any gap between two products of one call.
+_OPENBLAS_SPIN: Final = ("OPENBLAS_THREAD_TIMEOUT", "22")
+
+#: Every descendant of a worker inherits this variable, so that one which left the process group is found.
+_MARK: Final = "MOE_VALIDATION_WORKER"
+
+_MAIN: Final = Path(__file__).parent / "worker" / "main.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spawned:
+    """A started worker: its process and the parent's ends of its channel, its output and its reports."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    output: int
+    reports: int
+    mark: str
+
+
+def dropped_variables(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Returns the variables set here that no worker gets, sorted."""
+    return tuple(sorted(name for name in environment if name.startswith(DROPPED_PREFIXES)))
+
+
+def worker_environment(
+    threads: int, extra: Iterable[tuple[str, str]] = (), base: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Returns the environment of a worker: `base` without what tunes, `threads` for every library, then `extra`."""
+    dropped = set(dropped_variables(base))
+    kept = {name: value for name, value in base.items() if name not in dropped}
+    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict([_OPENBLAS_SPIN]) | dict(extra)
+
+
+def spawn(environment: Mapping[str, str]) -> Spawned:
+    """Starts a worker in a session of its own, so that an interrupt at the terminal is the parent's to handle."""
+    ours, theirs = socket.socketpair()
+    output, output_end = os.pipe2(os.O_CLOEXEC)
+    reports, reports_end = os.pipe2(os.O_CLOEXEC)
+    mark = secrets.token_hex(8)
+    command = [sys.executable, "-I", "-S", "-B", str(_MAIN)]
+    command += [str(theirs.fileno()), str(reports_end), str(os.getpid())]
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output_end,
+            stderr=output_end,
+            pass_fds=(theirs.fileno(), reports_end),
+            env={**environment, _MARK: mark},
+            start_new_session=True,
+        )
+    except BaseException:
+        ours.close()
+        os.close(output)
+        os.close(reports)
+        raise
+    finally:
+        theirs.close()
+        os.close(output_end)
+        os.close(reports_end)
+    os.set_blocking(output, False)
+    os.set_blocking(reports, False)
+    return Spawned(process=process, channel=ours, output=output, reports=reports, mark=mark)
+
+
+def end(spawned: Spawned) -> None:
+    """Kills the worker and all its descendants, and closes the parent's ends. Ending twice is harmless."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(spawned.process.pid, signal.SIGKILL)
+    spawned.process.wait()
+    for pid in descendants(spawned.mark):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    if spawned.channel.fileno() >= 0:
+        spawned.channel.close()
+        os.close(spawned.output)
+        os.close(spawned.reports)
+
+
+def descendants(mark: str) -> tuple[int, ...]:
+    """Returns the live processes that carry a worker's mark in their environment."""
+    needle = f"{_MARK}={mark}".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            # Gone, another user's, or a kernel thread: none of them is ours.
+            with suppress(OSError):
+                if needle in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+    return tuple(found)
+
+
+def cpu_ns(pid: int) -> int:
+    """Returns the CPU time a process has used, all its threads together.
+
+    The clock id of another process is what clock_getcpuclockid(3) computes.
+    """
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Returns the resident memory of a process that no file backs: what it allocated and touched."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def importable_paths() -> list[str]:
+    """Returns the parent's sys.path without the folders that hold our packages and without the script's own.
+
+    Where our packages are installed beside torch, that folder stays and the worker refuses them by name.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    return [path for path in sys.path if path and Path(path).is_dir() and _is_library(path, root)]
+
+
+def _is_library(path: str, root: str) -> bool:
+    return str(Path(path).resolve()) != root or path.endswith(("site-packages", "dist-packages"))

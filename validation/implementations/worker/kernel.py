@@ -1,0 +1,154 @@
+"""A kernel as its author wrote it: loaded, its form of `forward` found out, its results put where they belong."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+
+class Form(Enum):
+    """How `forward` wants to be called."""
+
+    FILLS = "forward(x, out)"
+    FILLS_KEYWORD = "forward(x, *, out)"
+    RETURNS = "forward(x)"
+    UNTOLD = "no signature says"
+
+
+class BadResult(Exception):  # noqa: N818 -- the message is the finding: what was required, what came
+    """What a kernel gave back is not what the interface asks for."""
+
+
+def load(path: Path, function: str) -> tuple[Callable[[Any], Any], str]:
+    """Returns the kernel's `prepare` and the sha256 of its source, after running the file.
+
+    The file's own folder goes last on sys.path, so that a kernel may consist of several files.
+
+    Raises:
+        BadResult: the file has no such function.
+        Exception: whatever the file raises.
+    """
+    source = path.read_bytes()
+    sys.path.append(str(path.resolve().parent))
+    spec = importlib.util.spec_from_file_location(f"kernel_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BadResult(f"a kernel is a Python file; got {path.name}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    prepare = getattr(module, function, None)
+    if not callable(prepare):
+        there = sorted(n for n, value in vars(module).items() if inspect.isfunction(value) and not n.startswith("_"))
+        raise BadResult(f"{path.name} must define {function}(layer); it defines {', '.join(there) or 'no function'}")
+    return prepare, hashlib.sha256(source).hexdigest()
+
+
+def form_of(forward: Callable[..., Any]) -> Form:
+    """Returns how `forward` is to be called, by its signature.
+
+    A parameter named `out`, or a second one that must be given, means that it fills `out`. A second parameter with a
+    default and another name is the author's own. Builtins without a signature and `*args` say nothing.
+
+    Raises:
+        BadResult: it cannot be called, or needs more than two arguments.
+    """
+    if not callable(forward):
+        raise BadResult(f"prepare must return a callable forward; got {type(forward).__name__}")
+    # torch.nn.Module.__call__ takes anything; the author's words are in its forward.
+    plain = forward.forward if callable(getattr(forward, "forward", None)) else forward
+    try:
+        parameters = list(inspect.signature(plain).parameters.values())
+    except (TypeError, ValueError):
+        return Form.UNTOLD
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    required = [p for p in parameters if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
+    if len(required) > 2:  # noqa: PLR2004 -- x and out
+        names = ", ".join(p.name for p in required)
+        raise BadResult(f"forward must take (x) or (x, out); got one that needs ({names})")
+    if any(p.name == "out" and p.kind is p.KEYWORD_ONLY for p in parameters):
+        return Form.FILLS_KEYWORD
+    if len(positional) > 1 and (positional[1].name == "out" or positional[1] in required):
+        return Form.FILLS
+    if not positional and any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return Form.UNTOLD
+    return Form.RETURNS
+
+
+def call_once(forward: Callable[..., Any], x: torch.Tensor, out: torch.Tensor) -> Form:
+    """Returns the form of a `forward` that does not tell it, found by trying on tensors nobody measures."""
+    try:
+        forward(x, out)
+    except TypeError:
+        forward(x)
+        return Form.RETURNS
+    return Form.FILLS
+
+
+def caller(forward: Callable[..., Any], form: Form) -> Callable[[torch.Tensor, torch.Tensor], Any]:
+    """Returns `forward` as a function of x and out; the usual form is the function itself, nothing added to its time."""
+    if form is Form.FILLS:
+        return forward
+    if form is Form.FILLS_KEYWORD:
+        return lambda x, out: forward(x, out=out)
+    return lambda x, _out: forward(x)
+
+
+def deliver(result: object, out: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, *, fills: bool) -> bool:
+    """Puts what a call returned where the parent reads it; returns whether it chose to tell its routing.
+
+    `out` is [T, d], `ids` int64 [T, k], `weights` float64 [T, k].
+
+    Raises:
+        BadResult: a result of the wrong kind, shape, dtype or device.
+    """
+    output, routing = result, None
+    if isinstance(result, tuple):
+        if len(result) != 3:  # noqa: PLR2004 -- y, ids, weights
+            raise BadResult(f"a returned tuple must be (y, ids, weights); got {len(result)} items")
+        output, routing = result[0], result[1:]
+    if output is None:
+        if not fills:
+            raise BadResult("forward(x) must return its output; it returned None")
+    elif output is not out:
+        _check("output", output, out)
+        if output.data_ptr() != out.data_ptr() or output.stride() != out.stride():
+            out.copy_(output)
+    if routing is None or (routing[0] is None and routing[1] is None):
+        return False
+    _check("expert ids", routing[0], ids, integer=True)
+    _check("expert weights", routing[1], weights, floating=True)
+    ids.copy_(routing[0])
+    weights.copy_(routing[1])
+    return True
+
+
+def _check(
+    thing: str, value: Any, like: torch.Tensor, *, integer: bool = False, floating: bool = False  # noqa: ANN401
+) -> None:
+    import torch  # noqa: PLC0415 -- loaded long before; importing this file must not need it
+
+    # A subclass may compute when it is looked at, long after the clock stopped.
+    if type(value) not in {torch.Tensor, torch.nn.Parameter}:
+        raise BadResult(f"the {thing} must be a plain torch.Tensor; got {type(value).__module__}.{type(value).__name__}")
+    if value.shape != like.shape:
+        raise BadResult(f"the {thing} must have shape {list(like.shape)}; got {list(value.shape)}")
+    if integer and (value.is_floating_point() or value.is_complex() or value.dtype is torch.bool):
+        raise BadResult(f"the {thing} must be integers; got {value.dtype}")
+    if floating and not value.is_floating_point():
+        raise BadResult(f"the {thing} must be floating point; got {value.dtype}")
+    if not integer and not floating and value.dtype != like.dtype:
+        raise BadResult(f"the {thing} must be {like.dtype}; got {value.dtype}")
+    if value.device != like.device:
+        raise BadResult(f"the {thing} must be on {like.device}; got {value.device}")
+    if value.layout is not torch.strided:
+        raise BadResult(f"the {thing} must be a dense tensor; got {value.layout}")

@@ -1,0 +1,149 @@
+"""Measures the machine's ceilings: peak FLOP/s by dtype, and bytes/s read by cache level, on one and on all cores."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from validation.performance.ceiling import Ceiling, Resource
+from validation.performance.cpu import Cpu, read_cpu
+from validation.performance.probe import PEAK_TASKS, READ_GRAIN, Probe
+
+#: A host takes cores away for seconds at a time: the repeats go round all ceilings, so that none has all of its own
+#: inside one such spell. 14 ceilings x 12 rounds x 15 ms = 2.5 s.
+ROUNDS: Final = 12
+SECONDS: Final = 0.015
+#: At 256 MiB and 8 times the last cache, what is still found in a cache adds less than an eighth to the figure.
+DRAM_BYTES: Final = 256 << 20
+DRAM_CACHES: Final = 8
+#: The buffer may take this part of the memory.
+MEMORY_SHARE: Final = 8
+
+
+class Meter(Protocol):
+    """What measures: the probe, or a test's stand-in."""
+
+    def supports(self, dtype: str) -> bool:
+        """Whether `peak(dtype, ...)` can be asked."""
+
+    def peak(self, dtype: str, threads: int, seconds: float) -> float:
+        """FLOP/s."""
+
+    def read(self, threads: int, seconds: float, bytes_per_thread: int) -> float:
+        """Byte/s."""
+
+    def method(self, dtype: str | None) -> str:
+        """How, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """One ceiling before its samples are there; `ask` is called once per round."""
+
+    resource: Resource
+    dtype: str | None = None
+    level: str | None = None
+    threads: int
+    unit: Literal["flop/s", "byte/s"]
+    method: str
+    ask: Callable[[], float]
+
+
+def measure_ceilings(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> tuple[Ceiling, ...]:
+    """Returns this machine's CPU ceilings, measured now in about 3 seconds.
+
+    Raises:
+        UsageError: there is no C compiler, or no threads or memory to be had.
+    """
+    cpu = read_cpu()
+    with Probe(cores=cpu.cores, buffer_bytes=buffer_bytes(cpu, _memory_bytes())) as probe:
+        return ceilings_of(probe, cpu, probe.buffer_bytes, rounds=rounds, seconds=seconds)
+
+
+def ceilings_of(meter: Meter, cpu: Cpu, memory: int, *, rounds: int, seconds: float) -> tuple[Ceiling, ...]:
+    """Returns what `meter` finds on `cpu`, reading at most `memory` bytes; a ceiling's value is its best repeat.
+
+    The best, not the median: every disturbance makes a core slower and none makes it faster.
+    """
+    questions = (*_compute(meter, cpu, seconds), *_bandwidth(meter, cpu, memory, seconds))
+    samples: list[list[float]] = [[] for _ in questions]
+    for _ in range(rounds):
+        for question, taken in zip(questions, samples, strict=True):
+            taken.append(question.ask())
+    return tuple(_ceiling(question, taken) for question, taken in zip(questions, samples, strict=True))
+
+
+def working_sets(caches: dict[str, int], threads: int, memory: int) -> dict[str, int]:
+    """Returns the bytes each of `threads` reads so that they come from a level: half a private cache, a quarter of L3.
+
+    A quarter, because L3 is shared and a virtual machine sees all of it while its neighbours fill it; but no less than
+    twice the L2 it has to miss.
+    """
+    own = {level: caches[level] // 2 for level in ("L1", "L2") if level in caches}
+    if "L3" in caches:
+        own["L3"] = max(caches["L3"] // 4 // threads, 2 * caches.get("L2", 0))
+    own["DRAM"] = memory // threads
+    return {level: max(size // READ_GRAIN * READ_GRAIN, READ_GRAIN) for level, size in own.items()}
+
+
+def buffer_bytes(cpu: Cpu, memory_bytes: int) -> int:
+    """Returns how much must be read to be sure that it comes from DRAM, within an eighth of the machine's memory."""
+    wanted = max(DRAM_BYTES, DRAM_CACHES * max(cpu.caches.values(), default=0))
+    return min(wanted, memory_bytes // MEMORY_SHARE) >> 20 << 20
+
+
+def _compute(meter: Meter, cpu: Cpu, seconds: float) -> Iterator[_Question]:
+    for dtype in PEAK_TASKS:
+        if meter.supports(dtype):
+            for threads in _thread_counts(cpu):
+                yield _Question(
+                    resource=Resource.COMPUTE,
+                    dtype=dtype,
+                    threads=threads,
+                    unit="flop/s",
+                    method=meter.method(dtype),
+                    ask=_peak(meter, dtype, threads, seconds),
+                )
+
+
+def _bandwidth(meter: Meter, cpu: Cpu, memory: int, seconds: float) -> Iterator[_Question]:
+    for threads in _thread_counts(cpu):
+        for level, size in working_sets(cpu.caches, threads, memory).items():
+            yield _Question(
+                resource=Resource.READ_BANDWIDTH,
+                level=level,
+                threads=threads,
+                unit="byte/s",
+                method=f"{meter.method(None)}, {size >> 10} KiB each",
+                ask=_read(meter, threads, seconds, size),
+            )
+
+
+def _peak(meter: Meter, dtype: str, threads: int, seconds: float) -> Callable[[], float]:
+    return lambda: meter.peak(dtype, threads, seconds)
+
+
+def _read(meter: Meter, threads: int, seconds: float, size: int) -> Callable[[], float]:
+    return lambda: meter.read(threads, seconds, size)
+
+
+def _thread_counts(cpu: Cpu) -> tuple[int, ...]:
+    return (1,) if len(cpu.cores) == 1 else (1, len(cpu.cores))
+
+
+def _ceiling(question: _Question, samples: list[float]) -> Ceiling:
+    return Ceiling(
+        device="cpu",
+        resource=question.resource,
+        dtype=question.dtype,
+        level=question.level,
+        threads=question.threads,
+        unit=question.unit,
+        value=max(samples),
+        samples=tuple(samples),
+        method=f"{question.method}, best of {len(samples)}",
+    )
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,143 @@
+"""Forest plot: what was measured, what was claimed, and where the hardware ends, one row per reading."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from validation.report.charts.style import BEYOND, CLAIM, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+from validation.report.mark import Mark
+from validation.report.text import drawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Inches: names at the left, figures at the right, rows between.
+_LEFT: Final = 2.05
+_RIGHT: Final = 1.98
+_ROW: Final = 0.33
+_TOP: Final = 0.42
+_BOTTOM: Final = 0.42
+_NAME_SIZE: Final = 7.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestRow:
+    """One reading. Values share one axis; `figures` is the text at the right, `limit` what the hardware allows."""
+
+    name: str
+    detail: str
+    estimate: float | None
+    interval: tuple[float, float] | None
+    claim: float
+    limit: float | None
+    less_is_better: bool = False
+    figures: str
+    mark: Mark
+
+
+def forest(rows: Sequence[ForestRow], *, axis: str, unit: str, alt: str, caption: str) -> Chart:
+    """Draws the rows top to bottom on a logarithmic axis with a dashed line at 1.
+
+    Args:
+        rows: at least one.
+        axis: what the axis shows.
+        unit: put behind every tick label.
+        alt: the finding in a sentence.
+        caption: what stands below the figure.
+    """
+    height = _TOP + _BOTTOM + _ROW * len(rows)
+    with drawing(PAGE_WIDTH, height) as figure:
+        ax = figure.add_axes(
+            (
+                _LEFT / PAGE_WIDTH,
+                _BOTTOM / height,
+                (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH,
+                _ROW * len(rows) / height,
+            )
+        )
+        low, high = _span(rows)
+        ax.set_xscale("log")
+        ax.set_xlim(low, high)
+        ax.set_ylim(-0.5, len(rows) - 0.5)
+        ax.invert_yaxis()
+        ticks = _ticks(low, high)
+        ax.set_xticks(ticks, [f"{tick:,g}{unit}" for tick in ticks])
+        ax.minorticks_off()
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        for index, row in enumerate(rows):
+            _draw_row(ax, index, row, (low, high))
+        ax.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.5)
+        ax.set_xlabel(drawable(axis), fontsize=SMALL, color=MUTED)
+        figure.legend(
+            handles=_key(rows),
+            loc="upper left",
+            bbox_to_anchor=(0, 1),
+            ncols=5,
+            handlelength=1.6,
+            columnspacing=1.6,
+            borderaxespad=0,
+            borderpad=0,
+        )
+        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+
+
+def _draw_row(ax: "Axes", index: int, row: ForestRow, span: tuple[float, float]) -> None:
+    low, high = span
+    if row.limit is not None:
+        start, end = (low, row.limit) if row.less_is_better else (row.limit, high)
+        if start < end:
+            ax.fill_between([start, end], index - 0.5, index + 0.5, color=BEYOND, linewidth=0, zorder=0.5)
+        ax.plot([row.limit] * 2, [index - 0.5, index + 0.5], color=INK, linewidth=1.1, zorder=2)
+    ax.plot([row.claim] * 2, [index - 0.34, index + 0.34], color=CLAIM, linewidth=2.2, zorder=3, solid_capstyle="butt")
+    if row.interval is not None:
+        ax.plot(row.interval, [index] * 2, color=row.mark.colour, linewidth=2.4, zorder=4, solid_capstyle="butt")
+    if row.estimate is not None:
+        ax.plot(row.estimate, index, row.mark.marker, color=row.mark.colour, markersize=5, zorder=5, mec="white", mew=0.4)
+    left = -_LEFT / (PAGE_WIDTH - _LEFT - _RIGHT)
+    name_width = _LEFT - 0.12
+    name = fit(row.name, name_width, _NAME_SIZE, bold=True)
+    ax.text(left, index - 0.2, name, transform=ax.get_yaxis_transform(), va="center", fontsize=_NAME_SIZE, weight=600)
+    detail = fit(row.detail, name_width, SMALL)
+    ax.text(left, index + 0.24, detail, transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL, color=MUTED)
+    verdict = f"{row.mark.glyph} {row.mark.word}"
+    transform = ax.get_yaxis_transform()
+    ax.text(1.04, index - 0.2, verdict, transform=transform, va="center", weight=600, color=row.mark.colour)
+    ax.text(1.04, index + 0.24, fit(row.figures, _RIGHT - 0.1, SMALL), transform=transform, va="center", fontsize=SMALL)
+    if index:
+        ax.axhline(index - 0.5, color=BEYOND, linewidth=0.5, zorder=0.6, xmin=left, xmax=2, clip_on=False)
+
+
+def _span(rows: Sequence[ForestRow]) -> tuple[float, float]:
+    """The axis holds every value and 1, with a tenth of the decades to spare at both ends."""
+    values = [1.0]
+    for row in rows:
+        values += [row.claim, *(row.interval or ()), *(v for v in (row.estimate, row.limit) if v is not None)]
+    low, high = math.log10(min(values)), math.log10(max(values))
+    spare = max(0.08 * (high - low), 0.06)
+    return 10 ** (low - spare), 10 ** (high + spare)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """1-2-5 steps where the axis is short, else decades: never more than eight."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+        if len(ticks) <= 8:  # noqa: PLR2004 - more labels than this touch each other in 2.8 inches
+            return ticks
+    every = math.ceil(len(decades) / 8)
+    return [10.0**decade for decade in decades[::every] if low <= 10.0**decade <= high]
+
+
+def _key(rows: Sequence[ForestRow]) -> list[Line2D | Patch]:
+    key: list[Line2D | Patch] = []
+    if any(row.estimate is not None for row in rows):
+        key.append(Line2D([], [], color=INK, marker="s", markersize=4.5, linewidth=2.2, label="measured, 95 % interval"))
+    key.append(Line2D([], [], color=CLAIM, marker="|", markersize=9, mew=2.2, linewidth=0, label="claimed"))
+    if any(row.limit is not None for row in rows):
+        key.append(Patch(facecolor=BEYOND, edgecolor=INK, linewidth=0.8, label="beyond what the hardware allows"))
+    return key

@@ -1,0 +1,149 @@
+"""The look that all charts share, and the way a figure becomes an image with a sentence beside it."""
+
+import base64
+import io
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import matplotlib as mpl
+from fontTools.ttLib import TTFont
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+
+from validation.report.text import FONTS, drawable
+
+INK: Final = "#1b1f24"
+MUTED: Final = "#545d69"
+RULE: Final = "#d5d8dc"
+CLAIM: Final = "#6b3fb5"
+BEYOND: Final = "#e6e8eb"
+CANDIDATE: Final = "#0b6e4f"
+
+#: Width of the text block of a page, in inches; charts are drawn at their printed size, so 7.5 pt is 7.5 pt.
+PAGE_WIDTH: Final = 174 / 25.4
+SMALL: Final = 7.0
+
+_STYLE: Final[Mapping[str, object]] = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "moe-validation",
+    # A dollar sign in somebody's claim is a dollar sign.
+    "text.parse_math": False,
+    "text.usetex": False,
+    "font.family": ["IBM Plex Sans"],
+    "font.size": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": 600,
+    "axes.titlelocation": "left",
+    "axes.unicode_minus": True,
+    "grid.linewidth": 0.35,
+    "grid.color": RULE,
+    "legend.frameon": False,
+    "legend.fontsize": SMALL,
+    "lines.linewidth": 1.2,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "path.simplify": True,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A drawn figure: its SVG, the sentence that states what it shows, and its caption."""
+
+    svg: str
+    alt: str
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The SVG as a data URI: it stays vector, and carries its alternative text into the PDF."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+
+@contextmanager
+def drawing(width: float, height: float) -> Iterator[Figure]:
+    """Gives an empty figure of the given size in inches, in the shared style."""
+    _load_fonts()
+    with mpl.rc_context({**_STYLE}), warnings.catch_warnings():  # type: ignore[dict-item]  # matplotlib's stub wants literal keys
+        warnings.filterwarnings("ignore", message=".*constrained_layout not applied.*")
+        yield Figure(figsize=(width, height))
+
+
+def svg_of(figure: Figure) -> str:
+    """Returns the figure as SVG text that is the same for the same figure."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    assert "<image" not in text, "a chart was rasterised"
+    return text[text.index("<svg") :]
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Returns the width of one line in inches."""
+    if not text:
+        return 0.0
+    return float(TextPath((0, 0), text, size=size, prop=_font(bold=bold)).get_extents().x1) / 72
+
+
+def fit(text: str, width: float, size: float, lines: int = 1, *, bold: bool = False) -> str:
+    """Returns `text` broken into at most `lines` lines of `width` inches, cut with an ellipsis where it is longer."""
+    words, done, line = drawable(text).split(" "), [], ""
+    while words:
+        word = words.pop(0)
+        joined = f"{line} {word}".strip()
+        if text_width(joined, size, bold=bold) <= width:
+            line = joined
+        elif line and len(done) + 1 < lines:
+            done.append(line)
+            line = ""
+            words.insert(0, word)
+        else:
+            line = _cut(joined, width, size, bold=bold)
+            break
+    return "\n".join([*done, line])
+
+
+def _cut(text: str, width: float, size: float, *, bold: bool) -> str:
+    kept = text[:400]
+    while kept and text_width(kept + "…", size, bold=bold) > width:
+        kept = kept[:-1]
+    return kept.rstrip() + "…"
+
+
+@cache
+def _font(*, bold: bool) -> font_manager.FontProperties:
+    _load_fonts()
+    return font_manager.FontProperties(family=["IBM Plex Sans"], weight=600 if bold else 400)
+
+
+@cache
+def _load_fonts() -> tempfile.TemporaryDirectory[str]:
+    """matplotlib reads no WOFF2, so ours are unpacked once per process."""
+    folder = tempfile.TemporaryDirectory(prefix="moe-validation-fonts-")
+    for name in ("IBMPlexSans-Regular", "IBMPlexSans-SemiBold"):
+        font = TTFont(FONTS / f"{name}.woff2")
+        font.flavor = None
+        path = Path(folder.name) / f"{name}.ttf"
+        font.save(path)
+        font_manager.fontManager.addfont(path)
+    return folder

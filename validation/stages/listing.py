@@ -1,0 +1,87 @@
+"""`claims`, `workloads` and `implementations`: what is known."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from validation.implementations.menu import BASELINES, MOJO
+from validation.stages.selection import load_claims_files
+from validation.workloads.registry import WORKLOADS
+
+
+def show_claims(paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Prints each claim with its readings; without `paths`, the published claims and this project's own."""
+    files = load_claims_files(paths)
+    if as_json:
+        print(json.dumps([file.model_dump(mode="json") for file in files], indent=1))
+        return
+    table = Table("claim / reading", "bound", "workload", "against", "on", title="Claims", title_justify="left")
+    for file in files:
+        for claim in file.claims:
+            table.add_row(f"[bold]{claim.id}[/]", "", "", "", claim.provenance.value, end_section=False)
+            for reading in claim.readings:
+                bound = reading.requirement
+                sign = ">=" if bound.at_least is not None else "<="
+                table.add_row(
+                    f"  {reading.id}{' *' if reading.strict else ''}",
+                    f"{sign} {bound.bound:g}",
+                    reading.workload or "-",
+                    reading.baseline or "-",
+                    reading.device,
+                )
+    console = Console()
+    console.print(table)
+    console.print("* the strict reading: same device, same dtype, strongest baseline. It gives the headline.")
+
+
+def show_workloads(*, as_json: bool) -> None:
+    """Prints the named workloads with their shapes and work."""
+    if as_json:
+        rows = [
+            {
+                "name": w.name,
+                "tokens": w.tokens,
+                "d_model": w.layer.d_model,
+                "d_ff": w.layer.d_ff,
+                "n_experts": w.layer.n_experts,
+                "top_k": w.layer.top_k,
+                "activation": w.layer.activation,
+                "gated": w.layer.gated,
+                "dtype": w.layer.dtype,
+                "flops": w.flops,
+                "min_bytes": w.min_bytes,
+                "description": w.description,
+            }
+            for w in WORKLOADS.values()
+        ]
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("workload", "T", "d", "f", "E", "k", "dtype", "GFLOP", title="Workloads", title_justify="left")
+    for w in WORKLOADS.values():
+        shape = (w.tokens, w.layer.d_model, w.layer.d_ff, w.layer.n_experts, w.layer.top_k)
+        table.add_row(w.name, *(str(n) for n in shape), w.layer.dtype, f"{w.flops / 1e9:.4g}")
+    Console().print(table)
+
+
+def show_implementations(*, as_json: bool) -> None:
+    """Prints the candidate and every baseline."""
+    known = (MOJO, *BASELINES.values())
+    if as_json:
+        rows = [
+            {
+                "name": one.name,
+                "family": one.family,
+                "dtypes": sorted(one.dtypes),
+                "devices": sorted(one.devices),
+                "description": one.description,
+            }
+            for one in known
+        ]
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("implementation", "dtypes", "what it is", title="Implementations", title_justify="left")
+    for one in known:
+        table.add_row(one.name, ", ".join(sorted(one.dtypes)), one.description)
+    Console().print(table)
