@@ -1,0 +1,217 @@
+"""Times of the Mojo GPU kernel and of PyTorch's ways on one GPU: `python time_on_gpu.py OUT.json [shape ...]`.
+
+Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:
+the median over replays of a graph of calls that rotate through several inputs; eager: CUDA events around single calls.
+Cold: 120 MB are written between calls, twice the L2. Contenders take turns, three rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.kernels_gpu.reference_gpu import answer, make_layer, make_tokens
+from validation.implementations.mojo_gpu_kernel import prepare
+
+SHAPES: dict[str, tuple[int, int, int, int, int]] = {
+    "seed-claim": (1024, 256, 1024, 4, 2),
+    "seed-quick": (512, 128, 512, 4, 2),
+    "seed-small": (16384, 1024, 4096, 8, 2),
+    "seed-serving": (16384, 2048, 8192, 8, 2),
+    "qwen3-t1": (1, 2048, 768, 128, 8),
+    "qwen3-t32": (32, 2048, 768, 128, 8),
+    "qwen3-t4096": (4096, 2048, 768, 128, 8),
+    "mixtral-t16": (16, 4096, 14336, 8, 2),
+    "mixtral-t4096": (4096, 4096, 14336, 8, 2),
+    "deepseek-t1": (1, 7168, 2048, 256, 8),
+    "deepseek-t32": (32, 7168, 2048, 256, 8),
+    "deepseek-t4096": (4096, 7168, 2048, 256, 8),
+}
+Forward = "Callable[[torch.Tensor, torch.Tensor], object]"
+
+
+def route(layer: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights and ids of the k best experts."""
+    values, ids = (x @ layer.router_weight).float().topk(layer.config.top_k, dim=-1)
+    return values.softmax(-1), ids
+
+
+def grouped(layer: Any) -> Callable[..., object]:
+    """PyTorch's grouped_mm on sorted pairs: the strongest of PyTorch's ways on real shapes."""
+    k, n = layer.config.top_k, layer.config.n_experts
+    w1 = layer.w1.transpose(1, 2).contiguous().transpose(1, 2)
+    w2 = layer.w2.transpose(1, 2).contiguous().transpose(1, 2)
+
+    def forward(x: torch.Tensor, out: torch.Tensor) -> None:
+        weights, ids = route(layer, x)
+        flat, order = ids.flatten().sort(stable=True)
+        ends = torch.searchsorted(flat, torch.arange(n, device=x.device), right=True).to(torch.int32)
+        hidden = torch.nn.functional.grouped_mm(x[order // k], w1, offs=ends).relu_()
+        y = torch.nn.functional.grouped_mm(hidden, w2, offs=ends)
+        back = torch.empty_like(y)
+        back[order] = y
+        out.copy_((back.view(-1, k, x.shape[1]) * weights[..., None].to(y.dtype)).sum(1))
+
+    return forward
+
+
+def dense(layer: Any) -> Callable[..., object]:
+    """Every expert on every token, the unchosen weighted by zero: no dispatch at all."""
+
+    def forward(x: torch.Tensor, out: torch.Tensor) -> None:
+        weights, ids = route(layer, x)
+        full = torch.zeros((x.shape[0], layer.config.n_experts), device=x.device, dtype=x.dtype)
+        full.scatter_(1, ids, weights.to(x.dtype))
+        hidden = torch.matmul(x, layer.w1).relu_()
+        out.copy_(torch.einsum("etd,te->td", torch.bmm(hidden, layer.w2), full))
+
+    return forward
+
+
+def loop(layer: Any) -> Callable[..., object]:
+    """A loop over experts; asks the device how many tokens each got, so it cannot be captured."""
+
+    def forward(x: torch.Tensor, out: torch.Tensor) -> None:
+        weights, ids = route(layer, x)
+        out.zero_()
+        for e in range(layer.config.n_experts):
+            token, slot = torch.where(ids == e)
+            y = (x[token] @ layer.w1[e]).relu_() @ layer.w2[e]
+            out.index_add_(0, token, y * weights[token, slot, None].to(y.dtype))
+
+    return forward
+
+
+def graph_of(forward: Callable[..., object], xs: list[torch.Tensor], out: torch.Tensor) -> torch.cuda.CUDAGraph:
+    """One graph that calls `forward` once on each input."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for x in xs:
+            forward(x, out)
+    return graph
+
+
+def events_us(run: Callable[[], object], before: Callable[[], object] | None, n: int) -> list[float]:
+    """Microseconds between events around each of n runs, `before` outside the clock."""
+    pairs = []
+    for _ in range(n):
+        if before is not None:
+            before()
+        pair = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+        pair[0].record()
+        run()
+        pair[1].record()
+        pairs.append(pair)
+    torch.cuda.synchronize()
+    return [a.elapsed_time(b) * 1e3 for a, b in pairs]
+
+
+def host_us(run: Callable[[], object], n: int) -> float:
+    """Host microseconds a call, n calls back to back, to the end of the last."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(n):
+        run()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - start) / n * 1e6
+
+
+def time_shape(name: str, *, mojo_only: bool) -> dict[str, Any]:
+    """All contenders at one shape."""
+    t, d, f, experts, k = SHAPES[name]
+    layer = make_layer(d=d, f=f, experts=experts, k=k, dtype=torch.bfloat16)
+    xs = [make_tokens(t, d, torch.bfloat16, seed=10 + i) for i in range(8)]
+    out = torch.empty_like(xs[0])
+    work = t * k * 4 * d * f
+    contenders = {"mojo": prepare(layer)}
+    if not mojo_only:
+        contenders["grouped_mm"] = grouped(layer)
+        if experts <= 8 and t * experts * f * 2 < 4e9:
+            contenders["dense"] = dense(layer)
+        if experts <= 8:
+            contenders["loop"] = loop(layer)
+    flush = torch.empty(120_000_000, dtype=torch.uint8, device="cuda")
+    record: dict[str, Any] = {"shape": name, "t": t, "d": d, "f": f, "experts": experts, "k": k, "contenders": {}}
+    graphs = {}
+    for who, forward in list(contenders.items()):
+        try:
+            _, ids = route(layer, xs[0])
+            result = forward(xs[0], out)
+            ids = result[1] if isinstance(result, tuple) else ids
+            expected = answer(layer, xs[0], ids)
+            error = float((out.double() - expected).norm() / expected.norm())
+            record["contenders"][who] = {"rms_error": error}
+            if not error < 1.5e-2:
+                record["contenders"][who]["wrong"] = True
+                del contenders[who]
+                continue
+            if who != "loop":
+                forward(xs[1], out)
+                torch.cuda.synchronize()
+                graphs[who] = graph_of(forward, xs, out)
+        except RuntimeError as e:
+            record["contenders"][who] = {"failed": str(e)[:300]}
+            contenders.pop(who)
+    estimate = max(work / 6e8, 20)
+    n = int(min(60, max(8, 3e4 / estimate)))
+    samples: dict[str, dict[str, list[float]]] = {w: {"graph": [], "graph_cold": [], "eager": [], "host": []} for w in contenders}
+    single = {w: graph_of(contenders[w], xs[:1], out) for w in graphs}
+    for _ in range(3):
+        for who, forward in contenders.items():
+            s = samples[who]
+            count = n if who != "loop" else 6
+            if who in graphs:
+                s["graph"] += [v / len(xs) for v in events_us(graphs[who].replay, None, count)[2:]]
+                s["graph_cold"] += events_us(single[who].replay, lambda: flush.fill_(1), count)[2:]
+            calls = iter(range(10**9))
+            s["eager"] += events_us(lambda: forward(xs[next(calls) % 8], out), None, count)[2:]
+            s["host"].append(host_us(lambda: forward(xs[next(calls) % 8], out), count))
+    for who, s in samples.items():
+        record["contenders"][who] |= {
+            key: {"median_us": statistics.median(v), "low_us": min(v), "high_us": max(v), "n": len(v)} for key, v in s.items() if v
+        }
+    return record
+
+
+def ceilings() -> dict[str, float]:
+    """Measured: bf16 matmul in TFLOP/s, device copy in TB/s (read plus written)."""
+    a, b = (torch.randn((8192, 8192), device="cuda").bfloat16() for _ in range(2))
+    c = torch.empty_like(a)
+    matmul = statistics.median(events_us(lambda: torch.mm(a, b, out=c), None, 25)[5:])
+    big = torch.empty((2, 2**30), dtype=torch.uint8, device="cuda")
+    copy = statistics.median(events_us(lambda: big[0].copy_(big[1]), None, 25)[5:])
+    return {"matmul_tflops": 2 * 8192**3 / matmul / 1e6, "copy_tb_per_s": 2 * 2**30 / copy / 1e6}
+
+
+def main() -> int:
+    """Times the named shapes, or all."""
+    mojo_only = "--mojo-only" in sys.argv
+    names = [a for a in sys.argv[2:] if a in SHAPES] or list(SHAPES)
+    record: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(), "torch": torch.__version__, "ceilings": ceilings(), "shapes": [],
+    }  # fmt: skip
+    print(record, flush=True)
+    for name in names:
+        torch.cuda.empty_cache()
+        r = time_shape(name, mojo_only=mojo_only)
+        record["shapes"].append(r)
+        for who, c in r["contenders"].items():
+            row = " ".join(f"{key} {v['median_us']:.1f}" for key, v in c.items() if isinstance(v, dict))
+            print(f"{name:15} {who:10} {row} {c.get('rms_error', 0):.1e} {c.get('failed', '')[:90]}", flush=True)
+        Path(sys.argv[1]).write_text(json.dumps(record, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
