@@ -30,6 +30,8 @@ MANIFEST: Final = "manifest.json"
 #: A cold compile takes about 10 s on one core; twenty times that is a hang.
 _TIMEOUT_S: Final = 200
 _KEY_DIGITS: Final = 16
+#: The CPU kernel; kernels/gpu is built by its own file.
+_FOLDERS: Final = ("moe", "bindings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +90,10 @@ def build_kernel(
             reason="The kernel needs the Mojo compiler, and there is no `mojo` beside this Python or on the PATH.",
             remedy="Run: make setup (or: pip install mojo).",
         )
-    files = sorted(sources.rglob("*.mojo"))
+    files = sorted(file for folder in _FOLDERS for file in (sources / folder).rglob("*.mojo"))
     if not files:
         return BuildFailure(
-            reason=f"The kernel's sources must be in {sources}, and there is no .mojo file.",
+            reason=f"The kernel's sources must be in {sources}, and there is no .mojo file in its folders {', '.join(_FOLDERS)}.",
             remedy="Run from a checkout of the repository: an installed package holds no Mojo sources.",
         )
     flags = tuple(part for define in defines for part in ("-D", define))
