@@ -79,7 +79,7 @@ def working_sets(caches: dict[str, int], threads: int, memory: int) -> dict[str,
     A quarter, because L3 is shared and a virtual machine sees all of it while its neighbours fill it; but no less than
     twice the L2 it has to miss.
     """
-    own = {level: caches[level] // 2 for level in ("L1", "L2") if level in caches}
+    own: dict[str, int] = {level: caches[level] // 2 for level in ("L1", "L2") if level in caches}
     if "L3" in caches:
         own["L3"] = max(caches["L3"] // 4 // threads, 2 * caches.get("L2", 0))
     own["DRAM"] = memory // threads

@@ -59,7 +59,7 @@ class Probe:
         if not self._pool:
             reason = os.strerror(ctypes.get_errno())
             raise UsageError(
-                f"the speed probe needs {len(self.cores)} threads and {buffer_bytes >> 20} MiB of memory; got: {reason}. "
+                f"the speed probe needs {len(self.cores)} threads and {buffer_bytes >> 20} MiB; got: {reason}. "
                 f"Raise the limits (`ulimit -u`, `ulimit -v`) or run on fewer cores (`taskset -c 0 ...`)."
             )
 
