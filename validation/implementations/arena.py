@@ -76,6 +76,10 @@ class SharedFile:
         stop = self.size if stop is None else stop
         return np.frombuffer(self.memory, np.uint16, count=(stop - start) // 2, offset=start)
 
+    def bytes(self, start: int, count: int) -> npt.NDArray[np.uint8]:
+        """Returns `count` bytes from `start`, a view."""
+        return np.frombuffer(self.memory, np.uint8, count=count, offset=start)
+
     def read(self, place: Place) -> torch.Tensor:
         """Returns a copy of the tensor at `place`."""
         if place.size == 0:

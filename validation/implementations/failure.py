@@ -1,7 +1,7 @@
 """How an implementation fails: with its worker alive, or taking it along."""
 
 
-class ImplementationFailed(Exception):
+class ImplementationFailed(Exception):  # noqa: N818 -- the kernel's failure, not an error of this program
     """A kernel did not do what was asked, and its worker can go on.
 
     `stage` is what was asked (load, prepare, call), `cause` the named cause, `output` the last lines the kernel

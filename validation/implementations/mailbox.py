@@ -158,7 +158,7 @@ _STAGES: Final = {"call": "forward", "load": "import"}
 
 def _read_all(descriptor: int) -> tuple[bytes, bool]:
     """What waits in a pipe, and whether its other end is closed."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(descriptor, 1 << 16)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-import psutil
-import torch
+from typing import TYPE_CHECKING, Final, Self
 
 from validation.implementations import arena, spawn
-from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.failure import ImplementationFailed
 from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.shared_layer import SharedLayer
 
@@ -20,17 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    import torch
+
     from validation.implementations.arena import CallPlaces
     from validation.implementations.implementation import Implementation
     from validation.implementations.worker.frames import Message
     from validation.workloads.layer import Layer
 
-__all__ = ["BlockOutput", "Limits", "Output", "Prepared", "Worker"]
-
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 #: Packages of ours, which a candidate's process neither imports nor opens.
 _OURS: Final = ("validation", "reference")
+
+
+#: A process that used less CPU time than this in 6 ms sleeps.
+_ASLEEP_NS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +72,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockOutput:
-    """A block of calls: the parent's time for all of it, and whether every guard around its tensors held.
-
-    `late_bytes` counts bytes of the last output that changed after the worker had answered.
-    """
+    """A block of calls: the parent's time for all of it, and whether every guard around its tensors held."""
 
     outputs: tuple[Output, ...]
     parent_ns: int
@@ -115,7 +114,7 @@ class Worker:
         self._mailbox = Mailbox(self._spawned)
         self._started = False
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         """Returns itself."""
         return self
 
@@ -156,8 +155,8 @@ class Worker:
         if not self._started:
             self._started = True
             message = {
-                "paths": spawn.importable_paths(),
-                "prefix": spawn.prefix(),
+                "paths": spawn.importable_paths(ours=self._trusted),
+                "prefix": sys.prefix,
                 "memory_bytes": self.limits.memory_bytes,
                 "torch": True,
             }
@@ -227,11 +226,10 @@ class Worker:
         outs = [self._arena.read(where.out) for where in reversed(places)][::-1]
         outputs = tuple(
             self._output(where, data, out, ns, told)
-            for where, data, out, ns, told in zip(
-                places, staged, outs, answer["calls_ns"], answer["told"], strict=True
-            )
+            for where, data, out, ns, told in zip(places, staged, outs, answer["calls_ns"], answer["told"], strict=True)
         )
-        held = all(bool((self._arena.words(start, stop) == arena.POISON).all()) for start, stop in arena.gaps(places, end))
+        gaps = (self._arena.words(start, stop) for start, stop in arena.gaps(places, end))
+        held = all(bool((gap == arena.POISON).all()) for gap in gaps)
         return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held)
 
     def libraries(self) -> tuple[str, ...]:
@@ -240,16 +238,17 @@ class Worker:
         return tuple(sorted({_library(entry) for entry in found}))
 
     def settle(self, most_s: float = 0.05) -> None:
-        """Returns once the worker's threads have gone to sleep: OpenMP's and BLAS's spin for some ms after a call.
+        """Returns once the threads of the worker and of this process sleep, or after `most_s`.
 
-        Kernel accounting moves by the tick (4 ms at 250 Hz), so 6 ms without more than 1 ms of CPU time is sleep.
+        OpenMP's and BLAS's threads spin for some ms after a call. The kernel books their time by the tick (4 ms at
+        250 Hz), so 6 ms in which next to nothing was booked are sleep.
         """
         deadline = time.monotonic() + most_s
-        before = self.cpu_ns()
+        before = self.cpu_ns() + time.process_time_ns()
         while time.monotonic() < deadline:
             time.sleep(0.006)
-            now = self.cpu_ns()
-            if now - before < 1_000_000:
+            now = self.cpu_ns() + time.process_time_ns()
+            if now - before < _ASLEEP_NS:
                 return
             before = now
 
@@ -273,7 +272,7 @@ class Worker:
     def _map(self, inputs: Sequence[torch.Tensor]) -> tuple[list[CallPlaces], int]:
         """Places for the block; arena and staging file are made anew when they are too small."""
         if self._shared is None:
-            shapes, top_k, dtype = [tuple(x.shape) for x in inputs], 1, inputs[0].dtype
+            shapes, top_k, dtype = [(x.shape[0], x.shape[1]) for x in inputs], 1, inputs[0].dtype
         else:
             shapes = [(x.shape[0], self._shared.d_model) for x in inputs]
             top_k, dtype = self._shared.top_k, self._shared.dtype

@@ -7,7 +7,7 @@ import mmap
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class SharedLayer:
         with suppress(OSError):
             os.close(self.descriptor)
 
-    def __enter__(self) -> SharedLayer:
+    def __enter__(self) -> Self:
         """Returns itself."""
         return self
 

@@ -145,14 +145,14 @@ def anonymous_bytes(pid: int) -> int:
     return 0
 
 
-def importable_paths() -> list[str]:
-    """Returns the parent's sys.path without the folders that hold our packages and without the script's own.
+def importable_paths(*, ours: bool) -> list[str]:
+    """Returns the folders a worker may import from: the parent's sys.path, which .pth files have already extended.
 
-    Where our packages are installed beside torch, that folder stays and the worker refuses them by name.
+    The folder that holds our packages is there only for trusted implementations (`ours`). Where our packages are
+    installed beside torch that folder cannot go, and the worker refuses them by name.
     """
-    root = str(Path(__file__).resolve().parents[2])
-    return [path for path in sys.path if path and Path(path).is_dir() and _is_library(path, root)]
-
-
-def _is_library(path: str, root: str) -> bool:
-    return str(Path(path).resolve()) != root or path.endswith(("site-packages", "dist-packages"))
+    root = Path(__file__).resolve().parents[2]
+    folders = [Path(path).resolve() for path in sys.path if path and Path(path).is_dir()]
+    installed = root.name in {"site-packages", "dist-packages"}
+    libraries = [str(folder) for folder in folders if installed or folder != root]
+    return [*libraries, str(root)] if ours and not installed else libraries

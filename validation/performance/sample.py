@@ -1,7 +1,8 @@
 """What the clock saw: timed calls, the probes around them, and the process they ran in."""
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -16,6 +17,11 @@ class Role(StrEnum):
     CANDIDATE = "candidate"
     CANDIDATE_AGAIN = "candidate_again"
     BASELINES = "baselines"
+
+
+#: Why a block is rejected: a probe beside it ran slow, or the worker's clock and the parent's do not fit.
+PROBE_SLOW: Final = "probe_slow"
+CLOCK_DISAGREES: Final = "clock_disagrees"
 
 
 class Block(Record):
@@ -57,7 +63,8 @@ class ProcessRun(Record):
     """One fresh process: its place in the drawn order, and what it measured or how it ended.
 
     Round 0 is the discarded one. `position` is the process's place in its round. `ended` is empty when the process
-    answered to the end, else the named cause (signal, time limit, memory limit, exception).
+    answered to the end, else the named cause (signal, time limit, memory limit, exception). `workload` is also that
+    of its series; a process that ended early has none.
     """
 
     round: Annotated[int, Field(ge=0)]
@@ -68,6 +75,7 @@ class ProcessRun(Record):
     blas: str = ""
     series: tuple[Series, ...] = ()
     ended: str = ""
+    workload: str = ""
 
 
 class ProbeRule(Record):
@@ -75,3 +83,38 @@ class ProbeRule(Record):
 
     share: float = 0.93
     best_flop_per_s: float
+
+
+def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93) -> ProbeRule | None:
+    """Returns the rule with the best probe of the run filled in, or None when nothing was probed."""
+    probes = [
+        speed
+        for process in processes
+        for series in process.series
+        for block in series.blocks
+        for speed in (block.probe_before, block.probe_after)
+    ]
+    return ProbeRule(share=share, best_flop_per_s=max(probes)) if probes else None
+
+
+def judged(block: Block, rule: ProbeRule) -> Block:
+    """Returns `block` as accepted or rejected by `rule`; clocks that disagreed stay so."""
+    if block.reason == CLOCK_DISAGREES:
+        return block
+    full_speed = min(block.probe_before, block.probe_after) >= rule.share * rule.best_flop_per_s
+    return block.model_copy(update={"accepted": full_speed, "reason": "" if full_speed else PROBE_SLOW})
+
+
+def apply_rule(processes: Iterable[ProcessRun], rule: ProbeRule) -> tuple[ProcessRun, ...]:
+    """Returns the processes with every block judged by `rule`: once all is measured, its best probe is the run's."""
+    return tuple(
+        process.model_copy(
+            update={
+                "series": tuple(
+                    series.model_copy(update={"blocks": tuple(judged(block, rule) for block in series.blocks)})
+                    for series in process.series
+                )
+            }
+        )
+        for process in processes
+    )

@@ -54,7 +54,7 @@ class RefusingFinder:
 
 def refuse_imports(names: Sequence[str], roots: Sequence[str]) -> None:
     """From now on `import validation` and `import reference` fail as if they were not installed."""
-    sys.meta_path.insert(0, RefusingFinder(names, [Path(root) for root in roots]))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, RefusingFinder(names, [Path(root) for root in roots]))
 
 
 def report_doings(descriptor: int, forbidden: Sequence[str], allowed: Sequence[str]) -> None:
@@ -66,9 +66,7 @@ def report_doings(descriptor: int, forbidden: Sequence[str], allowed: Sequence[s
     sys.addaudithook(_hook(descriptor, roots, frozenset(os.path.realpath(path) for path in allowed)))
 
 
-def _hook(
-    descriptor: int, roots: tuple[str, ...], allowed: frozenset[str]
-) -> Callable[[str, tuple[Any, ...]], None]:
+def _hook(descriptor: int, roots: tuple[str, ...], allowed: frozenset[str]) -> Callable[[str, tuple[Any, ...]], None]:
     # Bound here, before the candidate is loaded, so that patching a module does not reach them.
     write, realpath, fsdecode, dumps, reported = os.write, os.path.realpath, os.fsdecode, json.dumps, REPORTED
     said: set[tuple[str, str]] = set()

@@ -7,11 +7,11 @@ import importlib.util
 import inspect
 import sys
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import torch
 
@@ -65,7 +65,8 @@ def form_of(forward: Callable[..., Any]) -> Form:
     if not callable(forward):
         raise BadResult(f"prepare must return a callable forward; got {type(forward).__name__}")
     # torch.nn.Module.__call__ takes anything; the author's words are in its forward.
-    plain = forward.forward if callable(getattr(forward, "forward", None)) else forward
+    inner = getattr(forward, "forward", None)
+    plain = inner if callable(inner) else forward
     try:
         parameters = list(inspect.signature(plain).parameters.values())
     except (TypeError, ValueError):
@@ -95,7 +96,7 @@ def call_once(forward: Callable[..., Any], x: torch.Tensor, out: torch.Tensor) -
 
 
 def caller(forward: Callable[..., Any], form: Form) -> Callable[[torch.Tensor, torch.Tensor], Any]:
-    """Returns `forward` as a function of x and out; the usual form is the function itself, nothing added to its time."""
+    """Returns `forward` as a function of x and out; the usual form is the function itself, with no time added."""
     if form is Form.FILLS:
         return forward
     if form is Form.FILLS_KEYWORD:
@@ -111,44 +112,52 @@ def deliver(result: object, out: torch.Tensor, ids: torch.Tensor, weights: torch
     Raises:
         BadResult: a result of the wrong kind, shape, dtype or device.
     """
-    output, routing = result, None
+    output, routing = result, (None, None)
     if isinstance(result, tuple):
         if len(result) != 3:  # noqa: PLR2004 -- y, ids, weights
             raise BadResult(f"a returned tuple must be (y, ids, weights); got {len(result)} items")
         output, routing = result[0], result[1:]
-    if output is None:
-        if not fills:
-            raise BadResult("forward(x) must return its output; it returned None")
-    elif output is not out:
-        _check("output", output, out)
-        if output.data_ptr() != out.data_ptr() or output.stride() != out.stride():
-            out.copy_(output)
-    if routing is None or (routing[0] is None and routing[1] is None):
+    if output is not None:
+        y = _tensor("output", output, out)
+        if y.data_ptr() != out.data_ptr() or y.stride() != out.stride():
+            out.copy_(y)
+    elif not fills:
+        raise BadResult("forward(x) must return its output; it returned None")
+    if routing[0] is None and routing[1] is None:
         return False
-    _check("expert ids", routing[0], ids, integer=True)
-    _check("expert weights", routing[1], weights, floating=True)
-    ids.copy_(routing[0])
-    weights.copy_(routing[1])
+    ids.copy_(_tensor("expert ids", routing[0], ids))
+    weights.copy_(_tensor("expert weights", routing[1], weights))
     return True
 
 
-def _check(
-    thing: str, value: Any, like: torch.Tensor, *, integer: bool = False, floating: bool = False  # noqa: ANN401
-) -> None:
-    import torch  # noqa: PLC0415 -- loaded long before; importing this file must not need it
+def _tensor(thing: str, value: object, like: torch.Tensor) -> torch.Tensor:
+    """Returns `value`, a tensor of the shape, kind and device of `like`; a NumPy array is as good.
 
+    The output must have the very dtype of the layer; ids may be any integers, weights any floating point.
+    """
+    import numpy as np  # noqa: PLC0415 -- loaded long before; importing this file must not need them
+    import torch  # noqa: PLC0415 -- as above
+
+    if type(value) is np.ndarray:
+        value = torch.from_numpy(value)
     # A subclass may compute when it is looked at, long after the clock stopped.
-    if type(value) not in {torch.Tensor, torch.nn.Parameter}:
-        raise BadResult(f"the {thing} must be a plain torch.Tensor; got {type(value).__module__}.{type(value).__name__}")
+    if not isinstance(value, torch.Tensor) or type(value) not in {torch.Tensor, torch.nn.Parameter}:
+        kind = f"{type(value).__module__}.{type(value).__name__}"
+        raise BadResult(f"the {thing} must be a plain torch.Tensor; got {kind}")
     if value.shape != like.shape:
         raise BadResult(f"the {thing} must have shape {list(like.shape)}; got {list(value.shape)}")
-    if integer and (value.is_floating_point() or value.is_complex() or value.dtype is torch.bool):
-        raise BadResult(f"the {thing} must be integers; got {value.dtype}")
-    if floating and not value.is_floating_point():
-        raise BadResult(f"the {thing} must be floating point; got {value.dtype}")
-    if not integer and not floating and value.dtype != like.dtype:
+    if thing == "output" and value.dtype != like.dtype:
         raise BadResult(f"the {thing} must be {like.dtype}; got {value.dtype}")
+    if _kind(value) != _kind(like):
+        raise BadResult(f"the {thing} must be {_kind(like)}; got {value.dtype}")
     if value.device != like.device:
         raise BadResult(f"the {thing} must be on {like.device}; got {value.device}")
     if value.layout is not torch.strided:
         raise BadResult(f"the {thing} must be a dense tensor; got {value.layout}")
+    return value
+
+
+def _kind(value: torch.Tensor) -> str:
+    if value.is_floating_point():
+        return "floating point"
+    return "complex or boolean" if value.is_complex() or str(value.dtype) == "torch.bool" else "integers"

@@ -22,9 +22,7 @@ def main() -> None:
     if os.getppid() != parent:
         os._exit(0)
     here = Path(__file__).resolve().parent
-    spec = importlib.util.spec_from_file_location(
-        PACKAGE, here / "__init__.py", submodule_search_locations=[str(here)]
-    )
+    spec = importlib.util.spec_from_file_location(PACKAGE, here / "__init__.py", submodule_search_locations=[str(here)])
     assert spec is not None
     sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
     importlib.import_module(f"{PACKAGE}.serve").serve(control, audit)

@@ -100,7 +100,7 @@ class Worker:
         if message["dry"]:
             # Returns a tensor, which is then copied: as much work of ours as any kernel causes.
             blank = places[0][1][1].clone()
-            call, fills = (lambda _x, _out: blank), False
+            call, fills = kernel.caller(lambda _x: blank, kernel.Form.RETURNS), False
         else:
             forward = self._forward
             assert forward is not None
@@ -125,7 +125,9 @@ class Worker:
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
-        from threadpoolctl import threadpool_info  # noqa: PLC0415 -- sys.path was not set before
+        from threadpoolctl import (  # type: ignore[import-untyped] # noqa: PLC0415 -- sys.path was not set before
+            threadpool_info,
+        )
 
         return {"libraries": threadpool_info()}
 

@@ -1,0 +1,161 @@
+"""Measures a workload: starts the processes in their drawn order and yields what each of them observed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.process import Limits, Worker
+from validation.performance.clock import measure_price
+from validation.performance.events import ProcessFailed, ProcessStarted, SeriesMeasured
+from validation.performance.order import Turn, draw_order
+from validation.performance.sample import ProcessRun, Role, Series
+from validation.performance.series import Check, Gauge, Subject, measure_series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from validation.implementations.implementation import Implementation
+    from validation.implementations.shared_layer import SharedLayer
+    from validation.performance.clock import Price
+    from validation.performance.events import Event
+    from validation.performance.profile import Profile
+    from validation.performance.series import WorkerLike
+    from validation.workloads.inputs import TokenBank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """All that one workload's measuring is told.
+
+    `check` gets the rows of the bank that a call was given and what came out, and says whether that is right.
+    `probe` returns FLOP/s of all cores; `best_probe` is the best that this run saw already.
+    """
+
+    bank: TokenBank
+    layer: SharedLayer
+    candidate: Implementation
+    baselines: tuple[Implementation, ...]
+    profile: Profile
+    threads: int
+    seed: int
+    probe: Callable[[], float]
+    check: Check
+    best_probe: float = 0.0
+    limits: Limits = field(default_factory=Limits)
+
+
+def measure(
+    measurement: Measurement,
+    *,
+    finished: Collection[tuple[int, int]] = (),
+    on_event: Callable[[Event], None] = lambda _event: None,
+    open_worker: Callable[[Measurement, Turn], WorkerLike] | None = None,
+) -> Iterator[ProcessRun]:
+    """Yields every process as soon as it is measured.
+
+    `finished` are the (round, position) an earlier run has already measured. Blocks are judged by the best probe
+    seen so far; `sample.apply_rule` judges them by the best of all when the run is complete. Whatever a kernel does
+    ends in the run's `ended`; an interrupt leaves no process behind.
+    """
+    profile, names = measurement.profile, [baseline.name for baseline in measurement.baselines]
+    order = draw_order(profile.pairs, names, measurement.seed)
+    turns = [turn for turn in order if (turn.round, turn.position) not in finished]
+    gauge = Gauge(probe=measurement.probe, best=measurement.best_probe)
+    open_one = open_worker or _open_worker
+    for _round, group in groupby(turns, key=lambda turn: turn.round):
+        with ExitStack() as stack:
+            # The workers of a round load torch side by side, which halves their start; then each waits, asleep and
+            # without a kernel, for its turn.
+            opened: list[tuple[Turn, WorkerLike]] = []
+            for turn in group:
+                worker = open_one(measurement, turn)
+                stack.callback(worker.close)
+                opened.append((turn, worker))
+            for turn, worker in opened:
+                on_event(
+                    ProcessStarted(
+                        workload=measurement.bank.workload.name,
+                        round=turn.round,
+                        rounds=profile.pairs,
+                        position=turn.position,
+                        role=turn.role,
+                    )
+                )
+                run = _measure_process(measurement, turn, worker, gauge, on_event)
+                worker.close()
+                yield run
+
+
+def _measure_process(
+    measurement: Measurement, turn: Turn, worker: WorkerLike, gauge: Gauge, on_event: Callable[[Event], None]
+) -> ProcessRun:
+    """One process from its start to its end: a failing implementation does not stop the others beside it."""
+    series: list[Series] = []
+    failures: list[str] = []
+    blas: tuple[str, ...] = ()
+    try:
+        worker.start()
+        price = measure_price(worker, measurement.bank.gather(measurement.bank.rows("price", call=0)))
+        for implementation in _implementations(measurement, turn):
+            try:
+                measured = measure_series(_subject(measurement, turn, implementation, price), worker, gauge)
+            except WorkerEnded:
+                raise
+            except ImplementationFailed as failure:
+                failures.append(f"{implementation.name}: {failure}")
+                on_event(ProcessFailed(role=turn.role, cause=failures[-1]))
+                continue
+            series.append(measured)
+            on_event(SeriesMeasured.of(measured, turn.role))
+        blas = worker.libraries()
+    except ImplementationFailed as failure:
+        failures.append(str(failure))
+        on_event(ProcessFailed(role=turn.role, cause=failures[-1]))
+    return ProcessRun(
+        round=turn.round,
+        position=turn.position,
+        role=turn.role,
+        discarded=turn.discarded,
+        threads=measurement.threads,
+        blas="; ".join(blas),
+        series=tuple(series),
+        ended="; ".join(failures),
+        workload=measurement.bank.workload.name,
+    )
+
+
+def _implementations(measurement: Measurement, turn: Turn) -> tuple[Implementation, ...]:
+    """What the process runs, in its order."""
+    if turn.role is not Role.BASELINES:
+        return (measurement.candidate,)
+    named = {baseline.name: baseline for baseline in measurement.baselines}
+    return tuple(named[name] for name in turn.baselines)
+
+
+def _subject(measurement: Measurement, turn: Turn, implementation: Implementation, price: Price) -> Subject:
+    return Subject(
+        implementation=implementation,
+        bank=measurement.bank,
+        layer=measurement.layer,
+        profile=measurement.profile,
+        check=measurement.check,
+        price=price,
+        # Not the same for the two candidates: what one process stored on disk is of no use to the other.
+        key=(turn.round, turn.role.value, implementation.name),
+        discarded=turn.discarded,
+    )
+
+
+def _open_worker(measurement: Measurement, turn: Turn) -> Worker:
+    """A worker for the turn: one of its own for a candidate, one that trusted baselines share."""
+    implementations = _implementations(measurement, turn)
+    return Worker(
+        threads=measurement.threads,
+        trusted=turn.role is Role.BASELINES,
+        environment=[pair for implementation in implementations for pair in implementation.environment],
+        limits=measurement.limits,
+    )

@@ -1,0 +1,195 @@
+"""All calls of one implementation in one process: first call, warm-up, then blocks between two probes."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+import numpy.typing as npt
+import torch
+
+from validation.performance.profile import MOST_BLOCK_CALLS
+from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from validation.implementations.implementation import Implementation
+    from validation.implementations.process import BlockOutput, Output, Prepared
+    from validation.implementations.shared_layer import SharedLayer
+    from validation.performance.clock import Price
+    from validation.performance.profile import Profile
+    from validation.workloads.inputs import TokenBank
+
+Rows: TypeAlias = npt.NDArray[Any]
+
+#: Whether what came out of a call on these rows of the bank is right: rows, out, ids, weights.
+Check: TypeAlias = Callable[[Rows, torch.Tensor, torch.Tensor | None, torch.Tensor | None], bool]
+
+#: Warm-up is never shorter, however long they take.
+_LEAST_WARM_CALLS: Final = 2
+
+#: A block's inputs and outputs stay below this together.
+_MOST_BLOCK_BYTES: Final = 256 << 20
+
+
+class WorkerLike(Protocol):
+    """What measuring asks of a worker; tests answer with a made-up clock."""
+
+    def start(self) -> None:
+        """Waits until the process is ready."""
+
+    def load(self, implementation: Implementation) -> str:
+        """Runs the implementation's file."""
+
+    def prepare(self, layer: SharedLayer) -> Prepared:
+        """Hands it the layer."""
+
+    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
+        """Makes one call on each input."""
+
+    def settle(self) -> None:
+        """Waits until its threads sleep."""
+
+    def libraries(self) -> tuple[str, ...]:
+        """Says which BLAS it has loaded."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Gauge:
+    """The speed probe and the best it has read in this run."""
+
+    probe: Callable[[], float]
+    best: float = 0.0
+
+    def read(self) -> float:
+        """Returns the speed of all cores now, FLOP/s."""
+        speed = self.probe()
+        self.best = max(self.best, speed)
+        return speed
+
+    @property
+    def rule(self) -> ProbeRule:
+        """The acceptance rule with the best probe so far."""
+        return ProbeRule(best_flop_per_s=self.best)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is measured: an implementation, on which layer and tokens, how much, and how it is checked.
+
+    `key` names the process: the batches drawn under it are no other process's.
+    """
+
+    implementation: Implementation
+    bank: TokenBank
+    layer: SharedLayer
+    profile: Profile
+    check: Check
+    price: Price
+    key: tuple[int | str, ...]
+    discarded: bool = False
+
+
+def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series:
+    """Returns every timed call of `subject` in `worker`.
+
+    Raises:
+        ImplementationFailed: the kernel failed; of this process nothing is kept.
+    """
+    workload, draws = subject.bank.workload, _batches(subject)
+    worker.load(subject.implementation)
+    prepared = worker.prepare(subject.layer)
+    first_ns = worker.call_block([next(draws)[1]]).calls_ns[0]
+    call_ns = _warm_up(subject, worker, draws)
+    return Series(
+        implementation=subject.implementation.name,
+        workload=workload.name,
+        dtype=workload.layer.dtype,
+        device=workload.layer.device,
+        prepare_ns=prepared.prepare_ns,
+        prepare_bytes=prepared.prepare_bytes,
+        first_call_ns=first_ns,
+        blocks=tuple(_blocks(subject, worker, gauge, draws, call_ns)),
+    )
+
+
+def _batches(subject: Subject) -> Iterator[tuple[Rows, torch.Tensor]]:
+    """Rows and tokens of call after call; no batch comes twice."""
+    for call in count():
+        rows = subject.bank.rows(*subject.key, call=call)
+        yield rows, subject.bank.gather(rows)
+
+
+def _warm_up(subject: Subject, worker: WorkerLike, draws: Iterator[tuple[Rows, torch.Tensor]]) -> float:
+    """Makes the warm-up calls and returns what a warm call takes, ns: the median of the later half."""
+    spent: list[int] = []
+    while len(spent) < _LEAST_WARM_CALLS or sum(spent) < subject.profile.warm_s * 1e9:
+        # Twice as many each time: short calls need not ask a thousand times.
+        size = min(max(1, len(spent)), _most_calls(subject))
+        spent += worker.call_block([next(draws)[1] for _ in range(size)]).calls_ns
+    return statistics.median(spent[len(spent) // 2 :])
+
+
+def _blocks(
+    subject: Subject,
+    worker: WorkerLike,
+    gauge: Gauge,
+    draws: Iterator[tuple[Rows, torch.Tensor]],
+    call_ns: float,
+) -> list[Block]:
+    """Blocks until enough calls were accepted, or the bound on repeats is reached."""
+    profile = subject.profile
+    wanted = profile.least_calls if subject.discarded else profile.calls_of(call_ns)
+    size = min(profile.block_calls(call_ns), _most_calls(subject), wanted)
+    # At least two more than planned, so that a process of one or two blocks can repeat one as well.
+    planned = -(-wanted // size)
+    bound = planned if subject.discarded else max(profile.retry * planned, planned + 2)
+    blocks: list[Block] = []
+    while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
+        blocks.append(_block(subject, worker, gauge, [next(draws) for _ in range(size)]))
+        # An earlier block stands or falls by the best probe of now.
+        blocks = [judged(block, gauge.rule) for block in blocks]
+    return blocks
+
+
+def _block(subject: Subject, worker: WorkerLike, gauge: Gauge, batches: Sequence[tuple[Rows, torch.Tensor]]) -> Block:
+    """One block between its probes, its outputs checked after everything that is timed."""
+    worker.settle()
+    before = gauge.read()
+    made = worker.call_block([x for _rows, x in batches])
+    worker.settle()
+    after = gauge.read()
+    agrees = subject.price.agrees(made.calls_ns, made.parent_ns)
+    wrong = sum(not _right(subject, rows, output) for (rows, _x), output in zip(batches, made.outputs, strict=True))
+    return judged(
+        Block(
+            probe_before=before,
+            probe_after=after,
+            accepted=False,
+            reason="" if agrees else CLOCK_DISAGREES,
+            parent_ns=made.parent_ns,
+            calls_ns=made.calls_ns,
+            # A broken guard is nobody's in particular: it spoils one output at least.
+            outputs_wrong=max(wrong, int(not made.guards_held)),
+        ),
+        gauge.rule,
+    )
+
+
+def _right(subject: Subject, rows: Rows, output: Output) -> bool:
+    """Whether a call wrote the right answer and left its input as it was."""
+    return output.written and output.x_unchanged and subject.check(rows, output.out, output.ids, output.weights)
+
+
+def _most_calls(subject: Subject) -> int:
+    """How many calls' tensors the shared memory of a block holds."""
+    layer = subject.bank.workload.layer
+    call_bytes = 2 * subject.bank.workload.tokens * layer.d_model * layer.element_bytes
+    return max(1, min(MOST_BLOCK_CALLS, _MOST_BLOCK_BYTES // max(call_bytes, 1)))
