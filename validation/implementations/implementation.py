@@ -9,7 +9,8 @@ class Implementation:
     """Where the code of an implementation is, and what it can do.
 
     `source` and `function` name a `prepare`. A trusted implementation is one of ours in reference/: it may share a
-    process with others. The candidate never does. `environment` is added to the worker's.
+    process with others. The candidate never does. `environment` is added to the worker's. `most_flops` is the work of
+    the largest call worth waiting for, some 300 ms of the slow ones: a process makes at least 30.
     """
 
     name: str
@@ -21,3 +22,8 @@ class Implementation:
     devices: frozenset[str] = frozenset({"cpu"})
     trusted: bool = False
     environment: tuple[tuple[str, str], ...] = ()
+    most_flops: float | None = None
+
+    def takes(self, flops: float, dtype: str, device: str) -> bool:
+        """Whether it runs a call of that much work in that dtype on that device in reasonable time."""
+        return dtype in self.dtypes and device in self.devices and (self.most_flops is None or flops <= self.most_flops)

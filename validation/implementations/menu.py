@@ -1,0 +1,82 @@
+"""The menu: every baseline a claim may be measured against, and the kernel under validation."""
+
+from pathlib import Path
+from typing import Final
+
+from validation.implementations.implementation import Implementation
+from validation.usage import unknown_name
+
+_HERE: Final = Path(__file__).resolve().parent
+_REFERENCE: Final = _HERE.parents[1] / "reference"
+
+_EVERY_DTYPE: Final = frozenset({"float32", "bfloat16", "float16"})
+_EVERY_DEVICE: Final = frozenset({"cpu", "cuda"})
+
+
+def _python(name: str, description: str, *, most_flops: float | None = None) -> Implementation:
+    return Implementation(
+        name=name,
+        source=_REFERENCE / f"{name}.py",
+        family=name.partition("_")[0],
+        description=description,
+        trusted=True,
+        most_flops=most_flops,
+    )
+
+
+def _torch(
+    name: str, description: str, *, devices: frozenset[str] = _EVERY_DEVICE, most_flops: float | None = None
+) -> Implementation:
+    return Implementation(
+        name=name,
+        source=_REFERENCE / f"{name}.py",
+        family="torch",
+        description=description,
+        dtypes=_EVERY_DTYPE,
+        devices=devices,
+        trusted=True,
+        most_flops=most_flops,
+    )
+
+
+#: Name -> baseline. `strongest` and `strongest:FAMILY` are computed over what of these was measured.
+BASELINES: Final[dict[str, Implementation]] = {
+    baseline.name: baseline
+    for baseline in (
+        # 0.05 GFLOP/s.
+        _python("python_lists", "pure Python, lists and loops", most_flops=2e7),
+        # 10 to 30 GFLOP/s.
+        _python("numpy_per_token", "NumPy float32, one token at a time", most_flops=1e10),
+        _python("numpy_grouped", "NumPy float32, grouped by expert"),
+        _python("numpy_as_published", "NumPy as published: float64 weights, grouped by expert"),
+        _torch("torch_per_token", "PyTorch, one token at a time (published 'unoptimised')", most_flops=1e10),
+        _torch("torch_per_expert", "PyTorch, a loop over experts (published 'optimised')"),
+        _torch("torch_sorted", "PyTorch, pairs sorted by expert, a matmul per slice"),
+        _torch("torch_grouped_mm", "PyTorch's grouped_mm over pairs sorted by expert"),
+        _torch("torch_dense", "PyTorch, all experts as one wide FFN"),
+        _torch(
+            "torch_onednn_prepacked",
+            "PyTorch over oneDNN, weights packed once, activation fused",
+            devices=frozenset({"cpu"}),
+        ),
+    )
+}
+
+#: The kernel under validation; whoever runs it adds the built library's path to its environment.
+MOJO: Final = Implementation(
+    name="mojo",
+    source=_HERE / "mojo_kernel.py",
+    family="mojo",
+    description="this project's Mojo kernel",
+)
+
+
+def find_baseline(name: str) -> Implementation:
+    """Returns the baseline of that name.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    if name not in BASELINES:
+        raise unknown_name("baseline", name, BASELINES)
+    return BASELINES[name]
