@@ -20,11 +20,13 @@ def _relu(z: Array) -> Array:
 
 
 def _gelu(z: Array) -> Array:
-    return 0.5 * z * (1.0 + erf(z / np.sqrt(2.0)))
+    normal_cdf: Array = 0.5 * (1.0 + erf(z / np.sqrt(2.0)))
+    return z * normal_cdf
 
 
 def _gelu_tanh(z: Array) -> Array:
-    return 0.5 * z * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (z + 0.044715 * z**3)))
+    gate: Array = 0.5 * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (z + 0.044715 * z**3)))
+    return z * gate
 
 
 def _silu(z: Array) -> Array:
@@ -43,7 +45,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleLayer:
-    """The layer's weights in float64: router [d, E], w1 and w_gate [E, d, f], w2 [E, f, d], biases [E], [E, f], [E, d]."""
+    """The layer in float64: router [d, E], w1 and w_gate [E, d, f], w2 [E, f, d], biases [E], [E, f] and [E, d]."""
 
     router: Array
     w1: Array
@@ -88,8 +90,9 @@ def router_logits(x: Array, layer: OracleLayer) -> Array:
 
 def softmax(logits: Array) -> Array:
     """Probabilities over the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    shifted: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    total: Array = shifted.sum(axis=-1, keepdims=True)
+    return shifted / total
 
 
 def top_k(logits: Array, k: int) -> Ids:

@@ -1,0 +1,301 @@
+"""Is this output right: every element, every token, the whole, and the routing when it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from validation.correctness import legality
+from validation.correctness.expected import Answers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reference.oracle import Array, Ids
+    from validation.correctness.expected import Expected
+
+#: A token's own rms error may be this many times what the whole output's may be: rows differ, and d_model of them are
+#: averaged. 4 is 2 bits.
+_TOKEN_FACTOR: Final = 4.0
+
+#: Fewer elements than this say nothing about an rms error.
+_LEAST_ELEMENTS: Final = 16
+
+#: Values that may each be off by `tiny` on the way to one output element, as an rms.
+_TINY_STEPS: Final = 16.0
+
+#: Shares of the tokens that may be routed in more than one way, and of those with too many ways to list, above which a
+#: case proves nothing. METHOD: near-ties are capped so that they cannot excuse everything.
+NEAR_TIE_CAP: Final = 0.5
+UNRESOLVED_CAP: Final = 0.05
+
+
+class Criterion(StrEnum):
+    """What an output can fail by, in the order they are tried."""
+
+    SHAPE = "shape"
+    ROUTING = "routing"
+    WEIGHTS = "weights"
+    FINITE = "finite"
+    BITWISE = "bitwise"
+    ELEMENTWISE = "elementwise"
+    PER_TOKEN = "per_token"  # noqa: S105 -- a row of the batch
+    EFFECTIVE_BITS = "effective_bits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How an output compares with what is expected.
+
+    `worst` is the largest error/bound (1 is the limit; None when the output is not finite where it ought to be),
+    `effective_bits` is -log2(rms error / rms reference), None when there is no error or nothing to compare.
+    `near_ties` counts tokens with more than one legal routing, `unresolved` those excused because there were too many.
+    `mistrusted` says why a pass proves nothing; it is empty otherwise. `message` names the first thing wrong.
+    """
+
+    passed: bool
+    failed: tuple[Criterion, ...] = ()
+    worst: float | None = 0.0
+    effective_bits: float | None = None
+    near_ties: int = 0
+    unresolved: int = 0
+    mistrusted: str = ""
+    message: str = ""
+
+
+def compare(
+    expected: Expected,
+    out: torch.Tensor,
+    ids: torch.Tensor | None = None,
+    weights: torch.Tensor | None = None,
+    *,
+    lowest_id_wins: bool = False,
+) -> Comparison:
+    """Judges an output [T, d], and the expert ids and weights [T, k] when they are told.
+
+    Routing comes first; the output is then compared with the answers for the routing told, or, when it is not told,
+    with those for each token's best legal one. `lowest_id_wins` holds the candidate to its promise about exact ties.
+    """
+    shape = expected.answers.output.shape
+    if tuple(out.shape) != shape or out.dtype != getattr(torch, expected.dtype):
+        want = f"the output must be {list(shape)} {expected.dtype}"
+        return _failure(Criterion.SHAPE, f"{want}; got {list(out.shape)} {str(out.dtype).removeprefix('torch.')}")
+    told = None if ids is None else _int64(ids)
+    wrong = None if told is None else _wrong_routing(expected, told, lowest_id_wins=lowest_id_wins)
+    if wrong is None and told is not None and weights is not None:
+        wrong = _wrong_weights(expected, told, _float64(weights))
+    if wrong is not None:
+        return replace(wrong, near_ties=int(expected.router.ambiguous.sum()))
+    values = _float64(out)
+    answers, unresolved = _best(expected, values, told, lowest_id_wins=lowest_id_wins)
+    judged = _judge(expected, answers, values, unresolved)
+    if judged.passed:
+        return replace(judged, mistrusted=_vacuous(expected, answers, unresolved))
+    return judged
+
+
+def _float64(tensor: torch.Tensor) -> Array:
+    return torch.as_tensor(tensor).detach().to("cpu", torch.float64).numpy()
+
+
+def _int64(tensor: torch.Tensor) -> Ids:
+    return torch.as_tensor(tensor).detach().to("cpu", torch.int64).numpy()
+
+
+def _failure(criterion: Criterion, message: str) -> Comparison:
+    return Comparison(passed=False, failed=(criterion,), worst=None, message=f"{criterion}: {message}")
+
+
+def _wrong_routing(expected: Expected, ids: Ids, *, lowest_id_wins: bool) -> Comparison | None:
+    if ids.shape != expected.router.choice.shape:
+        want = list(expected.router.choice.shape)
+        return _failure(Criterion.ROUTING, f"expert ids must be {want}; got {list(ids.shape)}")
+    if ids.size == 0:
+        return None
+    malformed = legality.malformed(ids, expected.n_experts)
+    if malformed.any():
+        token = int(malformed.argmax())
+        rule = f"distinct and in [0, {expected.n_experts})"
+        return _failure(Criterion.ROUTING, f"token {token}: expert ids must be {rule}; got {_some(ids[token])}")
+    allowed = legality.legal(expected.router, ids, lowest_id_wins=lowest_id_wins)
+    if allowed.all():
+        return None
+    token = int(allowed.argmin())
+    choice = np.sort(expected.router.choice[token])
+    margin = "exact ties go to the lowest id" if lowest_id_wins else "no logit error allowed here explains another set"
+    message = f"token {token}: experts must be {_some(choice)} ({margin}); got {_some(np.sort(ids[token]))}"
+    return _failure(Criterion.ROUTING, message)
+
+
+def _wrong_weights(expected: Expected, ids: Ids, weights: Array) -> Comparison | None:
+    if weights.shape != ids.shape:
+        return _failure(Criterion.WEIGHTS, f"expert weights must be {list(ids.shape)}; got {list(weights.shape)}")
+    if ids.size == 0:
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):
+        right, bound, _ = legality.weights_and_bounds(
+            expected.router, np.arange(len(ids)), ids, expected.precision, renormalize=expected.renormalize
+        )
+        close = (np.abs(weights - right) <= bound) | ~expected.router.finite[:, None]
+    if close.all():
+        return None
+    token, slot = (int(i) for i in np.argwhere(~close)[0])
+    message = (
+        f"token {token}, expert {ids[token, slot]}: the weight must be {right[token, slot]:.6g} within"
+        f" {bound[token, slot]:.2g}; got {weights[token, slot]:.6g}"
+    )
+    return _failure(Criterion.WEIGHTS, message)
+
+
+def _best(
+    expected: Expected, values: Array, ids: Ids | None, *, lowest_id_wins: bool
+) -> tuple[Answers, NDArray[np.int64]]:
+    """The answers with every ambiguous token's put in for the routing told or the best legal one; unresolved tokens."""
+    base = expected.answers
+    if not expected.choices:
+        return base, np.empty(0, dtype=np.int64)
+    output, bound = base.output.copy(), base.bound.copy()
+    energy, coherent = base.energy.copy(), base.coherent.copy()
+    unresolved = []
+    for row, choices in expected.choices.items():
+        if ids is not None:
+            sets: tuple[tuple[int, ...], ...] = (tuple(int(i) for i in ids[row]),)
+        elif lowest_id_wins and expected.exact:
+            continue
+        elif choices.sets is None:
+            unresolved.append(row)
+            continue
+        else:
+            sets = choices.sets
+        answers = expected.forced(row, sets)
+        best = int(_ratio(values[row], answers.output, answers.bound).max(axis=1).argmin()) if len(sets) > 1 else 0
+        output[row], bound[row] = answers.output[best], answers.bound[best]
+        energy[row], coherent[row] = answers.energy[best], answers.coherent[best]
+    filled = Answers(output=output, bound=bound, energy=energy, coherent=coherent)
+    return filled, np.array(unresolved, dtype=np.int64)
+
+
+def _ratio(values: Array, output: Array, bound: Array) -> Array:
+    """Error over bound; inf where a bound of 0 is missed or a value is not finite."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        error = np.abs(values - output)
+        ratio: Array = error / bound
+    if not np.isfinite(ratio.max(initial=0.0)):
+        ratio[error == 0.0] = 0.0
+        ratio[np.isnan(ratio)] = np.inf
+    return ratio
+
+
+def _judge(expected: Expected, answers: Answers, values: Array, unresolved: NDArray[np.int64]) -> Comparison:
+    near_ties = int(expected.router.ambiguous.sum())
+    finite = expected.router.finite
+    swallowed = ~finite & np.isfinite(values).any(axis=1)
+    ratio = _ratio(values, answers.output, answers.bound)
+    ratio[~finite] = 0.0
+    # Too many legal routings to list: such a token is counted and capped, and must still be finite.
+    ratio[unresolved] = np.where(np.isfinite(values[unresolved]), 0.0, np.inf)
+    worst = float(ratio.max(initial=0.0))
+    judged = finite.copy()
+    judged[unresolved] = False
+    noise, allowed = _rms(expected, answers, values, judged)
+    failed = [
+        criterion
+        for criterion, wrong in (
+            (Criterion.FINITE, bool(swallowed.any()) or not np.isfinite(values[finite]).all()),
+            (Criterion.BITWISE, expected.exact and worst > 0.0),
+            (Criterion.ELEMENTWISE, not expected.exact and worst > 1.0),
+            (Criterion.PER_TOKEN, bool((noise > _TOKEN_FACTOR**2 * allowed).any())),
+            (Criterion.EFFECTIVE_BITS, bool(noise.mean() > allowed.mean()) if noise.size else False),
+        )
+        if wrong
+    ]
+    return Comparison(
+        passed=not failed,
+        failed=tuple(failed),
+        worst=worst if np.isfinite(worst) else None,
+        effective_bits=_bits(answers, values, judged),
+        near_ties=near_ties,
+        unresolved=len(unresolved),
+        message=_message(failed, answers, values, ratio, swallowed, noise, allowed) if failed else "",
+    )
+
+
+def _rms(expected: Expected, answers: Answers, values: Array, judged: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Mean square errors of the judged rows, and what they may be; nothing when there are too few elements."""
+    d_model = values.shape[1]
+    if expected.exact or d_model < _LEAST_ELEMENTS or not judged.any():
+        return np.empty(0), np.empty(0)
+    output = answers.output[judged]
+    with np.errstate(invalid="ignore", over="ignore"):
+        noise = np.square(values[judged] - output).mean(axis=1)
+    noise = np.where(np.isfinite(noise), noise, np.inf)
+    share = 4.0**-expected.precision.bits
+    scale = np.maximum(answers.energy[judged], np.square(output).mean(axis=1))
+    # Values near zero are stored to within `tiny`; a few of those add up along the way.
+    return noise, share * scale + answers.coherent[judged] + (_TINY_STEPS * expected.precision.tiny) ** 2
+
+
+def _bits(answers: Answers, values: Array, judged: NDArray[np.bool_]) -> float | None:
+    with np.errstate(invalid="ignore", over="ignore"):
+        noise = float(np.square(values[judged] - answers.output[judged]).sum())
+        size = float(np.square(answers.output[judged]).sum())
+    if noise == 0.0 or size == 0.0 or not np.isfinite(noise):
+        return None
+    return 0.5 * float(np.log2(size / noise))
+
+
+def _vacuous(expected: Expected, answers: Answers, unresolved: NDArray[np.int64]) -> str:
+    """Why a pass proves nothing, or nothing."""
+    tokens = len(answers.output)
+    if tokens == 0:
+        return ""
+    output = answers.output[expected.router.finite]
+    if output.size and np.count_nonzero(output) * 2 < output.size:
+        return f"{output.size - np.count_nonzero(output)} of {output.size} elements of the answer are zero"
+    if output.size and _judge(expected, answers, np.where(np.isnan(answers.output), np.nan, 0.0), unresolved).passed:
+        return "a kernel returning zeros would pass"
+    near_ties = int(expected.router.ambiguous.sum())
+    if not expected.exact and near_ties > max(1.0, NEAR_TIE_CAP * tokens):
+        return f"{near_ties} of {tokens} tokens may be routed in more than one way"
+    if len(unresolved) > max(1.0, UNRESOLVED_CAP * tokens):
+        return f"{len(unresolved)} of {tokens} tokens have too many legal routings to list"
+    return ""
+
+
+def _message(  # noqa: PLR0913, PLR0917 -- everything that may be said
+    failed: list[Criterion],
+    answers: Answers,
+    values: Array,
+    ratio: Array,
+    swallowed: NDArray[np.bool_],
+    noise: Array,
+    allowed: Array,
+) -> str:
+    """The first criterion failed, with the first element or token that fails it."""
+    first = failed[0]
+    if first is Criterion.FINITE and swallowed.any():
+        token = int(swallowed.argmax())
+        return f"{first}: token {token} has a NaN or infinity among its logits, so its output must not be finite"
+    limit = 0.0 if first is Criterion.BITWISE else 1.0
+    if first in {Criterion.FINITE, Criterion.BITWISE, Criterion.ELEMENTWISE}:
+        bad = ratio > limit
+        token, element = (int(i) for i in np.argwhere(bad)[0])
+        return (
+            f"{first}: token {token}, element {element}: must be {answers.output[token, element]:.8g} within"
+            f" {answers.bound[token, element]:.2g}; got {values[token, element]:.8g}"
+            f" ({int(bad.sum())} of {bad.size} elements wrong, worst error/bound {ratio.max():.3g})"
+        )
+    if first is Criterion.PER_TOKEN:
+        over = noise / allowed
+        token = int(over.argmax())
+        return f"{first}: row {token} of those judged has {np.sqrt(over[token]):.3g} times the rms error it may have"
+    return f"{first}: the rms error is {np.sqrt(noise.mean() / allowed.mean()):.3g} times what the dtype allows"
+
+
+def _some(ids: Ids) -> str:
+    shown = ", ".join(str(int(i)) for i in ids[:8])
+    return f"[{shown}{', ...' if len(ids) > 8 else ''}]"  # noqa: PLR2004 -- enough to recognise a set by

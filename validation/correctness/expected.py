@@ -1,0 +1,317 @@
+"""The answers of a bank of tokens, with everything needed to judge an output without asking the oracle again.
+
+A Mixture-of-Experts layer treats each token alone, so the answers of a batch drawn from the bank are the same rows of
+the bank's answers, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from reference import oracle
+from reference.oracle import OracleLayer
+from validation.correctness import bounds, legality
+from validation.correctness.bounds import PRECISIONS, ExpertBound, Precision
+from validation.correctness.legality import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from reference.oracle import Array, Ids
+    from validation.workloads.layer import Layer
+
+#: Elements of one float64 array worked on at a time: 2^22 are 32 MB.
+_CHUNK: Final = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Outputs [n, d] and their elementwise bounds; per row the `energy` and `coherent` mean squares.
+
+    `energy` [n] is the mean square the row would have if its terms had random signs, `coherent` [n] that of the errors
+    that do not average out; effective bits are judged by both.
+    """
+
+    output: Array
+    bound: Array
+    energy: Array
+    coherent: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """The legal answers of one ambiguous token: what each expert that may be chosen puts out.
+
+    `experts` [m], their outputs [m, d] and bounds. `sets` are the legal sets, None when there are too many to list.
+    """
+
+    experts: NDArray[np.int64]
+    outputs: Array
+    random: Array
+    coherent: Array
+    energy: Array
+    sets: tuple[tuple[int, ...], ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What an honest kernel may answer for T tokens.
+
+    `answers` are for the oracle's own routing; `choices` holds, by row, the tokens that may be routed otherwise.
+    `exact` answers must be met bit by bit.
+    """
+
+    dtype: str
+    renormalize: bool
+    n_experts: int
+    answers: Answers
+    router: Router
+    choices: Mapping[int, Choices] = field(default_factory=dict)
+    exact: bool = False
+
+    @property
+    def precision(self) -> Precision:
+        """What the dtype's arithmetic allows."""
+        return PRECISIONS[self.dtype]
+
+    def rows(self, index: NDArray[np.int64]) -> Expected:
+        """The answers of the batch `bank[index]`; takes about as long as gathering the output does."""
+        index = np.asarray(index, dtype=np.int64)
+        ambiguous = np.flatnonzero(self.router.ambiguous[index])
+        return Expected(
+            dtype=self.dtype,
+            renormalize=self.renormalize,
+            n_experts=self.n_experts,
+            answers=_answer_rows(self.answers, index),
+            router=_router_rows(self.router, index),
+            choices={int(row): self.choices[int(index[row])] for row in ambiguous},
+            exact=self.exact,
+        )
+
+    def forced(self, row: int, sets: tuple[tuple[int, ...], ...]) -> Answers:
+        """The answers [len(sets), d] of one ambiguous token when routed to each of `sets`."""
+        choices = self.choices[row]
+        ids = np.array(sets, dtype=np.int64)
+        place = np.searchsorted(choices.experts, ids)
+        found = np.take(choices.experts, place, mode="clip") == ids
+        place = np.where(found, place, 0)
+        # An expert that is not kept has a weight that vanishes: it adds nothing.
+        present = found.astype(np.float64)
+        answers = _mix(
+            router=self.router,
+            tokens=np.full(len(sets), row),
+            ids=ids,
+            outputs=choices.outputs[place] * present[..., None],
+            expert=ExpertBound(
+                random=choices.random[place] * present[..., None],
+                coherent=choices.coherent[place] * present[..., None],
+                energy=choices.energy[place] * present,
+            ),
+            precision=self.precision,
+            renormalize=self.renormalize,
+        )
+        return _exactly(answers, self.dtype) if self.exact else answers
+
+
+def oracle_layer(layer: Layer) -> OracleLayer:
+    """The layer's weights as float64 of their rounded values."""
+    return OracleLayer(
+        router=_float64(layer.router_weight),
+        w1=_float64(layer.w1),
+        w2=_float64(layer.w2),
+        top_k=layer.config.top_k,
+        activation=layer.config.activation,
+        renormalize=layer.config.renormalize,
+        router_bias=None if layer.router_bias is None else _float64(layer.router_bias),
+        b1=None if layer.b1 is None else _float64(layer.b1),
+        b2=None if layer.b2 is None else _float64(layer.b2),
+        w_gate=None if layer.w_gate is None or not layer.config.gated else _float64(layer.w_gate),
+    )
+
+
+def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False) -> Expected:
+    """Returns what an honest kernel may answer for tokens x [T, d] of the layer's dtype.
+
+    `exact` states that every value on the way is an integer or a power of two small enough that no step rounds, but
+    for the last one into the dtype: the answers are then the oracle's, rounded once, and have no bound to hide in.
+    """
+    weights, tokens = oracle_layer(layer), _float64(x)
+    precision = PRECISIONS[layer.config.dtype]
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        router = legality.route(tokens, weights, precision, exact=exact)
+        answers = _answers(tokens, weights, router, precision)
+        choices = _choices(tokens, weights, router, precision)
+    if exact:
+        answers = _exactly(answers, layer.config.dtype)
+    return Expected(
+        dtype=layer.config.dtype,
+        renormalize=layer.config.renormalize,
+        n_experts=layer.config.n_experts,
+        answers=answers,
+        router=router,
+        choices=choices,
+        exact=exact,
+    )
+
+
+def _float64(tensor: torch.Tensor) -> Array:
+    """NumPy has no bfloat16, so torch widens."""
+    return tensor.detach().to("cpu", torch.float64).contiguous().numpy()
+
+
+def _exactly(answers: Answers, dtype: str) -> Answers:
+    rounded = torch.from_numpy(answers.output).to(getattr(torch, dtype)).to(torch.float64).numpy()
+    nothing = np.zeros_like(answers.coherent)
+    return Answers(output=rounded, bound=np.zeros_like(rounded), energy=answers.energy, coherent=nothing)
+
+
+def _answers(x: Array, layer: OracleLayer, router: Router, precision: Precision) -> Answers:
+    """The answers for the oracle's routing, some tokens at a time."""
+    tokens, d_model = x.shape
+    top_k = layer.top_k
+    step = max(1, _CHUNK // (top_k * d_model))
+    parts = [
+        _chunk(x, layer, router, np.arange(start, min(start + step, tokens)), precision)
+        for start in range(0, max(tokens, 1), step)
+    ]
+    return Answers(
+        output=np.concatenate([part.output for part in parts]),
+        bound=np.concatenate([part.bound for part in parts]),
+        energy=np.concatenate([part.energy for part in parts]),
+        coherent=np.concatenate([part.coherent for part in parts]),
+    )
+
+
+def _chunk(x: Array, layer: OracleLayer, router: Router, tokens: NDArray[np.int64], precision: Precision) -> Answers:
+    ids = router.choice[tokens]
+    slots = (*ids.shape, x.shape[1])
+    outputs, random, coherent, energy = np.empty(slots), np.empty(slots), np.empty(slots), np.empty(ids.shape)
+    for expert in np.unique(ids):
+        row, slot = np.nonzero(ids == expert)
+        for part, output, bound in _evaluated(x[tokens[row]], layer, int(expert), precision):
+            at = row[part], slot[part]
+            outputs[at], random[at], coherent[at], energy[at] = output, bound.random, bound.coherent, bound.energy
+    return _mix(
+        router=router,
+        tokens=tokens,
+        ids=ids,
+        outputs=outputs,
+        expert=ExpertBound(random=random, coherent=coherent, energy=energy),
+        precision=precision,
+        renormalize=layer.renormalize,
+    )
+
+
+def _evaluated(
+    x: Array, layer: OracleLayer, expert: int, precision: Precision
+) -> Iterator[tuple[slice, Array, ExpertBound]]:
+    """One expert's outputs and bounds, so many tokens at a time that hidden values fit in _CHUNK."""
+    step = max(1, _CHUNK // layer.w1.shape[2])
+    for start in range(0, len(x), step):
+        part = slice(start, start + step)
+        trace = oracle.expert_trace(x[part], layer, expert)
+        yield part, trace.output, bounds.expert_bound(x[part], layer, expert, trace, precision)
+
+
+def _choices(x: Array, layer: OracleLayer, router: Router, precision: Precision) -> dict[int, Choices]:
+    """What the experts an ambiguous token may be sent to put out for it, evaluated expert by expert."""
+    rows = np.flatnonzero(router.ambiguous)
+    sets = {int(row): legality.legal_sets(router, int(row)) for row in rows}
+    listed = {row: None if found is None else tuple(found) for row, found in sets.items()}
+    wanted = {row: _experts(router, row, found) for row, found in listed.items()}
+    asking: dict[int, list[int]] = {}
+    for row, experts in wanted.items():
+        for expert in experts:
+            asking.setdefault(expert, []).append(row)
+    d_model = x.shape[1]
+    kept = {row: _blank(len(experts), d_model) for row, experts in wanted.items()}
+    for expert, tokens in asking.items():
+        for part, output, bound in _evaluated(x[tokens], layer, expert, precision):
+            for position, row in enumerate(tokens[part]):
+                outputs, random, coherent, energy = kept[row]
+                place = wanted[row].index(expert)
+                outputs[place], random[place] = output[position], bound.random[position]
+                coherent[place], energy[place] = bound.coherent[position], bound.energy[position]
+    return {
+        row: Choices(
+            experts=np.array(wanted[row], dtype=np.int64),
+            outputs=outputs,
+            random=random,
+            coherent=coherent,
+            energy=energy,
+            sets=listed[row],
+        )
+        for row, (outputs, random, coherent, energy) in kept.items()
+    }
+
+
+def _experts(router: Router, row: int, sets: tuple[tuple[int, ...], ...] | None) -> list[int]:
+    """The experts whose answers a token's judgement may need, in order of id; those of vanishing weight are not."""
+    if sets is not None:
+        return sorted({expert for chosen in sets for expert in chosen})
+    boundary = np.sort(router.lowest[row])[::-1][router.choice.shape[1] - 1]
+    living = router.lowest[row] > -np.inf
+    return [int(expert) for expert in np.flatnonzero(living & (router.highest[row] >= boundary))]
+
+
+def _blank(experts: int, d_model: int) -> tuple[Array, Array, Array, Array]:
+    return (
+        np.zeros((experts, d_model)),
+        np.zeros((experts, d_model)),
+        np.zeros((experts, d_model)),
+        np.zeros(experts),
+    )
+
+
+def _mix(  # noqa: PLR0913 -- one step of the layer, with all that it depends on
+    *,
+    router: Router,
+    tokens: NDArray[np.int64],
+    ids: Ids,
+    outputs: Array,
+    expert: ExpertBound,
+    precision: Precision,
+    renormalize: bool,
+) -> Answers:
+    """The weighted sum over k slots of `outputs` [n, k, d], and its bound.
+
+    Per slot: weight times the output's error, the weight's error times the output, a rounding of the product. Slots'
+    errors are independent, so above lambda^2 slots they add as squares. Then the sum's own roundings, one where the
+    output is stored, and tiny.
+    """
+    weights, off, typical = legality.weights_and_bounds(router, tokens, ids, precision, renormalize=renormalize)
+    top_k = ids.shape[1]
+    weight, off, typical = weights[..., None], off[..., None], typical[..., None]
+    size = np.abs(outputs)
+    slot_error = weight * expert.random + off * (size + expert.random + expert.coherent)
+    slot_error += precision.store * weight * size
+    if top_k < bounds.LAMBDA**2:
+        random = slot_error.sum(axis=1)
+    else:
+        random = bounds.LAMBDA * np.sqrt(np.square(slot_error).sum(axis=1))
+    output = (weight * outputs).sum(axis=1)
+    if top_k > 1:
+        random += bounds.probable(top_k, precision.store) * (weight * size).sum(axis=1)
+    random += precision.store * np.abs(output) + precision.tiny
+    coherent = (weight * expert.coherent).sum(axis=1)
+    lasting = coherent + (typical * size).sum(axis=1)
+    return Answers(
+        output=output,
+        bound=random + coherent,
+        energy=(np.square(weights) * expert.energy).sum(axis=1),
+        coherent=np.square(lasting).mean(axis=1),
+    )
+
+
+def _answer_rows(answers: Answers, index: NDArray[np.int64]) -> Answers:
+    return Answers(**{name.name: getattr(answers, name.name)[index] for name in fields(answers)})
+
+
+def _router_rows(router: Router, index: NDArray[np.int64]) -> Router:
+    return Router(**{name.name: getattr(router, name.name)[index] for name in fields(router)})
