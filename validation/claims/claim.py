@@ -26,7 +26,7 @@ class Provenance(StrEnum):
 class Metric(StrEnum):
     """What a reading compares; the unit is in the name.
 
-    `figure` is a quantity that a run measures beside the calls themselves (prepare cost, call overhead, energy, the time
+    `figure` is a quantity that a run measures beside the calls (prepare cost, call overhead, energy, the time
     of a command) and that the reading names. `holds` is a statement without a number: 1 when it holds.
     """
 
@@ -125,7 +125,7 @@ class Reading(Record):
     @model_validator(mode="after")
     def _against_something(self) -> Self:
         if self.metric is Metric.SPEEDUP and self.baseline is None:
-            msg = "baseline: a speedup is against something; name an implementation, or 'strongest', or 'strongest:FAMILY'"
+            msg = "baseline: a speedup is against something; name an implementation, 'strongest' or 'strongest:FAMILY'"
             raise ValueError(msg)
         if self.metric not in {Metric.SPEEDUP, Metric.FIGURE} and self.baseline is not None:
             msg = f"baseline: only a speedup or a figure has one; {self.metric} does not"

@@ -51,7 +51,9 @@ def load_claims(path: Path) -> ClaimsFile:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: a claims file must be readable; {error.strerror}. Give the path of a TOML file.") from None
+        raise UsageError(
+            f"{path}: a claims file must be readable; {error.strerror}. Give the path of a TOML file."
+        ) from None
     return parse_claims(data, path.name)
 
 
@@ -64,7 +66,9 @@ def parse_claims(data: bytes, name: str) -> ClaimsFile:
     try:
         document = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
-        raise UsageError(f"{name}: a claims file is TOML in UTF-8; byte {error.start} is not. Save it as UTF-8.") from None
+        raise UsageError(
+            f"{name}: a claims file is TOML in UTF-8; byte {error.start} is not. Save it as UTF-8."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name}: not valid TOML: {error}. Compare it with {EXAMPLE_CLAIMS.name}.") from None
     version = document.get("schema_version")
@@ -74,12 +78,12 @@ def parse_claims(data: bytes, name: str) -> ClaimsFile:
             f"Write schema_version = {SCHEMA_VERSION} at the top of the file, or use the suite it was written for."
         )
     try:
-        file = ClaimsFile(name=name, sha256=hashlib.sha256(data).hexdigest(), **document)
+        read = ClaimsDocument.model_validate(document)
     except ValidationError as error:
         problems = "\n".join(f"  {_problem(dict(found), document)}" for found in error.errors())
         raise UsageError(f"{name}: not a valid claims file\n{problems}\n{_ADVICE}") from None
-    except TypeError as error:
-        raise UsageError(f"{name}: name and sha256 are no fields of a claims file; {error}. Remove them.") from None
+    fields = {field: getattr(read, field) for field in ClaimsDocument.model_fields}
+    file = ClaimsFile(name=name, sha256=hashlib.sha256(data).hexdigest(), **fields)
     _refuse_duplicates(file)
     _refuse_dangling(file)
     return file
@@ -126,8 +130,8 @@ def check_distinct(files: Iterable[ClaimsFile]) -> None:
         for claim in file.claims:
             if claim.id in seen:
                 raise UsageError(
-                    f"{file.name}: claim ids must differ over all claims files; {claim.id!r} stands in {seen[claim.id]} "
-                    f"too. Rename one of them."
+                    f"{file.name}: claim ids must differ over all claims files; {claim.id!r} stands in "
+                    f"{seen[claim.id]} too. Rename one of them."
                 )
             seen[claim.id] = file.name
 
@@ -149,12 +153,13 @@ _REMEDIES: Final = {
 
 def _problem(found: dict[str, Any], document: dict[str, Any]) -> str:
     """One line: where, rule, value, remedy."""
-    where, node = [], document
+    where: list[str] = []
+    node: Any = document
     field = ""
     for step in found["loc"]:
         node = _child(node, step)
         if isinstance(step, int):
-            noun = field.rstrip("s")
+            noun = field.removesuffix("s")
             named = node.get("id") if isinstance(node, dict) else None
             where[-1] = f"{noun} {named!r}" if named else f"{noun} {step + 1}"
         else:
