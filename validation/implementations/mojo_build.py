@@ -93,7 +93,7 @@ def build_kernel(
     files = sorted(file for folder in _FOLDERS for file in (sources / folder).rglob("*.mojo"))
     if not files:
         return BuildFailure(
-            reason=f"The kernel's sources must be in {sources}, and there is no .mojo file in its folders {', '.join(_FOLDERS)}.",
+            reason=f"The kernel's sources must be in {sources}, in {' and '.join(_FOLDERS)}; no .mojo file is.",
             remedy="Run from a checkout of the repository: an installed package holds no Mojo sources.",
         )
     flags = tuple(part for define in defines for part in ("-D", define))
