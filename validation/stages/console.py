@@ -25,11 +25,16 @@ class Step:
     started: float = field(default_factory=monotonic)
     last_line: float = field(default_factory=monotonic)
 
-    def advance(self, detail: str = "") -> None:
-        """One more part is done; `detail` says which."""
+    def note(self, detail: str) -> None:
+        """Shows what the part under way has come to, on a terminal."""
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], detail=detail)
+
+    def advance(self) -> None:
+        """One more part is done."""
         self.done += 1
         if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], completed=self.done, detail=detail)
+            self.bar.update(self.bar.task_ids[0], completed=self.done)
         elif monotonic() - self.last_line >= PLAIN_INTERVAL_S:
             self.last_line = monotonic()
             self.console.print(f"  {self.title}: {self.done} of {self.total}", highlight=False)

@@ -1,0 +1,1 @@
+"""`audit`: do the published numbers agree with each other?"""

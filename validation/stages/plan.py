@@ -1,0 +1,144 @@
+"""What a run will measure, decided before it begins: workloads, baselines, and what is left out and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from validation.implementations.menu import BASELINES
+from validation.performance.profile import PROFILES
+from validation.stages.selection import chosen_candidate, chosen_device, load_claims_files, thread_count
+from validation.usage import UsageError
+from validation.workloads.registry import find as find_workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from validation.claims.load import ClaimsFile
+    from validation.implementations.implementation import Implementation
+    from validation.implementations.mojo_build import BuiltKernel
+    from validation.performance.profile import Profile
+    from validation.workloads.workload import Workload
+
+#: What each profile measures of the workloads that the claims name. One workload with every baseline takes 9 s a round
+#: on 2 cores, so smoke (6 rounds in 60 s) and standard (13 in 150 s) hold the headline's; full holds all that fit.
+_MEASURED: Final = {
+    "smoke": frozenset({"seed-claim"}),
+    "standard": frozenset({"seed-claim", "seed-claim-t1"}),
+    "full": None,
+}
+
+#: A call of more work than this is not measured on a CPU: 600 GFLOP take 1.3 s on two cores at 450 GFLOP/s, and a
+#: process makes at least 30 of them.
+_MOST_CPU_FLOPS: Final = 6e11
+
+#: The order in which every draw of a run is seeded; resuming repeats the draw.
+SEED: Final = 20_241
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What the command line asked for."""
+
+    profile: str
+    kernel: str | None
+    claims: tuple[Path, ...]
+    device: str
+    workloads: tuple[str, ...]
+    out: Path
+    resume: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """One workload and the baselines the candidate meets on it."""
+
+    workload: Workload
+    baselines: tuple[Implementation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """Everything that is decided before the first process starts; `built` is None for a kernel that was brought."""
+
+    profile: Profile
+    device: str
+    threads: int
+    claims: tuple[ClaimsFile, ...]
+    candidate: Implementation
+    built: BuiltKernel | None
+    contests: tuple[Contest, ...]
+    named: tuple[Workload, ...]
+    left_out: tuple[str, ...]
+
+
+def plan_run(request: RunRequest) -> RunPlan:
+    """Returns the plan of a run.
+
+    Raises:
+        UsageError: the request names something that is not there, or that cannot be measured here.
+    """
+    device = chosen_device(request.device)
+    claims = load_claims_files(request.claims, own=request.kernel is None)
+    named = _named_workloads(claims, device)
+    asked = tuple(find_workload(name) for name in request.workloads)
+    candidate, built = chosen_candidate(request.kernel)
+    measured, left_out = _measured(request.profile, named, asked)
+    contests = []
+    for workload in measured:
+        meets, too_slow = _baselines(workload, device)
+        contests.append(Contest(workload=workload, baselines=meets))
+        left_out += too_slow
+    return RunPlan(
+        profile=PROFILES[request.profile],
+        device=device,
+        threads=thread_count(),
+        claims=claims,
+        candidate=candidate,
+        built=built,
+        contests=tuple(contests),
+        named=tuple({(one.name, one.layer.dtype): one for one in (*measured, *named)}.values()),
+        left_out=left_out,
+    )
+
+
+def _named_workloads(claims: Iterable[ClaimsFile], device: str) -> tuple[Workload, ...]:
+    """The workloads of readings that a run on `device` could decide, in the dtype the reading asks for."""
+    found: dict[tuple[str, str], Workload] = {}
+    for file in claims:
+        for claim in file.claims:
+            for reading in claim.readings:
+                if reading.untestable is None and reading.device == device:
+                    workload = find_workload(reading.workload)
+                    layer = replace(workload.layer, dtype=reading.dtype)
+                    found[reading.workload, reading.dtype] = replace(workload, layer=layer)
+    return tuple(found.values())
+
+
+def _measured(
+    profile: str, named: tuple[Workload, ...], asked: tuple[Workload, ...]
+) -> tuple[tuple[Workload, ...], tuple[str, ...]]:
+    """What is measured, and a line for each named workload that is not."""
+    if asked:
+        names = {one.name for one in asked}
+        wanted = [one for one in named if one.name in names]
+        wanted += [one for one in asked if one.name not in {w.name for w in wanted}]
+        too_large = [one.name for one in wanted if one.flops > _MOST_CPU_FLOPS]
+        if too_large:
+            raise UsageError(
+                f"a workload measured on a CPU has at most {_MOST_CPU_FLOPS / 1e9:.0f} GFLOP a call; {too_large[0]} has "
+                f"more. Take a smaller one (see `moe-validation workloads`)."
+            )
+        return tuple(wanted), tuple(f"workload {one.name}: not asked for" for one in named if one.name not in names)
+    most = _MEASURED[profile]
+    wanted, left_out = [], []
+    for one in named:
+        title = f"workload {one.name} in {one.layer.dtype}"
+        if one.flops > _MOST_CPU_FLOPS:
+            left_out.append(f"{title}: {one.flops / 1e9:,.0f} GFLOP a call are too many for a CPU")
+        elif most is not None and one.name not in most:
+            left_out.append(f"{title}: only profile full measures it")
+        else:
+            wanted.append(one)
+    return tuple(wanted), tuple(left_out)

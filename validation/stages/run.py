@@ -1,0 +1,120 @@
+"""`run`: check, measure, judge and report."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from validation import __version__
+from validation.evidence.fingerprint import collect_environment
+from validation.evidence.record import Evidence, Status
+from validation.evidence.store import load
+from validation.evidence.suite import suite_info
+from validation.stages.acceptance import objections
+from validation.stages.check import observe_correctness
+from validation.stages.judge import reject
+from validation.stages.observe import (
+    Journal,
+    complete,
+    implementation_records,
+    observe_ceilings,
+    observe_contest,
+    run_id,
+    workload_record,
+)
+from validation.stages.plan import SEED, RunPlan, RunRequest, plan_run
+from validation.stages.report import publish
+from validation.stages.verdict_table import print_verdicts
+from validation.usage import UsageError
+from validation.verdicts.judge import judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["RunRequest", "run_validation"]
+
+#: The shell's code for a run that was interrupted: 128 + SIGINT.
+_INTERRUPTED = 130
+
+
+def run_validation(request: RunRequest) -> bool:
+    """Runs everything and writes evidence, verdicts and report; False when the candidate is rejected.
+
+    Raises:
+        UsageError: before any work, when the request is at fault.
+    """
+    console = Console()
+    plan = plan_run(request)
+    path = request.out / "evidence.json"
+    journal = Journal(evidence=_begun(plan, path, resume=request.resume), path=path)
+    console.print(
+        f"moe-validation {__version__}, profile {plan.profile.name}: {plan.candidate.name} on "
+        f"{journal.evidence.environment.machine}, {plan.threads} threads",
+        highlight=False,
+    )
+    try:
+        evidence = _observe(plan, journal, console)
+    except KeyboardInterrupt:
+        console.print(f"\nInterrupted. What was measured is in {path}; the same command with --resume goes on.")
+        raise typer.Exit(_INTERRUPTED) from None
+    verdicts = judge(plan.claims, (evidence,), suite_info())
+    paths = publish((path,), plan.claims, verdicts, request.out, console)
+    print_verdicts(verdicts, console)
+    accepted = reject(objections((evidence,), verdicts), console)
+    for kind, written in paths.items():
+        console.print(f"{kind}: {written}", highlight=False, soft_wrap=True)
+    return accepted
+
+
+def _observe(plan: RunPlan, journal: Journal, console: Console) -> Evidence:
+    if not journal.evidence.cases:
+        cases, gates = observe_correctness(plan.candidate, plan.profile.name, plan.threads, console)
+        journal.add(cases=cases, gates=gates)
+    if objections((journal.evidence,), None):
+        # No speed number without a correctness pass: a wrong kernel's time is nobody's business.
+        journal.add(notes=(*journal.evidence.notes, "The candidate failed its checks, so it was not timed."))
+        return complete(journal)
+    observe_ceilings(journal, console)
+    for contest in plan.contests:
+        observe_contest(contest, plan, journal, console)
+    return complete(journal)
+
+
+def _begun(plan: RunPlan, path: Path, *, resume: bool) -> Evidence:
+    """The evidence of a run that begins, or with `resume` of the one that was cut off."""
+    implementations = implementation_records(plan)
+    fresh = Evidence(
+        run_id=run_id(SEED),
+        recorded_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        profile=plan.profile.name,
+        device="cuda" if plan.device == "cuda" else "cpu",
+        seed=SEED,
+        pairs_planned=plan.profile.pairs,
+        status=Status.PARTIAL,
+        suite=suite_info(),
+        environment=collect_environment(plan.threads),
+        workloads=tuple(workload_record(one) for one in plan.named),
+        implementations=implementations,
+        left_out=plan.left_out,
+    )
+    if not resume:
+        return fresh
+    if not path.exists():
+        raise UsageError(f"--resume goes on from {path}, and there is no such file. Run without --resume.")
+    earlier = load(path)
+    for what in ("profile", "device", "seed", "implementations", "workloads"):
+        if getattr(earlier, what) != getattr(fresh, what):
+            raise UsageError(
+                f"--resume needs the run it goes on from to be the same; {what} differs in {path}. "
+                "Repeat that run's options and sources, or run without --resume."
+            )
+    if earlier.environment.fingerprint != fresh.environment.fingerprint:
+        raise UsageError(
+            f"--resume needs the same machine; {path} was recorded on {earlier.environment.machine} "
+            f"({earlier.environment.fingerprint[:8]}), this is {fresh.environment.machine} "
+            f"({fresh.environment.fingerprint[:8]}). Run without --resume."
+        )
+    return earlier.model_copy(update={"status": Status.PARTIAL})

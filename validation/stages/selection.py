@@ -1,0 +1,91 @@
+"""What the user asked for, found or refused before any work begins."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from validation.claims.load import OWN_CLAIMS, SEED_CLAIMS, check_distinct, check_names, load_claims
+from validation.implementations.kernel_spec import parse_kernel
+from validation.implementations.menu import BASELINES, MOJO
+from validation.implementations.mojo_build import BuildFailure, BuiltKernel, build_kernel
+from validation.usage import UsageError
+from validation.workloads.registry import find as find_workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from validation.claims.load import ClaimsFile
+    from validation.implementations.implementation import Implementation
+
+#: Readings name the kernel under validation so, whoever wrote it.
+CANDIDATE: Final = "candidate"
+
+
+def load_claims_files(paths: tuple[Path, ...], *, own: bool = True) -> tuple[ClaimsFile, ...]:
+    """Returns the claims files named, without any the published one; with `own`, this project's promises too.
+
+    Raises:
+        UsageError: a file cannot be read or breaks a rule, or names what this suite does not know.
+    """
+    files = tuple(load_claims(path) for path in paths) if paths else (load_claims(SEED_CLAIMS),)
+    if own:
+        promises = load_claims(OWN_CLAIMS)
+        files = files if promises.sha256 in {file.sha256 for file in files} else (*files, promises)
+    check_distinct(files)
+    known = (MOJO, *BASELINES.values())
+    check_names(
+        files,
+        find_workload=find_workload,
+        implementations=(CANDIDATE, *(one.name for one in known)),
+        families={one.family for one in known},
+    )
+    return files
+
+
+def built_mojo() -> tuple[Implementation, BuiltKernel]:
+    """Returns the Mojo kernel as a candidate, compiled for this machine.
+
+    Raises:
+        UsageError: there is no compiler, or it refused; the message holds its words.
+    """
+    built = build_kernel()
+    if isinstance(built, BuildFailure):
+        raise UsageError(str(built))
+    environment = (*MOJO.environment, ("MOE_KERNEL_LIBRARY", str(built.library)))
+    return replace(MOJO, environment=environment), built
+
+
+def chosen_candidate(spec: str | None) -> tuple[Implementation, BuiltKernel | None]:
+    """Returns the kernel that `--kernel` names, or the Mojo kernel built for this machine.
+
+    Raises:
+        UsageError: no such file, or the Mojo kernel cannot be built.
+    """
+    return built_mojo() if spec is None else (parse_kernel(spec), None)
+
+
+def chosen_device(wanted: str) -> str:
+    """Returns `cpu` or `cuda`; `auto` takes the GPU when torch sees one.
+
+    Raises:
+        UsageError: `cuda` was asked for and there is none.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    import torch  # noqa: PLC0415 - only a question about GPUs needs torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise UsageError(
+            "--device cuda needs an NVIDIA GPU that torch can use; torch sees none here. "
+            "Use --device cpu, or a machine with a GPU and a CUDA build of torch."
+        )
+    return "cpu"
+
+
+def thread_count() -> int:
+    """Returns how many CPUs this process may run on: what every contender gets."""
+    return len(os.sched_getaffinity(0))
