@@ -39,7 +39,7 @@ ClaimsOption = Annotated[
     list[Path] | None,
     typer.Option("--claims", metavar="FILE.toml", help="Claims to judge; without it the published ones and our own."),
 ]
-DeviceOption = Annotated[type_device, typer.Option(help="Where to run; auto takes the GPU when there is one.")]
+DeviceOption = Annotated[type_device, typer.Option(help="Where to run; auto is the CPU.")]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where evidence, verdicts and report go.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 EvidenceArgument = Annotated[

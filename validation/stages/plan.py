@@ -142,3 +142,15 @@ def _measured(
         else:
             wanted.append(one)
     return tuple(wanted), tuple(left_out)
+
+
+def _baselines(workload: Workload, device: str) -> tuple[tuple[Implementation, ...], tuple[str, ...]]:
+    """The baselines that take this workload, and a line for each that is too slow for it."""
+    layer = workload.layer
+    meets = tuple(one for one in BASELINES.values() if one.takes(workload.flops, layer.dtype, device))
+    too_slow = tuple(
+        f"{one.name} on {workload.name}: a call of {workload.flops / 1e9:.3g} GFLOP would take too long"
+        for one in BASELINES.values()
+        if one not in meets and one.takes(0, layer.dtype, device)
+    )
+    return meets, too_slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from validation.claims.load import OWN_CLAIMS, SEED_CLAIMS, check_distinct, check_names, load_claims
 from validation.implementations.kernel_spec import parse_kernel
@@ -66,22 +66,16 @@ def chosen_candidate(spec: str | None) -> tuple[Implementation, BuiltKernel | No
     return built_mojo() if spec is None else (parse_kernel(spec), None)
 
 
-def chosen_device(wanted: str) -> str:
-    """Returns `cpu` or `cuda`; `auto` takes the GPU when torch sees one.
+def chosen_device(wanted: str) -> Literal["cpu", "cuda"]:
+    """Returns the device to run on: `auto` is the CPU, the one device whose workers this suite can isolate.
 
     Raises:
-        UsageError: `cuda` was asked for and there is none.
+        UsageError: `cuda` was asked for.
     """
-    if wanted == "cpu":
-        return "cpu"
-    import torch  # noqa: PLC0415 - only a question about GPUs needs torch
-
-    if torch.cuda.is_available():
-        return "cuda"
     if wanted == "cuda":
         raise UsageError(
-            "--device cuda needs an NVIDIA GPU that torch can use; torch sees none here. "
-            "Use --device cpu, or a machine with a GPU and a CUDA build of torch."
+            "--device must be cpu or auto: this suite runs and measures kernels on the CPU. Readings about a GPU are "
+            "judged from evidence recorded on one (`judge`, `report`), and are not_tested without it."
         )
     return "cpu"
 
