@@ -25,14 +25,19 @@ def _python(name: str, description: str, *, most_flops: float | None = None) -> 
 
 
 def _torch(
-    name: str, description: str, *, devices: frozenset[str] = _EVERY_DEVICE, most_flops: float | None = None
+    name: str,
+    description: str,
+    *,
+    dtypes: frozenset[str] = _EVERY_DTYPE,
+    devices: frozenset[str] = _EVERY_DEVICE,
+    most_flops: float | None = None,
 ) -> Implementation:
     return Implementation(
         name=name,
         source=_REFERENCE / f"{name}.py",
         family="torch",
         description=description,
-        dtypes=_EVERY_DTYPE,
+        dtypes=dtypes,
         devices=devices,
         trusted=True,
         most_flops=most_flops,
@@ -57,6 +62,7 @@ BASELINES: Final[dict[str, Implementation]] = {
         _torch(
             "torch_onednn_prepacked",
             "PyTorch over oneDNN, weights packed once, activation fused",
+            dtypes=frozenset({"float32", "bfloat16"}),  # its float16 needs avx512_fp16, which few machines have
             devices=frozenset({"cpu"}),
         ),
     )
@@ -68,6 +74,7 @@ MOJO: Final = Implementation(
     source=_HERE / "mojo_kernel.py",
     family="mojo",
     description="this project's Mojo kernel",
+    dtypes=_EVERY_DTYPE,
 )
 
 
