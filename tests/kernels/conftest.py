@@ -1,20 +1,5 @@
-"""The kernel, built once for this machine and loaded as the worker loads it: by path."""
+"""The built kernel, for every test of this folder."""
 
-from __future__ import annotations
+from tests.kernels.fixtures import built, prepare
 
-import pytest
-
-from tests.kernels.loading import Prepare, load_prepare
-from validation.implementations.mojo_build import BuiltKernel, build_kernel
-
-
-@pytest.fixture(scope="session")
-def built() -> BuiltKernel:
-    result = build_kernel()
-    assert isinstance(result, BuiltKernel), str(result)
-    return result
-
-
-@pytest.fixture(scope="session")
-def prepare(built: BuiltKernel) -> Prepare:
-    return load_prepare(built.library)
+__all__ = ["built", "prepare"]
