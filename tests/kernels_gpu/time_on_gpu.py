@@ -165,7 +165,9 @@ def time_shape(name: str, *, mojo_only: bool) -> dict[str, Any]:
             contenders.pop(who)
     estimate = max(work / 6e8, 20)
     n = int(min(60, max(8, 3e4 / estimate)))
-    samples: dict[str, dict[str, list[float]]] = {w: {"graph": [], "graph_cold": [], "eager": [], "host": []} for w in contenders}
+    samples: dict[str, dict[str, list[float]]] = {
+        w: {"graph": [], "graph_cold": [], "eager": [], "host": []} for w in contenders
+    }
     single = {w: graph_of(contenders[w], xs[:1], out) for w in graphs}
     for _ in range(3):
         for who, forward in contenders.items():
@@ -179,7 +181,9 @@ def time_shape(name: str, *, mojo_only: bool) -> dict[str, Any]:
             s["host"].append(host_us(lambda: forward(xs[next(calls) % 8], out), count))
     for who, s in samples.items():
         record["contenders"][who] |= {
-            key: {"median_us": statistics.median(v), "low_us": min(v), "high_us": max(v), "n": len(v)} for key, v in s.items() if v
+            key: {"median_us": statistics.median(v), "low_us": min(v), "high_us": max(v), "n": len(v)}
+            for key, v in s.items()
+            if v
         }
     return record
 

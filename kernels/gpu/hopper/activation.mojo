@@ -19,17 +19,19 @@ def erf(x: Float32) -> Float32:
 
 
 @inline(.always)
-def activate(x: Float32, kind: Int32, c0: Float32, c1: Float32) -> Float32:
-    """The activation of `x`; all threads take the same branch. NaN stays NaN.
+def activate[kind: Int](x: Float32, c0: Float32, c1: Float32) -> Float32:
+    """The activation of `x`. NaN stays NaN.
+
+    Parameters:
+        kind: RELU, SIGMOID_FORM or GELU_ERF.
 
     Args:
         x: What goes in.
-        kind: RELU, SIGMOID_FORM or GELU_ERF.
         c0: Of the sigmoid form x * sigmoid(x * (c0 + c1 x^2)).
         c1: As above.
     """
-    if kind == RELU:
+    comptime if kind == RELU:
         return x if x != x else max(x, Float32(0))
-    if kind == GELU_ERF:
+    comptime if kind == GELU_ERF:
         return 0.5 * x * (1.0 + erf(x * 0.70710678))
     return x * reciprocal(1.0 + exp(-x * (c0 + c1 * x * x)))

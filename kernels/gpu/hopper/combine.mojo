@@ -5,6 +5,7 @@ from max.gpu import block_idx, grid_dim
 
 from hopper.consumer import out_type
 from hopper.layer import Layer
+from hopper.schedule import divide
 from hopper.shape import Shape
 
 
@@ -21,7 +22,7 @@ def combine[dtype: DType, shape: Shape](a: Layer[dtype], thread: Int, threads: I
     for i in range(
         Int(block_idx.x) * threads + thread, Int(a.n_tokens) * pieces, Int(grid_dim.x) * threads
     ):
-        var token = i // pieces
+        var token = divide(i, pieces)
         var column = (i - token * pieces) * 8
         var sum = SIMD[DType.float32, 8](0)
         for j in range(k):

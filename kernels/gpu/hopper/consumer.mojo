@@ -8,7 +8,6 @@ features: outputs leave the registers in 8-byte (float32: 16-byte) pieces, whole
 memory.
 """
 
-from std.math import ceildiv
 from std.sys import size_of
 from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
@@ -23,7 +22,7 @@ from max.gpu.host.nvidia.tma import TensorMapSwizzle
 from max.gpu.memory import fence_async_view_proxy
 
 from hopper.activation import activate
-from hopper.layer import Layer
+from hopper.layer import GELU_ERF, Layer, RELU, SIGMOID_FORM
 from hopper.memory import Global
 from hopper.producer import Ring, first_tile
 from hopper.ptx import add_release, opaque_zero, wait_barrier
@@ -33,6 +32,7 @@ from hopper.schedule import (
     SECOND,
     Tile,
     count_tiles,
+    divide,
     find_tile,
     first_finished_slot,
     k_blocks,
@@ -120,16 +120,13 @@ def skip_stages[
 
 @inline(.always)
 def store_hidden[
-    dtype: DType, gated: Bool
-](a: Layer[dtype], expert: Int, row: Int, group_row: Int, feature: Int, v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4]):
+    dtype: DType, gated: Bool, kind: Int
+](a: Layer[dtype], to: Global[dtype], v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4]):
     """Stores the hidden features of one token that this thread holds.
 
     Args:
         a: The layer.
-        expert: Whose features.
-        row: Sorted position of the token.
-        group_row: First weight row of the warpgroup.
-        feature: First of the thread's features within the warpgroup's.
+        to: Where the first of them goes.
         v: Products of rows (0, 8, 64, 72); gated: (up, gate) of two features.
         bias: Beside them; gated: of `up` alone, in lanes 0 and 2.
     """
@@ -137,11 +134,9 @@ def store_hidden[
     var h = SIMD[DType.float32, width](0)
     comptime for i in range(width):
         comptime if gated:
-            h[i] = activate(v[2 * i + 1], a.activation, a.c0, a.c1) * (v[2 * i] + bias[2 * i])
+            h[i] = activate[kind](v[2 * i + 1], a.c0, a.c1) * (v[2 * i] + bias[2 * i])
         else:
-            h[i] = activate(v[i] + bias[i], a.activation, a.c0, a.c1)
-    var column = group_row // (2 if gated else 1) + feature
-    var to = a.hidden.unsafe_offset(row * Int(a.hidden_stride) + column)
+            h[i] = activate[kind](v[i] + bias[i], a.c0, a.c1)
     comptime if dtype == DType.float32:
         # Kept as [high | low] like every float32 operand of a product: see schedule.columns_of_stage.
         var high = SIMD[DType.float32, width](0)
@@ -177,6 +172,15 @@ def consume_tile[
     var low = StaticTuple[Float32, n // 2]()
     var high = StaticTuple[Float32, n // 2]()
     multiply[n](block, warpgroup, thread, stages, ring, low, high)
+
+    @inline(.always)
+    @__parameter
+    def four[j: Int, side: Int]() -> SIMD[DType.float32, 4]:
+        """The thread's four rows of token 8 j + side."""
+        return SIMD[DType.float32, 4](
+            low[j * 4 + side], low[j * 4 + 2 + side], high[j * 4 + side], high[j * 4 + 2 + side]
+        )
+
     var lane = Int(lane_id())
     var warp = thread // 32
     var group_row = tile.weight_row + warpgroup * GROUP_ROWS
@@ -197,26 +201,47 @@ def consume_tile[
             bias = a.b2.unsafe_offset(tile.expert * Int(a.d_stride) + group_row + feature).unsafe_load[
                 width=4, alignment=16
             ]()
-    comptime for j in range(n // 8):
-        comptime for side in range(2):
-            var column = j * 8 + (lane % 4) * 2 + side
-            if column < tile.n_tokens:
-                var v = SIMD[DType.float32, 4](
-                    low[j * 4 + side], low[j * 4 + 2 + side], high[j * 4 + side], high[j * 4 + 2 + side]
-                )
-                var row = tile.row + column
-                comptime if matmul == FIRST:
-                    store_hidden[dtype, gated](a, tile.expert, row, group_row, feature, v, bias)
-                elif matmul == SECOND:
-                    comptime kind = out_type[dtype, shape]()
-                    var at = (tile.split * Int(a.n_tokens) * Int(a.top_k) + row) * Int(a.d_stride) + group_row + feature
-                    a.expert_out.unsafe_bitcast[Scalar[kind]]().unsafe_offset(at).unsafe_store[
+    # The thread's first token; its others are 8 columns apart, in neighbouring pairs.
+    var column = lane % 4 * 2
+    var row = tile.row + column
+    comptime if matmul == FIRST:
+        var to = a.hidden.unsafe_offset(row * Int(a.hidden_stride) + group_row // (2 if gated else 1) + feature)
+
+        @inline(.always)
+        @__parameter
+        def store[kind: Int]():
+            comptime for j in range(n // 8):
+                comptime for side in range(2):
+                    if column + (j * 8 + side) < tile.n_tokens:
+                        store_hidden[dtype, gated, kind](
+                            a, to.unsafe_offset((j * 8 + side) * Int(a.hidden_stride)), four[j, side](), bias
+                        )
+
+        # Branch here, not at each value: the unrolled code of the other kinds would pass through the instruction cache.
+        if a.activation == RELU:
+            store[RELU]()
+        elif a.activation == GELU_ERF:
+            store[GELU_ERF]()
+        else:
+            store[SIGMOID_FORM]()
+    elif matmul == SECOND:
+        comptime kind = out_type[dtype, shape]()
+        var at = (tile.split * Int(a.n_tokens) * Int(a.top_k) + row) * Int(a.d_stride) + group_row + feature
+        var to = a.expert_out.unsafe_bitcast[Scalar[kind]]().unsafe_offset(at)
+        comptime for j in range(n // 8):
+            comptime for side in range(2):
+                if column + (j * 8 + side) < tile.n_tokens:
+                    to.unsafe_offset((j * 8 + side) * Int(a.d_stride)).unsafe_store[
                         width=4, alignment = 4 * size_of[kind]()
-                    ]((v + bias).cast[kind]())
-                else:
-                    a.logits.unsafe_offset(row * Int(a.logits_stride) + group_row + feature).unsafe_store[
-                        width=4, alignment=16
-                    ](v)
+                    ]((four[j, side]() + bias).cast[kind]())
+    else:
+        var to = a.logits.unsafe_offset(row * Int(a.logits_stride) + group_row + feature)
+        comptime for j in range(n // 8):
+            comptime for side in range(2):
+                if column + (j * 8 + side) < tile.n_tokens:
+                    to.unsafe_offset((j * 8 + side) * Int(a.logits_stride)).unsafe_store[width=4, alignment=16](
+                        four[j, side]()
+                    )
 
 
 @inline(.always)
@@ -251,5 +276,5 @@ def consume_matmul[
                 wait_barrier[WARPGROUP_BARRIER + 1](128)
             if own == 0:
                 var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
-                var slot = first_finished_slot(a, block, tile.expert) + tile.row_in_expert // per
+                var slot = first_finished_slot(a, block, tile.expert) + divide(tile.row_in_expert, per)
                 _ = add_release(a.finished.unsafe_offset(slot), 1)

@@ -67,10 +67,10 @@ def moe_layer[
         fence_mbarrier_init()
     barrier()
     if thread >= shape.consumers * 128:
-        warpgroup_reg_dealloc[56]()
+        warpgroup_reg_dealloc[72]()
         produce(block, router_map, first_map, second_map, a, thread - shape.consumers * 128)
     else:
-        warpgroup_reg_alloc[216]()
+        warpgroup_reg_alloc[208]()
         consume[gated](block, a, thread)
 
 

@@ -16,6 +16,7 @@ from hopper.schedule import (
     Tile,
     columns_of_stage,
     count_tiles,
+    divide,
     find_tile,
     first_finished_slot,
     k_blocks,
@@ -46,7 +47,8 @@ struct Ring(TrivialRegisterPassable):
 def first_tile[matmul: Int](tiles_before: Int) -> Int:
     """This block's first tile of a matmul, continuing the round robin of the one before."""
     var blocks = Int(grid_dim.x)
-    return (Int(block_idx.x) + blocks - tiles_before % blocks) % blocks
+    var ahead = Int(block_idx.x) + blocks - (tiles_before - divide(tiles_before, blocks) * blocks)
+    return ahead - blocks if ahead >= blocks else ahead
 
 
 @inline(.always)
@@ -83,7 +85,7 @@ def wait_for_hidden[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dt
         var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
         var needed = UInt32(weight_tiles[shape](Int(a.rows1)) * shape.consumers)
         var slot = first_finished_slot(a, block, tile.expert)
-        for i in range(tile.row_in_expert // per, (tile.row_in_expert + tile.n_tokens - 1) // per + 1):
+        for i in range(divide(tile.row_in_expert, per), divide(tile.row_in_expert + tile.n_tokens - 1, per) + 1):
             while load_acquire(a.finished.unsafe_offset(slot + i)) < needed:
                 pass
     syncwarp()

@@ -37,6 +37,14 @@ def min_over_warp(v: UInt32) -> UInt32:
 
 
 @inline(.always)
+def add_over_warp(v: Int32) -> Int32:
+    """Returns the sum of the warp's 32 lanes, in every lane."""
+    return inlined_assembly[
+        "redux.sync.add.s32 $0, $1, 0xffffffff;", Int32, constraints="=r,r", has_side_effect=True
+    ](v)
+
+
+@inline(.always)
 def shift_up(v: Int32, by: Int) -> Int32:
     """Returns the value of the lane `by` below; the first lanes get their own."""
     return inlined_assembly[

@@ -4,14 +4,24 @@ Block b takes tiles b, b + blocks, ... of each matmul. The second matmul starts 
 that had one tile fewer there gets one more here.
 """
 
-from std.math import ceildiv
-
 from hopper.layer import Layer
 from hopper.shape import Block, GROUP_ROWS, Shape
 
 comptime ROUTER = 0
 comptime FIRST = 1
 comptime SECOND = 2
+
+
+@inline(.always)
+def divide(n: Int, by: Int) -> Int:
+    """n // by of numbers from 0 to 2^31: a 64-bit division takes 100 instructions here, a 32-bit one 20."""
+    return Int(UInt32(n) // UInt32(by))
+
+
+@inline(.always)
+def ceildiv(n: Int, by: Int) -> Int:
+    """n / by rounded up, likewise."""
+    return divide(n + by - 1, by)
 
 
 @fieldwise_init
@@ -74,8 +84,9 @@ def find_tile[
         var rows = Int(a.n_tokens)
         var per = tokens_per_tile(rows, Int(a.tokens1))
         var tiles = ceildiv(rows, Int(a.tokens1))
-        var row = (index % tiles) * per
-        return Tile(0, index // tiles * rows_per_tile, row, row, min(per, rows - row), 0, rows)
+        var weight_tile = divide(index, tiles)
+        var row = (index - weight_tile * tiles) * per
+        return Tile(0, weight_tile * rows_per_tile, row, row, min(per, rows - row), 0, rows)
     var most = Int(a.tokens1) if matmul == FIRST else Int(a.tokens2)
     var splits = 1 if matmul == FIRST else Int(a.splits)
     var e = find_expert(block, matmul, Int(a.n_experts), index)
@@ -84,10 +95,11 @@ def find_tile[
     var tiles = ceildiv(rows, most)
     var per = tokens_per_tile(rows, most)
     var local = index - Int(block.table(matmul)[unsafe_offset=e])
-    var row = (local % tiles) * per
-    var rest = local // tiles
+    var rest = divide(local, tiles)
+    var row = (local - rest * tiles) * per
+    var weight_tile = divide(rest, splits)
     return Tile(
-        e, rest // splits * rows_per_tile, first + row, row, min(per, rows - row), rest % splits, rows
+        e, weight_tile * rows_per_tile, first + row, row, min(per, rows - row), rest - weight_tile * splits, rows
     )
 
 
@@ -96,7 +108,7 @@ def first_finished_slot[
     dtype: DType, shape: Shape
 ](a: Layer[dtype], block: Block[dtype, shape], e: Int) -> Int:
     """Where the counters of an expert's blocks of rows begin, counted from the first."""
-    return Int(block.table(FIRST)[unsafe_offset=e]) // weight_tiles[shape](Int(a.rows1))
+    return divide(Int(block.table(FIRST)[unsafe_offset=e]), weight_tiles[shape](Int(a.rows1)))
 
 
 @inline(.always)
@@ -116,7 +128,7 @@ def k_blocks[dtype: DType](k: Int32) -> Int:
 @inline(.always)
 def split_range(blocks: Int, splits: Int, split: Int) -> Tuple[Int, Int]:
     """The stages [from, to) of one part of K; no part is empty where blocks >= splits."""
-    return (blocks * split // splits, blocks * (split + 1) // splits)
+    return (divide(blocks * split, splits), divide(blocks * (split + 1), splits))
 
 
 @inline(.always)
@@ -128,7 +140,7 @@ def columns_of_stage[dtype: DType](k: Int32, stage: Int) -> Tuple[Int, Int]:
     """
     comptime if dtype == DType.float32:
         var per = Int(k) // 32
-        var part = stage // per
+        var part = divide(stage, per)
         var column = (stage - part * per) * 32
         return (column + (Int(k) if part == 1 else 0), column + (Int(k) if part == 2 else 0))
     return (stage * 64, stage * 64)
