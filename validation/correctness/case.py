@@ -6,10 +6,14 @@ from validation.record import Record
 
 
 class Outcome(StrEnum):
-    """`mistrusted` is a pass that proves nothing: a kernel returning zeros would have passed too."""
+    """`mistrusted` is a pass that proves nothing: a kernel returning zeros would have passed too.
+
+    `not_supported`: the candidate declined a variant of the layer that nobody claims for it.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
+    NOT_SUPPORTED = "not_supported"
     MISTRUSTED = "mistrusted"
 
 

@@ -121,7 +121,7 @@ def _wrong_routing(expected: Expected, ids: Ids, *, lowest_id_wins: bool) -> Com
         token = int(malformed.argmax())
         rule = f"distinct and in [0, {expected.n_experts})"
         return _failure(Criterion.ROUTING, f"token {token}: expert ids must be {rule}; got {_some(ids[token])}")
-    allowed = legality.legal(expected.router, ids, lowest_id_wins=lowest_id_wins)
+    allowed = legality.legal(expected.router, ids, lowest_id_wins=lowest_id_wins and expected.exact_routing)
     if allowed.all():
         return None
     token = int(allowed.argmin())
@@ -164,7 +164,7 @@ def _best(
     for row, choices in expected.choices.items():
         if ids is not None:
             sets: tuple[tuple[int, ...], ...] = (tuple(int(i) for i in ids[row]),)
-        elif lowest_id_wins and expected.exact:
+        elif lowest_id_wins and expected.exact_routing:
             continue
         elif choices.sets is None:
             unresolved.append(row)
@@ -259,7 +259,7 @@ def _vacuous(expected: Expected, answers: Answers, unresolved: NDArray[np.int64]
     if output.size and _judge(expected, answers, np.where(np.isnan(answers.output), np.nan, 0.0), unresolved).passed:
         return "a kernel returning zeros would pass"
     near_ties = int(expected.router.ambiguous.sum())
-    if not expected.exact and near_ties > max(1.0, NEAR_TIE_CAP * tokens):
+    if not expected.exact_routing and near_ties > max(1.0, NEAR_TIE_CAP * tokens):
         return f"{near_ties} of {tokens} tokens may be routed in more than one way"
     if len(unresolved) > max(1.0, UNRESOLVED_CAP * tokens):
         return f"{len(unresolved)} of {tokens} tokens have too many legal routings to list"

@@ -64,7 +64,7 @@ class Expected:
     """What an honest kernel may answer for T tokens.
 
     `answers` are for the oracle's own routing; `choices` holds, by row, the tokens that may be routed otherwise.
-    `exact` answers must be met bit by bit.
+    `exact` answers must be met bit by bit; with `exact_routing` the logits carry no error, so ties are exact ties.
     """
 
     dtype: str
@@ -74,6 +74,7 @@ class Expected:
     router: Router
     choices: Mapping[int, Choices] = field(default_factory=dict)
     exact: bool = False
+    exact_routing: bool = False
 
     @property
     def precision(self) -> Precision:
@@ -92,6 +93,7 @@ class Expected:
             router=_router_rows(self.router, index),
             choices={int(row): self.choices[int(index[row])] for row in ambiguous},
             exact=self.exact,
+            exact_routing=self.exact_routing,
         )
 
     def forced(self, row: int, sets: tuple[tuple[int, ...], ...]) -> Answers:
@@ -135,16 +137,17 @@ def oracle_layer(layer: Layer) -> OracleLayer:
     )
 
 
-def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False) -> Expected:
+def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False, exact_routing: bool = False) -> Expected:
     """Returns what an honest kernel may answer for tokens x [T, d] of the layer's dtype.
 
     `exact` states that every value on the way is an integer or a power of two small enough that no step rounds, but
     for the last one into the dtype: the answers are then the oracle's, rounded once, and have no bound to hide in.
+    `exact_routing` states as much of the router's logits alone.
     """
     weights, tokens = oracle_layer(layer), _float64(x)
     precision = PRECISIONS[layer.config.dtype]
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        router = legality.route(tokens, weights, precision, exact=exact)
+        router = legality.route(tokens, weights, precision, exact=exact or exact_routing)
         answers = _answers(tokens, weights, router, precision)
         choices = _choices(tokens, weights, router, precision)
     if exact:
@@ -157,6 +160,7 @@ def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False) -> Expected:
         router=router,
         choices=choices,
         exact=exact,
+        exact_routing=exact or exact_routing,
     )
 
 

@@ -1,0 +1,103 @@
+"""From what a candidate did to a Case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from validation.correctness.attempt import unsupported
+from validation.correctness.case import Case, Outcome
+from validation.correctness.compare import Comparison, compare
+from validation.correctness.spec import PLAIN, Check, LayerVariant
+from validation.workloads.shape import shape_string
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from validation.correctness.attempt import Attempt
+    from validation.correctness.question import Call, Question
+    from validation.correctness.spec import CaseSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Who is judged, and by what.
+
+    `required` is the variant of the layer it is claimed to compute: declining any other is `not_supported`, not wrong.
+    With `lowest_id_wins` it is held to its promise that exact ties go to the lowest expert id; otherwise any of the
+    tied will do. `repro` begins the line that re-runs a case.
+    """
+
+    name: str
+    required: LayerVariant = PLAIN
+    lowest_id_wins: bool = False
+    repro: str = "moe-validation check"
+
+
+def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candidate: Candidate) -> Case:
+    """Returns the case: what the attempts at the question's calls amount to."""
+    config = spec.workload.layer
+    if unsupported(attempts) and candidate.required.of(config) != config:
+        outcome, message = Outcome.NOT_SUPPORTED, attempts[0].raised
+        compared: list[Comparison] = []
+    else:
+        outcome, message, compared = _outcome(question, attempts, lowest_id_wins=candidate.lowest_id_wins)
+    worsts = [one.worst for one in compared]
+    bits = [one.effective_bits for one in compared if one.effective_bits is not None]
+    return Case(
+        id=spec.id,
+        check=spec.check,
+        implementation=candidate.name,
+        dtype=config.dtype,
+        shape=shape_string(spec.workload),
+        outcome=outcome,
+        worst=None if None in worsts else max((worst for worst in worsts if worst is not None), default=None),
+        effective_bits=min(bits, default=None),
+        near_ties=sum(one.near_ties for one in compared),
+        message=message,
+        repro=f"{candidate.repro} --case {spec.id}",
+    )
+
+
+def _outcome(
+    question: Question, attempts: Sequence[Attempt], *, lowest_id_wins: bool
+) -> tuple[Outcome, str, list[Comparison]]:
+    compared: list[Comparison] = []
+    for call, done in zip(question.calls, attempts, strict=False):
+        if done.out is None:
+            if question.refusable and not done.died:
+                return Outcome.PASSED, f"refused: {done.raised}", compared
+            return Outcome.FAILED, _told(call, f"raised: {done.raised}"), compared
+        found = compare(call.expected, done.out, done.ids, done.weights, lowest_id_wins=lowest_id_wins)
+        compared.append(found)
+        if not found.passed:
+            return Outcome.FAILED, _told(call, found.message), compared
+    if question.same_bits and (difference := _difference(attempts)):
+        return Outcome.FAILED, difference, compared
+    for call, found in zip(question.calls, compared, strict=True):
+        if found.mistrusted:
+            return Outcome.MISTRUSTED, _told(call, found.mistrusted), compared
+    return Outcome.PASSED, "", compared
+
+
+def _told(call: Call, message: str) -> str:
+    return f"{call.label}: {message}" if call.label else message
+
+
+def _difference(attempts: Sequence[Attempt]) -> str:
+    """Says where the outputs of equal calls differ, bit by bit (a NaN equals itself), or nothing."""
+    first = attempts[0].out
+    assert first is not None
+    for number, done in enumerate(attempts[1:], start=2):
+        assert done.out is not None
+        differing = (done.out != first) & ~(torch.isnan(done.out) & torch.isnan(first))
+        if differing.any():
+            token, element = (int(i) for i in differing.nonzero()[0])
+            was, now = float(first[token, element]), float(done.out[token, element])
+            return (
+                f"{Check.REPEAT}: call {number} of the same input differs from call 1 at token {token}, element"
+                f" {element}: {was:.9g} became {now:.9g} ({int(differing.sum())} of {differing.numel()} elements)"
+            )
+    return ""

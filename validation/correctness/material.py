@@ -1,0 +1,189 @@
+"""The layer and tokens of a case: random ones, bent as its check says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from validation.correctness.spec import CaseSpec, Check
+from validation.workloads.inputs import draw_tokens, make_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from validation.workloads.layer import Layer
+
+#: Below this many features unit-length router columns are nearly parallel, so that logits tie.
+_FEW_FEATURES: Final = 8
+
+#: Share of the elements made subnormal.
+_SUBNORMAL_SHARE: Final = 0.1
+
+#: Largest subnormal number of each dtype.
+_SUBNORMAL: Final = {"float32": 2.0**-127, "bfloat16": 2.0**-127, "float16": 2.0**-15}
+
+#: Logit of an expert that an exact token names; see `_integers`.
+_NAMED_LOGIT: Final = 256.0
+
+#: The tensors of a layer apart from the router's.
+_EXPERT_TENSORS: Final = ("w1", "w2", "b1", "b2", "w_gate")
+
+
+def draw(spec: CaseSpec) -> tuple[Layer, torch.Tensor]:
+    """Returns the case's layer and tokens x [T, d]: the same on every machine and every run."""
+    workload = spec.workload
+    layer = make_layer(workload.layer, workload.seed)
+    if workload.layer.d_model < _FEW_FEATURES:
+        # A weight of its own for each expert: logits of the one-feature layer are then spread over [1, 2] x.
+        spread = 1.0 + torch.arange(workload.layer.n_experts) / workload.layer.n_experts
+        layer = replace(layer, router_weight=_like(layer.router_weight * spread, layer.router_weight))
+    x = draw_tokens(workload.layer, workload.tokens, workload.seed, workload.routing)
+    bend = _BENDS.get(spec.check)
+    return (layer, x) if bend is None else bend(spec, layer, x)
+
+
+def random_of(spec: CaseSpec, purpose: str) -> np.random.Generator:
+    """Returns the random stream of a case for one purpose."""
+    words = np.frombuffer(f"{spec.id}|{purpose}".encode(), dtype=np.uint8)
+    return np.random.default_rng(np.random.SeedSequence(words.tolist()))
+
+
+def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    found = re.fullmatch(r"x(-?\d+)w(-?\d+)", spec.modifier)
+    assert found is not None
+    x_scale, w_scale = 10.0 ** int(found[1]), 10.0 ** int(found[2])
+    # The router makes good for x, so that routing stays as lively as without.
+    scaled = {"router_weight": 1.0 / x_scale, "w1": w_scale, "w2": w_scale, "w_gate": w_scale}
+    return _multiplied(layer, scaled), _like(x.double() * x_scale, x)
+
+
+def _sharpened(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    return _multiplied(layer, {"router_weight": 10.0 ** int(spec.modifier)}), x
+
+
+def _one_sign(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    if spec.modifier == "positive":
+        return _mapped(layer, torch.Tensor.abs), x.abs()
+    # 1/3 has a recurring binary fraction, so every addition of the same number rounds, and rounds the same way.
+    equal = _mapped(layer, lambda tensor: torch.full_like(tensor, 1.0 / (3.0 * tensor.shape[-2] ** 0.5)))
+    return equal, torch.full_like(x, 1.0 / 3.0)
+
+
+def _with_subnormals(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    random = random_of(spec, "subnormal")
+
+    def spoilt(tensor: torch.Tensor) -> torch.Tensor:
+        chosen = torch.from_numpy(random.random(tuple(tensor.shape)) < _SUBNORMAL_SHARE)
+        return torch.where(chosen, torch.full_like(tensor, _SUBNORMAL[spec.workload.layer.dtype]), tensor)
+
+    return _mapped(layer, spoilt), spoilt(x)
+
+
+def _integers(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    """Small integers such that no step rounds in any dtype, whatever the order.
+
+    x is in {-1, 0, 1}; columns of w1 hold 4 entries of -1 or 1 and those of w2 hold 8, so hidden values stay within 4
+    and outputs within 32. Weights are 1/k with k in {1, 2, 4}: weighted outputs are multiples of 1/4 up to 32, which is
+    bfloat16's 8 bits. Entries stand in random rows, so that every row of a matrix counts. Each token names its k
+    experts by a logit of 256 against 0: e^-256 is 0, so probabilities are 1/k before and after renormalisation, by
+    division or by a reciprocal.
+    """
+    random = random_of(spec, "integers")
+    config = spec.workload.layer
+    named = np.argsort(random.random((len(x), config.n_experts)), axis=1)[:, : config.top_k]
+    tokens = random.integers(-1, 2, tuple(x.shape)).astype(np.float64)
+    tokens[:, : config.n_experts] = 0.0
+    np.put_along_axis(tokens, named, 1.0, axis=1)
+    router = np.zeros((config.d_model, config.n_experts))
+    router[: config.n_experts] = _NAMED_LOGIT * np.eye(config.n_experts)
+    w1 = _sparse_signs(random, (config.n_experts, config.d_model, config.d_ff), 4)
+    w2 = _sparse_signs(random, (config.n_experts, config.d_ff, config.d_model), 8)
+    exact = replace(
+        layer,
+        router_weight=_like(torch.from_numpy(router), layer.router_weight),
+        w1=_like(torch.from_numpy(w1), layer.w1),
+        w2=_like(torch.from_numpy(w2), layer.w2),
+    )
+    return exact, _like(torch.from_numpy(tokens), x)
+
+
+def _sparse_signs(random: np.random.Generator, shape: tuple[int, int, int], entries: int) -> NDArray[np.float64]:
+    """-1 and 1 in so many random rows of each column, 0 elsewhere; the last row gets its share like every other."""
+    rows = np.argsort(random.random(shape), axis=1)[:, :entries]
+    matrix = np.zeros(shape)
+    np.put_along_axis(matrix, rows, random.choice([-1.0, 1.0], size=rows.shape), axis=1)
+    return matrix
+
+
+def _tied(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    """Integer logits with many ties: router entries and x are small integers, so every dtype holds logits exactly.
+
+    Only 5 features in {-1, 0, 1} reach the router, so logits are within 5 of 0 and probabilities within e^10 of one
+    another: float16 tells them apart.
+    """
+    random = random_of(spec, "ties")
+    router = np.zeros(tuple(layer.router_weight.shape))
+    features = min(5, router.shape[0])
+    router[:features] = random.integers(-1, 2, (features, router.shape[1]))
+    tokens = x.double().numpy().copy()
+    tokens[:, :features] = random.integers(-1, 2, (len(x), features))
+    tied = replace(layer, router_weight=_like(torch.from_numpy(router), layer.router_weight))
+    return tied, _like(torch.from_numpy(tokens), x)
+
+
+def _nearly_tied(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    """Every second expert's router column is its neighbour's with last bits changed."""
+    random = random_of(spec, "near ties")
+    router = layer.router_weight.double()
+    unit = float(torch.finfo(layer.router_weight.dtype).eps)
+    pairs = router.shape[1] // 2
+    noise = torch.from_numpy(random.choice([-unit, 0.0, unit], size=(router.shape[0], pairs)))
+    router[:, 1 : 2 * pairs : 2] = router[:, 0 : 2 * pairs : 2] * (1.0 + noise)
+    return replace(layer, router_weight=_like(router, layer.router_weight)), x
+
+
+def _spoilt_tokens(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    """One token in four has a NaN or an infinity in one element, first and last token among them."""
+    random = random_of(spec, "nonfinite")
+    spoilt = x.clone()
+    rows = sorted({0, len(x) - 1, *range(2, len(x), 4)})
+    for place, row in enumerate(rows):
+        spoilt[row, int(random.integers(x.shape[1]))] = (float("nan"), float("inf"), -float("inf"))[place % 3]
+    return layer, spoilt
+
+
+_BENDS: Final[dict[Check, Callable[[CaseSpec, Layer, torch.Tensor], tuple[Layer, torch.Tensor]]]] = {
+    Check.SCALE: _scaled,
+    Check.ROUTER: _sharpened,
+    Check.CONSTANT_SIGN: _one_sign,
+    Check.SUBNORMAL: _with_subnormals,
+    Check.EXACT: _integers,
+    Check.EXACT_TIES: _tied,
+    Check.NEAR_TIES: _nearly_tied,
+    Check.NONFINITE: _spoilt_tokens,
+}
+
+
+def _like(values: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    return values.to(tensor.dtype).contiguous()
+
+
+def _multiplied(layer: Layer, factors: dict[str, float]) -> Layer:
+    tensors = {name: getattr(layer, name) for name in factors}
+    return with_tensors(layer, {n: _like(t.double() * factors[n], t) for n, t in tensors.items() if t is not None})
+
+
+def _mapped(layer: Layer, function: Callable[[torch.Tensor], torch.Tensor]) -> Layer:
+    tensors = {name: getattr(layer, name) for name in _EXPERT_TENSORS}
+    return with_tensors(layer, {name: function(tensor) for name, tensor in tensors.items() if tensor is not None})
+
+
+def with_tensors(layer: Layer, tensors: Mapping[str, torch.Tensor]) -> Layer:
+    """Returns the layer with some of its tensors replaced."""
+    return replace(layer, **tensors)  # type: ignore[arg-type]  # names of tensors, never config

@@ -1,0 +1,158 @@
+"""Which cases a profile runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+import numpy as np
+
+from validation.correctness.spec import PLAIN, CaseSpec, Check, LayerVariant
+from validation.workloads.layer import LayerConfig
+from validation.workloads.workload import Routing, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_V = TypeVar("_V")
+
+Profile = Literal["smoke", "standard", "full"]
+
+#: Dimensions at which kernels break: 1, one less and one more than a power of two or a tile, primes, odd ones of real
+#: models (511, 704), and a few plain ones.
+EDGE_DIMENSIONS: Final = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 48, 63, 64, 65, 96, 127, 129, 255, 256, 257, 511, 704)
+
+#: Tokens: none, one, around the heights of register tiles, and a batch.
+EDGE_TOKENS: Final = (0, 1, 2, 5, 6, 7, 13, 16, 17, 33, 64, 100, 257)
+
+#: (experts, top_k): one of one, all of them, more experts than tokens, the real models' (8, 2), (128, 8), (256, 8).
+EDGE_EXPERTS: Final = ((1, 1), (2, 1), (3, 3), (4, 2), (5, 4), (8, 2), (8, 1), (17, 17), (60, 4), (128, 8), (256, 8))
+
+#: Random cases of a profile, and repetitions of the others with new seeds.
+_RANDOM: Final[dict[str, int]] = {"smoke": 16, "standard": 60, "full": 240}
+_ROUNDS: Final[dict[str, int]] = {"smoke": 1, "standard": 2, "full": 6}
+
+#: FLOP of one case: 0.2 s for a kernel of 1 GFLOP/s, and as much for the oracle.
+_MOST_FLOPS: Final = 2e8
+
+#: Elements of one expert matrix stack.
+_MOST_WEIGHTS: Final = 1 << 22
+
+#: Scales of x and of w1 and w2, powers of ten; float16 ends at 65504.
+_SCALES: Final = {
+    "float32": ((4, 4), (-4, -4), (4, -4)),
+    "bfloat16": ((4, 4), (-4, -4), (-4, 4)),
+    "float16": ((1, 1), (1, -1)),
+}
+
+#: Scale of the router's weights. A flat router leaves 16-bit dtypes nothing to choose by.
+_SHARPNESS: Final = {"float32": (2, -2), "bfloat16": (1,), "float16": (1,)}
+
+
+def plan_cases(
+    profile: Profile, dtype: str, seed: int = 0, variants: Sequence[LayerVariant] = (PLAIN,)
+) -> tuple[CaseSpec, ...]:
+    """Returns the profile's cases for one dtype, the same for the same seed, quickest to tell a wrong kernel first."""
+    random = np.random.default_rng((seed, *dtype.encode()))
+    rounds = [
+        spec for turn in range(_ROUNDS[profile]) for spec in _round(dtype, seed + turn, variants[turn % len(variants)])
+    ]
+    others = [spec for variant in variants[1:] for spec in _variant_cases(dtype, seed, variant)]
+    return (*rounds, *others, *_random_cases(_RANDOM[profile], dtype, seed, variants, random))
+
+
+def _case(  # noqa: PLR0913 -- a shape has as many dimensions
+    check: Check,
+    shape: tuple[int, int, int, int, int],
+    dtype: str,
+    seed: int,
+    variant: LayerVariant = PLAIN,
+    *,
+    modifier: str = "",
+    routing: Routing = Routing.UNIFORM,
+) -> CaseSpec:
+    tokens, d_model, d_ff, n_experts, top_k = shape
+    config = variant.of(LayerConfig(d_model=d_model, d_ff=d_ff, n_experts=n_experts, top_k=top_k, dtype=dtype))
+    workload = Workload(name="case", tokens=tokens, layer=config, routing=routing, seed=seed)
+    return CaseSpec(check=check, workload=workload, modifier=modifier)
+
+
+def _round(dtype: str, seed: int, variant: LayerVariant) -> list[CaseSpec]:
+    """One of each check, on shapes that are no multiple of any tile, so that each check meets tails too."""
+    middling, odd = (48, 64, 96, 8, 2), (33, 63, 129, 5, 2)
+    cases = [
+        _case(Check.RANDOM, (64, 128, 256, 4, 2), dtype, seed, variant),
+        _case(Check.EXACT, (40, 65, 127, 8, 2), dtype, seed),
+        _case(Check.EXACT, (17, 255, 65, 16, 1), dtype, seed),
+        _case(Check.EXACT, (33, 96, 257, 5, 4), dtype, seed),
+        _case(Check.EXACT_TIES, (64, 48, 32, 8, 2), dtype, seed, variant),
+        _case(Check.EXACT_TIES, (32, 31, 33, 64, 4), dtype, seed, variant),
+        _case(Check.NEAR_TIES, (64, 64, 48, 8, 2), dtype, seed, variant),
+        _case(Check.CONSTANT_SIGN, (24, 257, 511, 4, 2), dtype, seed, variant, modifier="positive"),
+        _case(Check.CONSTANT_SIGN, (24, 255, 513, 4, 2), dtype, seed, variant, modifier="equal"),
+        _case(Check.SUBNORMAL, odd, dtype, seed, variant),
+        _case(Check.NONFINITE, middling, dtype, seed, variant),
+        _case(Check.PERMUTATION, odd, dtype, seed, variant),
+        _case(Check.RELABELLING, middling, dtype, seed, variant),
+        _case(Check.SPLIT, (65, 33, 48, 4, 2), dtype, seed, variant),
+        _case(Check.DUPLICATE, middling, dtype, seed, variant),
+        _case(Check.SCALED_W2, odd, dtype, seed, variant),
+        _case(Check.SHRINKING, (64, 48, 65, 6, 3), dtype, seed, variant),
+        _case(Check.TWO_LAYERS, odd, dtype, seed, variant),
+        _case(Check.REPEAT, (128, 64, 96, 8, 2), dtype, seed, variant),
+        _case(Check.STRIDED, middling, dtype, seed, variant, modifier="rows"),
+        _case(Check.STRIDED, middling, dtype, seed, variant, modifier="transposed"),
+        _case(Check.MISALIGNED, middling, dtype, seed, variant),
+        # More tokens, and more elements, than 16 bits count; one token lost in 70 001 is one row wrong.
+        _case(Check.RANDOM, (70_001, 16, 16, 4, 2), dtype, seed, variant),
+        _case(Check.RANDOM, (48, 64, 64, 16, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
+        _case(Check.RANDOM, (3, 64, 64, 64, 2), dtype, seed, variant, routing=Routing.ZIPF),
+    ]
+    cases += [
+        _case(Check.SCALE, odd, dtype, seed, variant, modifier=f"x{x_scale}w{w_scale}")
+        for x_scale, w_scale in _SCALES[dtype]
+    ]
+    cases += [_case(Check.ROUTER, middling, dtype, seed, variant, modifier=str(scale)) for scale in _SHARPNESS[dtype]]
+    return cases
+
+
+def _variant_cases(dtype: str, seed: int, variant: LayerVariant) -> list[CaseSpec]:
+    """What a variant of the layer is asked beside its share of the random cases."""
+    return [
+        _case(Check.RANDOM, (40, 65, 129, 5, 2), dtype, seed, variant),
+        _case(Check.SHRINKING, (24, 33, 48, 4, 2), dtype, seed, variant),
+        _case(Check.REPEAT, (32, 48, 64, 4, 2), dtype, seed, variant),
+    ]
+
+
+def _random_cases(
+    count: int, dtype: str, seed: int, variants: Sequence[LayerVariant], random: np.random.Generator
+) -> list[CaseSpec]:
+    """Random cases that go through every edge in turn, in an order of their own for each dimension."""
+    tokens, d_models, d_ffs = (_shuffled(random, EDGE_TOKENS), *(_shuffled(random, EDGE_DIMENSIONS) for _ in range(2)))
+    experts = _shuffled(random, EDGE_EXPERTS)
+    routings = (Routing.UNIFORM, Routing.ZIPF, Routing.UNIFORM, Routing.ALL_TO_ONE)
+    cases = []
+    for number in range(count):
+        shape = (
+            tokens[number % len(tokens)],
+            d_models[number % len(d_models)],
+            d_ffs[(number + number // len(d_ffs)) % len(d_ffs)],
+            *experts[number % len(experts)],
+        )
+        variant = variants[number % len(variants)]
+        fitted = _fitted(shape)
+        cases.append(_case(Check.RANDOM, fitted, dtype, seed + number, variant, routing=routings[number % 4]))
+    return cases
+
+
+def _shuffled(random: np.random.Generator, values: Sequence[_V]) -> list[_V]:
+    return [values[place] for place in random.permutation(len(values))]
+
+
+def _fitted(shape: tuple[int, int, int, int, int]) -> tuple[int, int, int, int, int]:
+    """The shape, with experts and then tokens reduced until the case is quick."""
+    tokens, d_model, d_ff, n_experts, top_k = shape
+    n_experts = max(1, min(n_experts, _MOST_WEIGHTS // (d_model * d_ff)))
+    top_k = min(top_k, n_experts)
+    most = int(_MOST_FLOPS // (6 * top_k * d_model * d_ff))
+    return min(tokens, max(most, 1)), d_model, d_ff, n_experts, top_k

@@ -1,0 +1,145 @@
+"""The calls a case makes, each with what is expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from validation.correctness.expected import Expected, expect
+from validation.correctness.material import draw, random_of, with_tensors
+from validation.correctness.spec import CaseSpec, Check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from validation.workloads.layer import Layer
+
+#: Times the same input is given in the repeat check: a race that shows in one call of four is missed in 0.1 %.
+_REPEATS: Final = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call: the layer it is made on, its input x [T, d], what is expected, and what it is, in words."""
+
+    label: str
+    layer: Layer
+    x: torch.Tensor
+    expected: Expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Calls to be made in turn. `same_bits` outputs must be identical; a `refusable` call may raise instead."""
+
+    calls: tuple[Call, ...]
+    same_bits: bool = False
+    refusable: bool = False
+
+
+def ask(spec: CaseSpec) -> Question:
+    """Returns the case's calls; the oracle answers here, so nothing of it is needed afterwards."""
+    layer, x = draw(spec)
+    expected = expect(layer, x, exact=spec.check is Check.EXACT, exact_routing=spec.check is Check.EXACT_TIES)
+    base = Call(label="", layer=layer, x=x, expected=expected)
+    more = _MORE.get(spec.check)
+    if more is None:
+        return Question(calls=(base,), refusable=spec.check is Check.NONFINITE)
+    return more(spec, base)
+
+
+def _rows(base: Call, label: str, index: Sequence[int] | NDArray[np.int64]) -> Call:
+    rows = np.asarray(index, dtype=np.int64)
+    x = base.x.index_select(0, torch.from_numpy(rows))
+    return Call(label=label, layer=base.layer, x=x, expected=base.expected.rows(rows))
+
+
+def _permutation(spec: CaseSpec, base: Call) -> Question:
+    order = random_of(spec, "order").permutation(len(base.x))
+    return Question(calls=(base, _rows(base, "tokens permuted", order)))
+
+
+def _relabelling(spec: CaseSpec, base: Call) -> Question:
+    order = torch.from_numpy(random_of(spec, "labels").permutation(base.layer.config.n_experts))
+    stacked = ("w1", "w2", "w_gate", "b1", "b2", "router_bias")
+    tensors = {name: getattr(base.layer, name) for name in stacked}
+    relabelled = {name: tensor[order].contiguous() for name, tensor in tensors.items() if tensor is not None}
+    relabelled["router_weight"] = base.layer.router_weight[:, order].contiguous()
+    layer = with_tensors(base.layer, relabelled)
+    other = Call(label="experts relabelled", layer=layer, x=base.x, expected=expect(layer, base.x))
+    return Question(calls=(base, other))
+
+
+def _split(spec: CaseSpec, base: Call) -> Question:
+    tokens = len(base.x)
+    cut = int(random_of(spec, "cut").integers(1, max(tokens, 2)))
+    first, second = np.arange(min(cut, tokens)), np.arange(min(cut, tokens), tokens)
+    pieces = (_rows(base, f"its first {len(first)} tokens", first), _rows(base, f"its last {len(second)}", second))
+    return Question(calls=(base, *pieces))
+
+
+def _duplicate(spec: CaseSpec, base: Call) -> Question:
+    random = random_of(spec, "duplicate")
+    index = random.integers(0, 3, len(base.x)) if len(base.x) > 2 else np.arange(len(base.x))  # noqa: PLR2004
+    return Question(calls=(base, _rows(base, "three tokens over and over", index)))
+
+
+def _scaled_w2(_: CaseSpec, base: Call) -> Question:
+    doubled = replace(base.layer, w2=base.layer.w2 * 2, b2=None if base.layer.b2 is None else base.layer.b2 * 2)
+    return Question(calls=(base, Call(label="w2 doubled", layer=doubled, x=base.x, expected=expect(doubled, base.x))))
+
+
+def _shrinking(_: CaseSpec, base: Call) -> Question:
+    tokens = len(base.x)
+    sizes = [size for size in (tokens // 2, 1, 0) if size < tokens]
+    fewer = [_rows(base, f"then {size} tokens", np.arange(tokens - size, tokens)) for size in sizes]
+    return Question(calls=(base, *fewer, replace(base, label="then all again")))
+
+
+def _two_layers(spec: CaseSpec, base: Call) -> Question:
+    other_spec = replace(spec, workload=replace(spec.workload, seed=spec.workload.seed + 1))
+    layer, x = draw(other_spec)
+    other = Call(label="another layer", layer=layer, x=x, expected=expect(layer, x))
+    return Question(calls=(base, other, replace(base, label="the first layer again")))
+
+
+def _repeat(_: CaseSpec, base: Call) -> Question:
+    again = (replace(base, label=f"call {call}", x=base.x.clone()) for call in range(2, _REPEATS + 1))
+    return Question(calls=(base, *again), same_bits=True)
+
+
+def _strided(spec: CaseSpec, base: Call) -> Question:
+    x = base.x
+    if spec.modifier == "transposed":
+        view = x.t().contiguous().t()
+    else:
+        wide = torch.full((x.shape[0], x.shape[1] + 3), float("nan"), dtype=x.dtype)
+        wide[:, : x.shape[1]] = x
+        view = wide[:, : x.shape[1]]
+    return Question(calls=(replace(base, x=view, label=f"strides {list(view.stride())}"),), refusable=True)
+
+
+def _misaligned(_: CaseSpec, base: Call) -> Question:
+    room = torch.full((base.x.numel() + 1,), float("nan"), dtype=base.x.dtype)
+    view = room[1:].view(base.x.shape)
+    view.copy_(base.x)
+    return Question(calls=(replace(base, x=view, label="one element off alignment"),), refusable=True)
+
+
+_MORE: Final[dict[Check, Callable[[CaseSpec, Call], Question]]] = {
+    Check.PERMUTATION: _permutation,
+    Check.RELABELLING: _relabelling,
+    Check.SPLIT: _split,
+    Check.DUPLICATE: _duplicate,
+    Check.SCALED_W2: _scaled_w2,
+    Check.SHRINKING: _shrinking,
+    Check.TWO_LAYERS: _two_layers,
+    Check.REPEAT: _repeat,
+    Check.STRIDED: _strided,
+    Check.MISALIGNED: _misaligned,
+}

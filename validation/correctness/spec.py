@@ -1,0 +1,151 @@
+"""What a correctness case asks, spelt in its id: the check, how it is bent, and the shape, variant and seed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from validation.usage import UsageError, unknown_name
+from validation.workloads.shape import parse_shape, shape_string
+
+if TYPE_CHECKING:
+    from validation.workloads.layer import LayerConfig
+    from validation.workloads.workload import Workload
+
+
+class Check(StrEnum):
+    """The questions the suite asks. The modifier a check takes is in MODIFIERS."""
+
+    RANDOM = "random"
+    SCALE = "scale"
+    ROUTER = "router"
+    CONSTANT_SIGN = "constant_sign"
+    SUBNORMAL = "subnormal"
+    EXACT = "exact"
+    EXACT_TIES = "exact_ties"
+    NEAR_TIES = "near_ties"
+    NONFINITE = "nonfinite"
+    PERMUTATION = "permutation"
+    RELABELLING = "relabelling"
+    SPLIT = "split"
+    DUPLICATE = "duplicate"
+    SCALED_W2 = "scaled_w2"
+    SHRINKING = "shrinking"
+    TWO_LAYERS = "two_layers"
+    REPEAT = "repeat"
+    STRIDED = "strided"
+    MISALIGNED = "misaligned"
+
+
+#: What each check asks, one line each: the table `moe-validation check` prints.
+QUESTIONS: Final[dict[Check, str]] = {
+    Check.RANDOM: "random layers and tokens: edge dimensions, skewed routing, no tokens, one token, many tokens",
+    Check.SCALE: "inputs and weights scaled by powers of ten",
+    Check.ROUTER: "a router so sharp that softmax saturates, or so flat that weights are nearly equal",
+    Check.CONSTANT_SIGN: "sums whose terms have one sign, or are all equal: rounding errors may all agree",
+    Check.SUBNORMAL: "subnormal numbers among inputs and weights",
+    Check.EXACT: "small integers: no step rounds, so equality is bitwise",
+    Check.EXACT_TIES: "router logits that tie exactly",
+    Check.NEAR_TIES: "router logits that differ in their last bits",
+    Check.NONFINITE: "NaN and infinity in some tokens: theirs stay, all others are as without",
+    Check.PERMUTATION: "permuted tokens: permuted answers",
+    Check.RELABELLING: "relabelled experts: the same answers",
+    Check.SPLIT: "a batch in pieces: the same answers",
+    Check.DUPLICATE: "a token many times over: the same answer each time",
+    Check.SCALED_W2: "w2 doubled: answers doubled",
+    Check.SHRINKING: "many tokens, then few, then one: nothing of the larger batch is left over",
+    Check.TWO_LAYERS: "a second layer of other weights prepared between two calls: neither answers for the other",
+    Check.REPEAT: "the same input again and again: the same bits",
+    Check.STRIDED: "x with gaps between its rows, or transposed: right or refused",
+    Check.MISALIGNED: "x at an odd address: right or refused",
+}
+
+#: The modifiers a check takes, as a pattern of the whole modifier; "" is none.
+MODIFIERS: Final[dict[Check, str]] = {
+    Check.SCALE: r"x-?\d+w-?\d+",
+    Check.ROUTER: r"-?\d+",
+    Check.CONSTANT_SIGN: r"positive|equal",
+    Check.STRIDED: r"rows|transposed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerVariant:
+    """The options of a layer that a candidate may or may not compute; `bias` is b1, b2 and the router's."""
+
+    activation: str = "relu"
+    gated: bool = False
+    bias: bool = False
+    renormalize: bool = True
+
+    def of(self, config: LayerConfig) -> LayerConfig:
+        """Returns the config with these options."""
+        return replace(
+            config,
+            activation=self.activation,
+            gated=self.gated,
+            bias=self.bias,
+            router_bias=self.bias,
+            renormalize=self.renormalize,
+        )
+
+
+#: The layer of the published claims.
+PLAIN: Final = LayerVariant()
+
+#: Everything a layer can be asked for, one option or pair of options at a time.
+ALL_VARIANTS: Final = (
+    PLAIN,
+    LayerVariant(activation="silu", gated=True),
+    LayerVariant(activation="gelu", bias=True),
+    LayerVariant(bias=True),
+    LayerVariant(activation="gelu_tanh", gated=True, bias=True),
+    LayerVariant(renormalize=False),
+    LayerVariant(activation="silu", bias=True, renormalize=False),
+    LayerVariant(activation="gelu_tanh"),
+    LayerVariant(activation="relu", gated=True),
+    LayerVariant(activation="gelu", gated=True, renormalize=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseSpec:
+    """One case: the check, its modifier, and the layer and tokens it is asked on."""
+
+    check: Check
+    workload: Workload
+    modifier: str = ""
+
+    @property
+    def id(self) -> str:
+        """The case as one word, from which `find_case` makes it again."""
+        modifier = f".{self.modifier}" if self.modifier else ""
+        return f"{self.check}{modifier}:{shape_string(self.workload)}"
+
+
+def find_case(case_id: str) -> CaseSpec:
+    """Returns the case an id spells, whether or not the suite plans it.
+
+    Raises:
+        UsageError: the id is not `check[.modifier]:shape` with a known check, a modifier it takes, and a shape.
+    """
+    head, colon, shape = case_id.partition(":")
+    name, _, modifier = head.partition(".")
+    if not colon:
+        raise UsageError(f"a case is spelt CHECK:SHAPE, as in random:17x255x511-E8-k2-float32; got {case_id!r}")
+    if name not in set(Check):
+        raise unknown_name("check", name, list(Check))
+    check = Check(name)
+    pattern = MODIFIERS.get(check, "")
+    if re.fullmatch(pattern, modifier) is None:
+        wanted = f"one that matches {pattern}" if pattern else "no modifier"
+        raise UsageError(f"the check {check} takes {wanted}; got {modifier!r}")
+    workload = parse_shape(shape)
+    config = workload.layer
+    plain = replace(config, activation="relu", gated=False, bias=False, router_bias=False, renormalize=True)
+    if check is Check.EXACT and (config != plain or config.top_k not in {1, 2, 4} or config.n_experts > config.d_model):
+        rule = "the plain relu layer, top_k 1, 2 or 4 and no more experts than d_model"
+        raise UsageError(f"the check {check} needs {rule}; got {shape}")
+    return CaseSpec(check=check, workload=workload, modifier=modifier)
