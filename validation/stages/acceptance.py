@@ -11,11 +11,16 @@ from validation.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.console import Console
+
     from validation.evidence.record import Evidence
     from validation.verdicts.verdict import Verdicts
 
 #: A promise of ours is broken by these; an inconclusive one is neither kept nor broken.
 _BROKEN: Final = frozenset({Verdict.REFUTED, Verdict.IMPOSSIBLE, Verdict.INVALID})
+
+#: A screenful; all of them are in the evidence.
+_SHOWN: Final = 20
 
 
 def objections(evidences: Iterable[Evidence], verdicts: Verdicts | None) -> tuple[str, ...]:
@@ -57,3 +62,14 @@ def objections(evidences: Iterable[Evidence], verdicts: Verdicts | None) -> tupl
             if finding.promise and finding.verdict in _BROKEN
         )
     return tuple(found)
+
+def reject(found: tuple[str, ...], console: Console) -> bool:
+    """Prints the objections; returns whether there are none."""
+    if not found:
+        return True
+    console.print("[bold]The candidate is rejected:[/]")
+    for line in found[:_SHOWN]:
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+    if len(found) > _SHOWN:
+        console.print(f"  ... and {len(found) - _SHOWN} more", highlight=False)
+    return False

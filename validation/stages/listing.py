@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
+from validation.claims.claim import Reading
 from validation.implementations.menu import BASELINES, MOJO
 from validation.stages.selection import load_claims_files
 from validation.workloads.registry import WORKLOADS
@@ -17,23 +21,23 @@ def show_claims(paths: tuple[Path, ...], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([file.model_dump(mode="json") for file in files], indent=1))
         return
-    table = Table("claim / reading", "bound", "workload", "against", "on", title="Claims", title_justify="left")
+    console = Console(highlight=False)
     for file in files:
         for claim in file.claims:
-            table.add_row(f"[bold]{claim.id}[/]", "", "", "", claim.provenance.value, end_section=False)
+            console.print(f"[bold]{claim.id}[/]: {escape(claim.title)} ({claim.provenance.value})")
             for reading in claim.readings:
-                bound = reading.requirement
-                sign = ">=" if bound.at_least is not None else "<="
-                table.add_row(
-                    f"  {reading.id}{' *' if reading.strict else ''}",
-                    f"{sign} {bound.bound:g}",
-                    reading.workload or "-",
-                    reading.baseline or "-",
-                    reading.device,
-                )
-    console = Console()
-    console.print(table)
+                line = f"{reading.id}{' *' if reading.strict else ''}: {_reading_line(reading)}"
+                console.print(Padding(Text(line), (0, 0, 0, 2)))
     console.print("* the strict reading: same device, same dtype, strongest baseline. It gives the headline.")
+
+
+def _reading_line(reading: Reading) -> str:
+    bound = reading.requirement
+    sign = "at least" if bound.at_least is not None else "at most"
+    against = f" over {reading.baseline}" if reading.baseline else ""
+    if reading.untestable is not None:
+        return f"not testable: {reading.untestable}"
+    return f"{reading.metric} {sign} {bound.bound:.10g}{against}, {reading.workload}, {reading.device} {reading.dtype}"
 
 
 def show_workloads(*, as_json: bool) -> None:

@@ -166,4 +166,3 @@ def _implementation_record(one: Implementation, role: str, build: dict[str, str]
         sha256=hashlib.sha256(one.source.read_bytes()).hexdigest(),
         build=build,
     )
-

@@ -13,9 +13,8 @@ from validation.evidence.fingerprint import collect_environment
 from validation.evidence.record import Evidence, Status
 from validation.evidence.store import load
 from validation.evidence.suite import suite_info
-from validation.stages.acceptance import objections
+from validation.stages.acceptance import objections, reject
 from validation.stages.check import observe_correctness
-from validation.stages.judge import reject
 from validation.stages.observe import (
     Journal,
     complete,
