@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from validation.claims.claim import Claim
+from validation.claims.load import ClaimsFile
 from validation.evidence.record import Evidence
 from validation.verdicts.verdict import Verdicts
 
@@ -22,16 +22,11 @@ class EvidenceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimsFile:
-    """One claims file as it was stored."""
+class ClaimsSource:
+    """One claims file: the bytes that are attached, and what they say."""
 
     data: bytes
-    claims: tuple[Claim, ...]
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the bytes, as printed in the report."""
-        return hashlib.sha256(self.data).hexdigest()
+    file: ClaimsFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +34,7 @@ class Material:
     """Everything a report says follows from this, and from nothing else."""
 
     evidence: tuple[EvidenceFile, ...]
-    claims: tuple[ClaimsFile, ...]
+    claims: tuple[ClaimsSource, ...]
     verdicts: Verdicts
 
     @property

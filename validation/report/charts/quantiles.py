@@ -1,0 +1,82 @@
+"""Latency by quantile: the tail is seen where a mean hides it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+
+_LEFT, _RIGHT, _HEIGHT = 0.7, 1.9, 2.3
+_DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)))
+_POINTS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantileLine:
+    """One implementation's calls, in microseconds."""
+
+    name: str
+    calls_us: Sequence[float]
+    candidate: bool
+
+
+def quantiles(lines: Sequence[QuantileLine], *, alt: str, caption: str) -> Chart:
+    """Draws latency over the share of calls that are slower, on logarithmic axes; labels stand beside the ends."""
+    with drawing(PAGE_WIDTH, _HEIGHT) as figure:
+        ax = figure.add_axes(
+            (_LEFT / PAGE_WIDTH, 0.42 / _HEIGHT, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, (_HEIGHT - 0.55) / _HEIGHT)
+        )
+        most = max(len(line.calls_us) for line in lines)
+        least_share = 1 / (2 * most)
+        ends = []
+        for index, line in enumerate(lines):
+            shares = np.geomspace(0.5, max(1 / (2 * len(line.calls_us)), 1e-4), _POINTS)
+            values = np.quantile(np.asarray(line.calls_us), 1 - shares)
+            colour = CANDIDATE if line.candidate else (INK if index % 2 else MUTED)
+            ax.plot(shares, values, color=colour, linestyle=_DASHES[index % len(_DASHES)], linewidth=1.8 if line.candidate else 1.1)
+            ends.append((float(values[-1]), line, colour))
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xlim(0.5, max(least_share, 1e-4))
+        ticks = [(0.5, "p50"), (0.1, "p90"), (0.05, "p95"), (0.01, "p99"), (0.001, "p99.9")]
+        shown = [(share, name) for share, name in ticks if share >= least_share]
+        ax.set_xticks([share for share, _ in shown], [name for _, name in shown])
+        ax.minorticks_off()
+        low, high = ax.get_ylim()
+        ax.set_yticks(*_time_ticks(low, high))
+        ax.set_ylabel("time of one call", fontsize=SMALL, color=MUTED)
+        _label_ends(ax, ends)
+        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+
+
+def _time_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for steps in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        values = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+        if len(values) <= 7:  # noqa: PLR2004 - as many labels as 1.7 inches hold apart
+            break
+    return values, [f"{v / 1e6:g} s" if v >= 1e6 else f"{v / 1e3:g} ms" if v >= 1e3 else f"{v:g} µs" for v in values]
+
+
+def _label_ends(ax, ends):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - matplotlib's axes and the list above
+    """Labels are pushed apart until none touches the next: 0.13 inches of a 1.75-inch axis."""
+    low, high = np.log10(ax.get_ylim())
+    step = 0.125 / (_HEIGHT - 0.55)
+    placed: list[float] = []
+    for value, line, colour in sorted(ends, key=lambda end: end[0]):
+        at = (np.log10(value) - low) / (high - low)
+        at = max(at, placed[-1] + step) if placed else max(at, 0.0)
+        placed.append(at)
+    shift = max(0.0, placed[-1] - 1.0)
+    for at, (_, line, colour) in zip(placed, sorted(ends, key=lambda end: end[0]), strict=True):
+        ax.text(
+            1.02,
+            at - shift,
+            fit(line.name, _RIGHT - 0.15, SMALL, bold=line.candidate),
+            transform=ax.transAxes,
+            va="center",
+            fontsize=SMALL,
+            color=colour,
+            weight=600 if line.candidate else 400,
+        )

@@ -1,0 +1,70 @@
+"""Roofline: rates under the ceilings that were measured in the same run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from validation.report.charts.style import BEYOND, CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+
+_HEIGHT = 2.5
+_LEFT, _RIGHT = 0.7, 2.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RooflinePoint:
+    """One implementation on one workload: FLOP per byte, and FLOP/s."""
+
+    name: str
+    intensity: float
+    flop_per_s: float
+    candidate: bool
+
+
+def roofline(
+    points: Sequence[RooflinePoint], *, peak: float, bandwidth: float, unit: str, alt: str, caption: str
+) -> Chart:
+    """Draws the points under min(peak, bandwidth x intensity); the candidate's are numbered and named at the right."""
+    with drawing(PAGE_WIDTH, _HEIGHT) as figure:
+        ax = figure.add_axes(
+            (_LEFT / PAGE_WIDTH, 0.45 / _HEIGHT, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, (_HEIGHT - 0.6) / _HEIGHT)
+        )
+        ridge = peak / bandwidth
+        low = min([ridge, *(p.intensity for p in points)]) / 3
+        high = max([ridge, *(p.intensity for p in points)]) * 3
+        xs = np.geomspace(low, high, 200)
+        roof = np.minimum(peak, bandwidth * xs)
+        bottom = min([*(p.flop_per_s for p in points), peak / 10]) / 2
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xlim(low, high)
+        ax.set_ylim(bottom, peak * 3)
+        ax.fill_between(xs, roof, peak * 3, color=BEYOND, linewidth=0, zorder=0.5)
+        ax.plot(xs, roof, color=INK, linewidth=1.3)
+        ax.text(high / 1.1, peak * 1.25, f"measured peak {peak / 1e9:,.4g} GFLOP/s", ha="right", fontsize=SMALL)
+        for point in points:
+            if not point.candidate:
+                ax.plot(point.intensity, point.flop_per_s, "o", color=MUTED, markersize=3, mfc="none", mew=0.8)
+        named = sorted((p for p in points if p.candidate), key=lambda p: -p.flop_per_s)
+        for index, point in enumerate(named, 1):
+            ax.plot(point.intensity, point.flop_per_s, "s", color=CANDIDATE, markersize=8.5)
+            ax.text(point.intensity, point.flop_per_s, str(index), ha="center", va="center_baseline", fontsize=SMALL, color="white", weight=600)
+            ax.text(
+                1.03,
+                1 - 0.075 * (index - 0.5),
+                fit(f"{index}  {point.name}", _RIGHT - 0.2, SMALL),
+                transform=ax.transAxes,
+                va="center",
+                fontsize=SMALL,
+            )
+            if index == 11:  # noqa: PLR2004 - as many names as the height holds; all are in the table
+                break
+        if any(not p.candidate for p in points):
+            ax.text(1.03, 0.02, "○ baselines".replace("○", "o"), transform=ax.transAxes, fontsize=SMALL, color=MUTED)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_minor_locator(__import__("matplotlib.ticker", fromlist=["NullLocator"]).NullLocator())
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value / 1e9:,g}")
+        ax.set_xlabel("arithmetic intensity, FLOP per byte of weights, tokens and outputs", fontsize=SMALL, color=MUTED)
+        ax.set_ylabel(unit, fontsize=SMALL, color=MUTED)
+        return Chart(svg=svg_of(figure), alt=alt, caption=caption)

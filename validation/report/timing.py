@@ -1,0 +1,115 @@
+"""What each implementation took, in a form to be shown: process medians, and the calls behind them."""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from validation.evidence.record import Evidence, WorkloadRecord
+from validation.performance.ceiling import Resource
+from validation.performance.sample import ProcessRun, Role, Series
+from validation.performance.statistics import accepted_calls, process_value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One implementation on one workload of one machine, over all kept processes.
+
+    `process_ns` is the median of every process, `median_ns` the median of those; `calls_ns` every accepted call.
+    `floor_ns` is the least time the measured ceilings allow.
+    """
+
+    machine: str
+    implementation: str
+    family: str
+    candidate: bool
+    workload: str
+    dtype: str
+    device: str
+    process_ns: tuple[float, ...]
+    median_ns: float
+    calls_ns: tuple[int, ...]
+    rejected: int
+    prepare_ns: int
+    flops: int
+    min_bytes: int
+    floor_ns: float | None
+
+    @property
+    def gflop_per_s(self) -> float:
+        """The rate at the median."""
+        return self.flops / self.median_ns
+
+    @property
+    def floor_share(self) -> float | None:
+        """Share of the hardware's limit that is reached: 1 is the limit."""
+        return None if self.floor_ns is None else self.floor_ns / self.median_ns
+
+
+def timings(evidence: Evidence) -> tuple[Timing, ...]:
+    """Returns every implementation's times by workload, dtype and device, the candidate first, then by speed."""
+    workloads = {(record.name, record.dtype): record for record in evidence.workloads}
+    families = {record.name: record for record in evidence.implementations}
+    grouped: dict[tuple[str, str, str, str], list[Series]] = {}
+    for process, series in kept(evidence):
+        if process.role is Role.CANDIDATE_AGAIN:
+            continue
+        grouped.setdefault((series.workload, series.dtype, series.device, series.implementation), []).append(series)
+    made = []
+    for (name, dtype, device, implementation), all_series in grouped.items():
+        medians = [value for s in all_series if (value := process_value(accepted_calls(s, evidence.probe))) is not None]
+        workload = workloads.get((name, dtype))
+        if not medians or workload is None:
+            continue
+        record = families.get(implementation)
+        accepted = tuple(ns for s in all_series for ns in accepted_calls(s, evidence.probe))
+        made.append(
+            Timing(
+                machine=evidence.environment.machine,
+                implementation=implementation,
+                family=record.family if record else "",
+                candidate=record is not None and record.role == "candidate",
+                workload=name,
+                dtype=dtype,
+                device=device,
+                process_ns=tuple(medians),
+                median_ns=statistics.median(medians),
+                calls_ns=accepted,
+                rejected=sum(len(block.calls_ns) for s in all_series for block in s.blocks) - len(accepted),
+                prepare_ns=int(statistics.median(s.prepare_ns for s in all_series)),
+                flops=workload.flops,
+                min_bytes=workload.min_bytes,
+                floor_ns=_floor_ns(evidence, workload, device),
+            )
+        )
+    order = {record.name: index for index, record in enumerate(evidence.workloads)}
+    return tuple(
+        sorted(made, key=lambda t: (order[t.workload], t.dtype, t.device, not t.candidate, t.median_ns, t.implementation))
+    )
+
+
+def kept(evidence: Evidence) -> Iterable[tuple[ProcessRun, Series]]:
+    """Gives every series of a process that counts, in the order the processes ran."""
+    for process in sorted(evidence.processes, key=lambda p: (p.round, p.position)):
+        if not process.discarded:
+            for series in process.series:
+                yield process, series
+
+
+def peaks(evidence: Evidence, dtype: str, device: str) -> tuple[float | None, float | None]:
+    """Returns the highest measured FLOP/s of the dtype, and byte/s from memory, of a device."""
+    compute = [c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.COMPUTE and c.dtype == dtype]
+    reads = {c.level: c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.READ_BANDWIDTH}
+    return max(compute, default=None), reads.get("DRAM")
+
+
+def by_workload(all_timings: Iterable[Timing]) -> Mapping[tuple[str, str, str], tuple[Timing, ...]]:
+    """Returns the timings of each (workload, dtype, device), in their order."""
+    groups: dict[tuple[str, str, str], list[Timing]] = {}
+    for timing in all_timings:
+        groups.setdefault((timing.workload, timing.dtype, timing.device), []).append(timing)
+    return {key: tuple(group) for key, group in groups.items()}
+
+
+def _floor_ns(evidence: Evidence, workload: WorkloadRecord, device: str) -> float | None:
+    compute, _ = peaks(evidence, workload.dtype, device)
+    return None if compute is None else workload.flops / compute * 1e9

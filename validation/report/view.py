@@ -1,0 +1,122 @@
+"""Claims and findings as the templates show them: every number already in words."""
+
+from dataclasses import dataclass
+
+from validation.claims.claim import Claim, Reading
+from validation.report.mark import MARKS, Mark
+from validation.report.material import Material
+from validation.report.quantity import limit, measured, required
+from validation.verdicts.verdict import Finding
+
+#: Titles of the columns of the table that `verify` reads back.
+COLUMNS = ("Finding", "Machine", "Verdict", "Reason", "Required", "Measured [95 % interval]", "Pairs", "Limit", "Samples")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    """A finding and its reading, in words. `number` is its place in verdicts.json, from 1."""
+
+    number: int
+    finding: Finding
+    mark: Mark
+    meaning: str
+    required: str
+    measured: str
+    limit: str
+
+    @property
+    def key(self) -> str:
+        """Claim and reading: what a finding is called."""
+        return f"{self.finding.claim} / {self.finding.reading}"
+
+    @property
+    def samples(self) -> str:
+        """The first of the digest of the samples; all of it is in verdicts.json."""
+        return (self.finding.samples_sha256 or "–")[:12]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The printed row, in the order of `COLUMNS`."""
+        finding = self.finding
+        return (
+            self.key,
+            finding.machine,
+            f"{self.mark.glyph} {self.mark.word}",
+            finding.reason,
+            self.required,
+            self.measured,
+            str(finding.pairs or "–"),
+            self.limit,
+            self.samples,
+        )
+
+    @property
+    def conditions(self) -> str:
+        """Metric, workload, dtype, device and baseline."""
+        finding = self.finding
+        against = f" against {finding.baseline}" if finding.baseline else ""
+        metric = finding.metric.replace("_us", "").replace("_", " ")
+        return f"{metric} of {finding.candidate}{against}, {finding.workload}, {finding.dtype}, {finding.device}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimView:
+    """A claim, its headline mark, and all its findings."""
+
+    id: str
+    title: str
+    quote: str
+    source: str
+    promise: bool
+    provenance: str
+    provenance_reason: str
+    mark: Mark
+    findings: tuple[FindingView, ...]
+
+
+def finding_views(material: Material) -> tuple[FindingView, ...]:
+    """Returns every finding in the order of verdicts.json."""
+    readings = _readings(material)
+    return tuple(
+        FindingView(
+            number=number,
+            finding=finding,
+            mark=MARKS[finding.verdict],
+            meaning=reading.meaning if (reading := readings.get((finding.claim, finding.reading))) else "",
+            required=required(finding),
+            measured=measured(finding),
+            limit=limit(finding),
+        )
+        for number, finding in enumerate(material.verdicts.findings, 1)
+    )
+
+
+def claim_views(material: Material, views: tuple[FindingView, ...]) -> tuple[ClaimView, ...]:
+    """Returns every judged claim in the order of verdicts.json."""
+    sources = {claim.id: claim for claim in _claims(material)}
+    made = []
+    for verdict in material.verdicts.claims:
+        claim = sources.get(verdict.id)
+        own = tuple(view for view in views if view.finding.claim == verdict.id)
+        made.append(
+            ClaimView(
+                id=verdict.id,
+                title=verdict.title,
+                quote=verdict.quote,
+                source=verdict.source,
+                promise=verdict.promise,
+                provenance=claim.provenance if claim else (own[0].finding.provenance if own else "unknown"),
+                provenance_reason=claim.provenance_reason if claim else "",
+                mark=MARKS[verdict.verdict],
+                findings=own,
+            )
+        )
+    return tuple(made)
+
+
+def _claims(material: Material) -> list[Claim]:
+    return [claim for source in material.claims for claim in source.file.claims]
+
+
+def _readings(material: Material) -> dict[tuple[str, str], Reading]:
+    return {(claim.id, reading.id): reading for claim in _claims(material) for reading in claim.readings}
