@@ -1,0 +1,26 @@
+"""Material to report on: synthetic evidence, the published claims, and verdicts of the test's choosing."""
+
+from pathlib import Path
+
+import validation.claims.load as loading
+from tests.synthetic import SUITE, evidence
+from validation.claims.load import parse_claims
+from validation.evidence.record import Evidence
+from validation.evidence.store import dump, sha256
+from validation.report.material import ClaimsSource, EvidenceFile, Material
+from validation.verdicts.judge import judge
+
+
+def claims_source(path: Path = loading.SEED_CLAIMS) -> ClaimsSource:
+    """A claims file as it is attached."""
+    data = path.read_bytes()
+    return ClaimsSource(data=data, file=parse_claims(data, path.name))
+
+
+def material(*evidences: Evidence, claims: tuple[ClaimsSource, ...] | None = None) -> Material:
+    """A whole report's material, judged by the current rules; the study's two cores when no evidence is given."""
+    files = tuple(EvidenceFile(data=dump(one), evidence=one) for one in evidences or (evidence(),))
+    sources = (claims_source(), claims_source(loading.OWN_CLAIMS)) if claims is None else claims
+    verdicts = judge(tuple(s.file for s in sources), tuple(f.evidence for f in files), SUITE)
+    assert [ref.sha256 for ref in verdicts.evidence] == [sha256(f.data) for f in files]
+    return Material(evidence=files, claims=sources, verdicts=verdicts)

@@ -1,0 +1,51 @@
+"""The whole report as one value: what the templates are given, for paper and for the screen alike."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from validation.report.charts.style import Chart
+from validation.report.conclusion import Conclusion, conclude
+from validation.report.headline import PAGE_ONE_ROWS, headline_charts, headline_rows
+from validation.report.machine import MachineView, machine_view
+from validation.report.mark import MARKS, Mark
+from validation.report.material import Material
+from validation.report.strips import Strip, strips
+from validation.report.view import ClaimView, FindingView, claim_views, finding_views
+from validation.verdicts.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Everything the report shows."""
+
+    material: Material
+    conclusion: Conclusion
+    counts: tuple[tuple[Mark, int], ...]
+    first_charts: tuple[Chart, ...]
+    more_charts: tuple[Chart, ...]
+    claims: tuple[ClaimView, ...]
+    findings: tuple[FindingView, ...]
+    machines: tuple[MachineView, ...]
+    strips: tuple[Strip, ...]
+
+
+def compose(material: Material) -> Document:
+    """Returns the report of the material; equal material gives an equal report."""
+    findings = finding_views(material)
+    claims = claim_views(material, findings)
+    titles = {claim.id: claim.title for claim in claims}
+    rows = headline_rows(findings)
+    several = len(material.evidence) > 1
+    found = Counter(claim.verdict for claim in material.verdicts.claims)
+    always = (Verdict.CONFIRMED, Verdict.REFUTED, Verdict.IMPOSSIBLE, Verdict.INCONCLUSIVE, Verdict.NOT_TESTED)
+    return Document(
+        material=material,
+        conclusion=conclude(material),
+        counts=tuple((mark, found[verdict]) for verdict, mark in MARKS.items() if found[verdict] or verdict in always),
+        first_charts=headline_charts(rows[:PAGE_ONE_ROWS], titles, several=several),
+        more_charts=headline_charts(rows[PAGE_ONE_ROWS:], titles, several=several),
+        claims=claims,
+        findings=findings,
+        machines=tuple(machine_view(file) for file in material.evidence),
+        strips=strips(material),
+    )

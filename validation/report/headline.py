@@ -1,0 +1,84 @@
+"""The forest plots of page 1: strict readings that were measured or are bounded by physics."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from validation.report.charts.forest import ForestRow, forest
+from validation.report.charts.style import Chart
+from validation.report.conclusion import count
+from validation.report.quantity import claimed, measured
+from validation.report.view import FindingView
+from validation.verdicts.verdict import Verdict
+
+#: Rows that leave page 1 room for its sentences; the others follow in section 2.
+PAGE_ONE_ROWS: Final = 9
+#: Rows of one figure that fit a page.
+PAGE_ROWS: Final = 24
+
+
+def headline_rows(views: Sequence[FindingView]) -> tuple[FindingView, ...]:
+    """Returns the strict readings worth drawing: measured ones, and those that physics alone decides."""
+    return tuple(
+        view
+        for view in views
+        if view.finding.strict and (view.finding.estimate is not None or view.finding.verdict is Verdict.IMPOSSIBLE)
+    )
+
+
+def headline_charts(views: Sequence[FindingView], titles: dict[str, str], *, several: bool) -> tuple[Chart, ...]:
+    """Returns one forest plot of speedups and one of everything else, divided by what was claimed, cut to a page each."""
+    speedups = [view for view in views if view.finding.metric == "speedup"]
+    others = [view for view in views if view.finding.metric != "speedup"]
+    charts = [
+        forest(
+            [_row(view, titles, several=several, relative=False) for view in part],
+            axis="speedup over the named baseline, logarithmic; dashed: equally fast",
+            unit="×",
+            alt=_alt(part),
+            caption="Speedups: measured, claimed, and the most the hardware allows.",
+        )
+        for part in _pages(speedups)
+    ]
+    charts += [
+        forest(
+            [_row(view, titles, several=several, relative=True) for view in part],
+            axis="value divided by the claimed value, logarithmic; dashed: exactly as claimed",
+            unit="×",
+            alt=_alt(part),
+            caption="Rates, times and shares, divided by what was claimed.",
+        )
+        for part in _pages(others)
+    ]
+    return tuple(charts)
+
+
+def _pages(views: Sequence[FindingView]) -> list[Sequence[FindingView]]:
+    return [views[start : start + PAGE_ROWS] for start in range(0, len(views), PAGE_ROWS)]
+
+
+def _row(view: FindingView, titles: dict[str, str], *, several: bool, relative: bool) -> ForestRow:
+    finding = view.finding
+    scale = finding.required if relative else 1.0
+    against = f"against {finding.baseline}, " if finding.baseline else ""
+    where = f", {finding.machine}" if several else ""
+    text = f"{measured(finding)}, " if finding.estimate is not None else ""
+    return ForestRow(
+        name=titles.get(finding.claim, finding.claim),
+        detail=f"{against}{finding.workload}, {finding.dtype}{where}",
+        estimate=None if finding.estimate is None else finding.estimate / scale,
+        interval=None if finding.interval is None else (finding.interval[0] / scale, finding.interval[1] / scale),
+        claim=finding.required / scale,
+        limit=None if finding.limit is None else finding.limit / scale,
+        less_is_better=finding.comparison == "at_most",
+        figures=f"{text}claimed {claimed(finding)}",
+        mark=view.mark,
+    )
+
+
+def _alt(views: Sequence[FindingView]) -> str:
+    told = "; ".join(
+        f"{view.finding.claim}: {view.mark.word}, measured {view.measured.replace('–', 'nothing')}, claimed "
+        f"{claimed(view.finding)}, limit {view.limit.replace('–', 'not known')}"
+        for view in views
+    )
+    return f"Forest plot of {count(len(views), 'headline reading')}. {told}."
