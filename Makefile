@@ -8,10 +8,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := report,measure,kernel,test,lint
-# The environment is as old as these two files: another dependency list is another stamp.
-STAMP := $(VENV)/.setup-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
+# Another dependency list is another stamp; the tools' settings, which stand below it, are not part of it.
+STAMP := $(VENV)/.setup-$(shell { sed '/^\[tool\./,$$d' pyproject.toml; cat constraints.txt; } | sha256sum | cut -c1-16)
 OUT ?= build/report
-MOJO_LINE := 120
 
 # What pip cannot bring. Mojo needs a C linker and the probes a C compiler; the PDF needs Pango and HarfBuzz; the
 # report's tests read PDFs with poppler and qpdf.
@@ -39,11 +38,11 @@ system:
 	fi; \
 	printf 'Debian packages are missing: %s\nWithout them parts are left out or fail. Run:\n    sudo %s\n' "$$missing" '$(APT)'
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Run: make PYTHON=/path/to/python3.11 setup"; exit 2; }
 	@echo "Setting up $(VENV) (some minutes the first time)"
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@rm -f $(VENV)/.setup-* && touch $@
 
@@ -59,17 +58,12 @@ lint: setup ## ruff, mypy, import-linter, codespell, mojo format; changes nothin
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	@# mojo format has no --check, so a copy is formatted and compared.
-	@rm -rf build/format && mkdir -p build/format
-	@git ls-files -z --cached --others --exclude-standard '*.mojo' | xargs -0 -r cp --parents -t build/format
-	@find build/format -name '*.mojo' -print0 | xargs -0 -r $(BIN)/mojo format --quiet --line-length $(MOJO_LINE)
-	@cd build/format && find . -name '*.mojo' -print0 | xargs -0 -r -I@ diff -u --label @ ../../@ --label "@ as mojo format has it" @ || \
-	  { echo "Mojo files are not formatted. Run: make format"; exit 1; }
+	.ci/mojo-format
 
 format: setup ## put every file into the form that lint asks for
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
-	git ls-files -z --cached --others --exclude-standard '*.mojo' | xargs -0 -r $(BIN)/mojo format --line-length $(MOJO_LINE)
+	.ci/mojo-format --write
 
 report: setup ## the report again, from the evidence at hand
 	$(BIN)/moe-validation report $(OUT)/evidence.json --out $(OUT)
