@@ -11,6 +11,7 @@ class Implementation:
     `source` and `function` name a `prepare`. A trusted implementation is one of ours in reference/: it may share a
     process with others. The candidate never does. `environment` is added to the worker's. `most_flops` is the work of
     the largest call worth waiting for, some 300 ms of the slow ones: a process makes at least 30.
+    `program` is one it cannot do without, as the C++ baselines a compiler; empty when it needs none.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Implementation:
     trusted: bool = False
     environment: tuple[tuple[str, str], ...] = ()
     most_flops: float | None = None
+    program: str = ""
 
     def takes(self, flops: float, dtype: str, device: str) -> bool:
         """Whether it runs a call of that much work in that dtype on that device in reasonable time."""

@@ -1,5 +1,6 @@
 """The menu: every baseline a claim may be measured against, and the kernel under validation."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,10 @@ def _torch(
     )
 
 
+def _cpp(name: str, description: str, *, most_flops: float | None = None) -> Implementation:
+    return replace(_python(name, description, most_flops=most_flops), program="g++")
+
+
 #: Name -> baseline. `strongest` and `strongest:FAMILY` are computed over what of these was measured.
 BASELINES: Final[dict[str, Implementation]] = {
     baseline.name: baseline
@@ -65,6 +70,10 @@ BASELINES: Final[dict[str, Implementation]] = {
             dtypes=frozenset({"float32", "bfloat16"}),  # its float16 needs avx512_fp16, which few machines have
             devices=frozenset({"cpu"}),
         ),
+        # 4 GFLOP/s a thread.
+        _cpp("cpp_scalar", "C++, the plain loop, compiler's vectoriser off", most_flops=1e10),
+        _cpp("cpp_autovectorized", "C++, the plain loop, vectorised by the compiler (-O3 -march=native)"),
+        _cpp("cpp_packed", "C++, the Mojo kernel's algorithm: packed weights, register tile, all threads"),
     )
 }
 
