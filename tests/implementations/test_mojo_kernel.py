@@ -249,3 +249,11 @@ print([name for name in sys.modules if name.split('.')[0] in ('validation', 'ref
 """
     told = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, cwd="/")
     assert told.stdout == "[]\n"
+
+
+def test_child_processes_find_the_environment_unchanged(prepare: Prepare) -> None:
+    # Mojo's Python support sets PYTHONEXECUTABLE and PYTHONPATH=":" when it starts: children lost their packages.
+    run(prepare(make_layer(CONFIG)), tensors()[0])
+    told = subprocess.run(["/usr/bin/env", "-0"], capture_output=True, text=True, check=True)
+    seen = {line.split("=", 1)[0] for line in told.stdout.split("\0")}
+    assert {name for name in seen - set(os.environ) if name.startswith(("PYTHON", "MOJO"))} == set()

@@ -178,7 +178,20 @@ def _kernel() -> _Kernel:
         raise RuntimeError(f"MOE_KERNEL_LIBRARY must be a Python extension module; got {library}")
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
+    _restore_environment()
     return cast("_Kernel", module)
+
+
+def _restore_environment() -> None:
+    """Undoes what Mojo's Python support writes into the C environment behind `os.environ`.
+
+    PYTHONEXECUTABLE and PYTHONPATH would make every child process of this one run another Python without its packages.
+    """
+    for name in ("PYTHONEXECUTABLE", "PYTHONPATH", "MOJO_PYTHON_LIBRARY"):
+        if name in os.environ:
+            os.putenv(name, os.environ[name])
+        else:
+            os.unsetenv(name)
 
 
 def _missing_features(manifest: Path) -> list[str]:
