@@ -8,7 +8,11 @@ def attachments(material: Material) -> tuple[tuple[str, bytes, str], ...]:
     several = len(material.evidence) > 1
     return (
         *(
-            (f"evidence-{number}.json" if several else "evidence.json", file.data, "Everything that was observed, every sample included")
+            (
+                f"evidence-{number}.json" if several else "evidence.json",
+                file.data,
+                "Everything that was observed, every sample included",
+            )
             for number, file in enumerate(material.evidence, 1)
         ),
         ("verdicts.json", material.verdicts_data, "The verdicts, derived from the evidence and the claims"),

@@ -116,7 +116,9 @@ def _fails(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts
 
 
 def _wrong(evidences: Sequence[Evidence]) -> str:
-    failed = [case for evidence in evidences for case in (*evidence.cases, *evidence.gates) if case.outcome is Outcome.FAILED]
+    failed = [
+        case for evidence in evidences for case in (*evidence.cases, *evidence.gates) if case.outcome is Outcome.FAILED
+    ]
     wrong_outputs = sum(
         block.outputs_wrong
         for evidence in evidences
@@ -162,7 +164,9 @@ def _outcome(finding: Finding) -> str:
         parts.append(f"measured {quantity(finding.metric, finding.estimate)}")
     parts.append(f"claimed {claimed(finding)}")
     if finding.limit is not None and finding.verdict is Verdict.IMPOSSIBLE:
-        parts.append(f"the hardware allows {'at least' if finding.comparison == 'at_most' else 'at most'} {limit(finding)}")
+        parts.append(
+            f"the hardware allows {'at least' if finding.comparison == 'at_most' else 'at most'} {limit(finding)}"
+        )
     return ", ".join(parts)
 
 

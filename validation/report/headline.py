@@ -46,8 +46,9 @@ def headline_charts(views: Sequence[FindingView], titles: dict[str, str], *, sev
             unit="×",
             alt=_alt(part),
             caption="Rates, times and shares, divided by what was claimed.",
+            key=number > 0 or not speedups,
         )
-        for part in _pages(others)
+        for number, part in enumerate(_pages(others))
     ]
     return tuple(charts)
 
@@ -59,18 +60,17 @@ def _pages(views: Sequence[FindingView]) -> list[Sequence[FindingView]]:
 def _row(view: FindingView, titles: dict[str, str], *, several: bool, relative: bool) -> ForestRow:
     finding = view.finding
     scale = finding.required if relative else 1.0
-    against = f"against {finding.baseline}, " if finding.baseline else ""
+    against = f" over {finding.baseline}" if finding.baseline else ""
     where = f", {finding.machine}" if several else ""
-    text = f"{measured(finding)}, " if finding.estimate is not None else ""
     return ForestRow(
         name=titles.get(finding.claim, finding.claim),
-        detail=f"{against}{finding.workload}, {finding.dtype}{where}",
+        detail=f"claimed {claimed(finding)}{against}{where}",
         estimate=None if finding.estimate is None else finding.estimate / scale,
         interval=None if finding.interval is None else (finding.interval[0] / scale, finding.interval[1] / scale),
         claim=finding.required / scale,
         limit=None if finding.limit is None else finding.limit / scale,
         less_is_better=finding.comparison == "at_most",
-        figures=f"{text}claimed {claimed(finding)}",
+        figures="not measured" if finding.estimate is None else measured(finding),
         mark=view.mark,
     )
 

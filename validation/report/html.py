@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from validation.report.attached import attachments
 from validation.report.document import Document
+from validation.report.layout import origin
 from validation.report.mark import MARKS
 from validation.report.quantity import duration, significant
 from validation.report.text import FONTS, TEMPLATES, plain, printable
@@ -46,6 +47,7 @@ def render(document: Document, medium: Medium) -> str:
         marks=MARKS,
         columns=COLUMNS,
         attached=[(name, hashlib.sha256(data).hexdigest()) for name, data, _ in attachments(document.material)],
+        origin=origin(),
         strip_data=lambda made: [asdict(strip) for strip in made],
     )
 

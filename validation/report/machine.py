@@ -24,6 +24,8 @@ from validation.report.timing import Timing, by_workload, peaks, timings
 _TOKEN_CLASSES: Final = ((1, "T 0 or 1"), (16, "T 2 to 16"), (128, "T 17 to 128"), (1024, "T 129 to 1024"))
 #: Lines in one quantile plot, contenders in one ladder: more cannot be told apart.
 _MOST_LINES: Final = 6
+#: Workloads of a machine that are drawn; the others have their tables. The report stays one that is read.
+_DRAWN: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,9 @@ def machine_view(file: EvidenceFile) -> MachineView:
         failures=tuple(case for case in evidence.cases if case.outcome is Outcome.FAILED),
         worst=max(checked, key=lambda case: case.worst or 0.0, default=None),
         heat=_heat(evidence),
-        workloads=tuple(_workload(evidence, group) for group in by_workload(times).values()),
+        workloads=tuple(
+            _workload(evidence, group, drawn=index < _DRAWN) for index, group in enumerate(by_workload(times).values())
+        ),
         overview=tuple(chart for chart in (_roofline(evidence, times), _shares(times)) if chart is not None),
         facts=_facts(evidence),
         timing_rejected=_rejected(evidence),
@@ -152,7 +156,7 @@ def _token_class(shape: str) -> str:
     return next((name for most, name in _TOKEN_CLASSES if tokens <= most), "T over 1024")
 
 
-def _workload(evidence: Evidence, group: tuple[Timing, ...]) -> WorkloadView:
+def _workload(evidence: Evidence, group: tuple[Timing, ...], *, drawn: bool) -> WorkloadView:
     first = group[0]
     record = next(r for r in evidence.workloads if (r.name, r.dtype) == (first.workload, first.dtype))
     gated = ", gated" if record.gated else ""
@@ -163,8 +167,8 @@ def _workload(evidence: Evidence, group: tuple[Timing, ...]) -> WorkloadView:
         f"{significant(record.flops / 1e9)} GFLOP a call",
         timings=group,
         floor="not known here" if first.floor_ns is None else duration(first.floor_ns / 1e3),
-        charts=tuple(chart for chart in (_quantiles(group), _bars(group)) if chart is not None),
-        ladder=_ladder(group),
+        charts=tuple(chart for chart in (_quantiles(group), _bars(group)) if chart is not None) if drawn else (),
+        ladder=_ladder(group) if drawn else None,
     )
 
 
@@ -173,7 +177,8 @@ def _quantiles(group: tuple[Timing, ...]) -> Chart | None:
     if not shown:
         return None
     lines = [
-        QuantileLine(name=t.implementation, calls_us=[ns / 1e3 for ns in t.calls_ns], candidate=t.candidate) for t in shown
+        QuantileLine(name=t.implementation, calls_us=[ns / 1e3 for ns in t.calls_ns], candidate=t.candidate)
+        for t in shown
     ]
     fastest = min(shown, key=lambda t: t.median_ns)
     return quantiles(
@@ -293,7 +298,10 @@ def _facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     ]
     if e.gpu:
         facts.append(
-            ("GPU", f"{e.gpu.name}, {size(e.gpu.memory_bytes)}, driver {e.gpu.driver}, capability {e.gpu.compute_capability}")
+            (
+                "GPU",
+                f"{e.gpu.name}, {size(e.gpu.memory_bytes)}, driver {e.gpu.driver}, capability {e.gpu.compute_capability}",
+            )
         )
     facts += [
         ("System", f"{e.os}, kernel {e.kernel}, {e.libc}"),

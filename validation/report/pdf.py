@@ -44,7 +44,9 @@ def write_pdf(document: Document) -> bytes:
     logger.addHandler(complaints)
     try:
         pdf = weasyprint.HTML(
-            string=render(document, "print"), base_url=_ROOT, url_fetcher=ClosedFetcher(allowed_protocols=["data", "file"])
+            string=render(document, "print"),
+            base_url=_ROOT,
+            url_fetcher=ClosedFetcher(allowed_protocols=["data", "file"]),
         ).write_pdf(
             pdf_variant="pdf/a-3a",
             pdf_identifier=hashlib.sha256(material.evidence_sha256.encode() + material.verdicts_data).digest()[:16],

@@ -45,8 +45,12 @@ def quantity(metric: str, value: float) -> str:
             return f"{significant(value)} tokens/s"
         case "gflop_per_s":
             return f"{significant(value)} GFLOP/s"
-        case "latency_us" | "p95_latency_us":
+        case _ if metric.endswith("latency_us"):
             return duration(value)
+        case "holds":
+            return "holds" if value >= 1 else "does not hold"
+        case "figure":
+            return significant(value)
         case "floor_share":
             return f"{significant(100 * value)} %"
         case _:
@@ -56,6 +60,8 @@ def quantity(metric: str, value: float) -> str:
 def required(finding: Finding) -> str:
     """Returns what the reading asks for: `at least 382×`, `15× to 60×`, `at most 47 ms`. Published digits are kept."""
     bound = _published(finding.metric, finding.required)
+    if finding.metric == "holds":
+        return "that it holds"
     if finding.up_to is not None:
         return f"{bound} to {_published(finding.metric, finding.up_to)}"
     return f"at {'least' if finding.comparison == 'at_least' else 'most'} {bound}"
@@ -78,7 +84,7 @@ def interval(finding: Finding) -> str:
     if finding.interval is None or finding.estimate is None:
         return ""
     scale = 1.0
-    if finding.metric in {"latency_us", "p95_latency_us"}:
+    if finding.metric.endswith("latency_us"):
         scale = next((per for per in _MICROSECONDS_PER.values() if abs(finding.estimate) >= per), 1.0)
     elif finding.metric == "floor_share":
         scale = 0.01
@@ -97,9 +103,12 @@ def _published(metric: str, value: float) -> str:
         return f"{value:,.10g}×"
     if metric == "floor_share":
         return f"{100 * value:,.10g} %"
-    if metric in {"latency_us", "p95_latency_us"}:
+    if metric.endswith("latency_us"):
         for unit, per in _MICROSECONDS_PER.items():
             if abs(value) >= per:
                 return f"{value / per:,.10g} {unit}"
         return f"{value:,.10g} µs"
-    return f"{value:,.10g} {'GFLOP/s' if metric == 'gflop_per_s' else 'tokens/s' if metric == 'tokens_per_s' else metric}"
+    if metric == "holds":
+        return "that it holds"
+    unit = {"gflop_per_s": " GFLOP/s", "tokens_per_s": " tokens/s", "figure": ""}.get(metric, f" {metric}")
+    return f"{value:,.10g}{unit}"

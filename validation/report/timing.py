@@ -83,7 +83,9 @@ def timings(evidence: Evidence) -> tuple[Timing, ...]:
         )
     order = {record.name: index for index, record in enumerate(evidence.workloads)}
     return tuple(
-        sorted(made, key=lambda t: (order[t.workload], t.dtype, t.device, not t.candidate, t.median_ns, t.implementation))
+        sorted(
+            made, key=lambda t: (order[t.workload], t.dtype, t.device, not t.candidate, t.median_ns, t.implementation)
+        )
     )
 
 
@@ -97,8 +99,12 @@ def kept(evidence: Evidence) -> Iterable[tuple[ProcessRun, Series]]:
 
 def peaks(evidence: Evidence, dtype: str, device: str) -> tuple[float | None, float | None]:
     """Returns the highest measured FLOP/s of the dtype, and byte/s from memory, of a device."""
-    compute = [c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.COMPUTE and c.dtype == dtype]
-    reads = {c.level: c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.READ_BANDWIDTH}
+    compute = [
+        c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.COMPUTE and c.dtype == dtype
+    ]
+    reads = {
+        c.level: c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.READ_BANDWIDTH
+    }
     return max(compute, default=None), reads.get("DRAM")
 
 

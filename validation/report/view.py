@@ -6,10 +6,20 @@ from validation.claims.claim import Claim, Reading
 from validation.report.mark import MARKS, Mark
 from validation.report.material import Material
 from validation.report.quantity import limit, measured, required
-from validation.verdicts.verdict import Finding
+from validation.verdicts.verdict import Finding, Verdict
 
 #: Titles of the columns of the table that `verify` reads back.
-COLUMNS = ("Finding", "Machine", "Verdict", "Reason", "Required", "Measured [95 % interval]", "Pairs", "Limit", "Samples")
+COLUMNS = (
+    "Finding",
+    "Machine",
+    "Verdict",
+    "Reason",
+    "Required",
+    "Measured [95 % interval]",
+    "Pairs",
+    "Limit",
+    "Samples",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,16 @@ class ClaimView:
     provenance_reason: str
     mark: Mark
     findings: tuple[FindingView, ...]
+
+    @property
+    def tested(self) -> tuple[FindingView, ...]:
+        """The findings with something to show."""
+        return tuple(view for view in self.findings if view.finding.verdict is not Verdict.NOT_TESTED)
+
+    @property
+    def untested(self) -> tuple[FindingView, ...]:
+        """The findings that were only listed."""
+        return tuple(view for view in self.findings if view.finding.verdict is Verdict.NOT_TESTED)
 
 
 def finding_views(material: Material) -> tuple[FindingView, ...]:

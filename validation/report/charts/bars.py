@@ -22,16 +22,33 @@ def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
     """Draws the bars on an axis that ends at the limit, or beyond it where one is (a fault of the measurement)."""
     height = 0.42 + _ROW * len(bars)
     with drawing(PAGE_WIDTH, height) as figure:
-        ax = figure.add_axes((_LEFT / PAGE_WIDTH, 0.4 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(bars) / height))
+        ax = figure.add_axes(
+            (_LEFT / PAGE_WIDTH, 0.4 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(bars) / height)
+        )
         end = max(1.0, *(bar.share for bar in bars))
         ax.set_xlim(0, end * 1.001)
         ax.set_ylim(len(bars) - 0.5, -0.5)
         for index, bar in enumerate(bars):
             ax.barh(index, 1, height=0.62, color=BEYOND, linewidth=0)
             ax.barh(index, bar.share, height=0.62, color=CANDIDATE if bar.candidate else MUTED, linewidth=0)
-            ax.text(-0.02, index, fit(bar.name, _LEFT - 0.2, SMALL, bold=bar.candidate), transform=ax.get_yaxis_transform(),
-                    ha="right", va="center", fontsize=SMALL, weight=600 if bar.candidate else 400)
-            ax.text(1.02, index, fit(bar.text, _RIGHT - 0.1, SMALL), transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL)
+            ax.text(
+                -0.02,
+                index,
+                fit(bar.name, _LEFT - 0.2, SMALL, bold=bar.candidate),
+                transform=ax.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontsize=SMALL,
+                weight=600 if bar.candidate else 400,
+            )
+            ax.text(
+                1.02,
+                index,
+                fit(bar.text, _RIGHT - 0.1, SMALL),
+                transform=ax.get_yaxis_transform(),
+                va="center",
+                fontsize=SMALL,
+            )
         ax.axvline(1, color=INK, linewidth=1.1)
         ax.set_yticks([])
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "the limit"])

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Inches: names at the left, figures at the right, rows between.
-_LEFT: Final = 2.05
-_RIGHT: Final = 1.98
+_LEFT: Final = 2.5
+_RIGHT: Final = 1.85
 _ROW: Final = 0.33
-_TOP: Final = 0.42
-_BOTTOM: Final = 0.42
+_TOP: Final = 0.26
+_BOTTOM: Final = 0.38
 _NAME_SIZE: Final = 7.8
 
 
@@ -39,7 +39,7 @@ class ForestRow:
     mark: Mark
 
 
-def forest(rows: Sequence[ForestRow], *, axis: str, unit: str, alt: str, caption: str) -> Chart:
+def forest(rows: Sequence[ForestRow], *, axis: str, unit: str, alt: str, caption: str, key: bool = True) -> Chart:
     """Draws the rows top to bottom on a logarithmic axis with a dashed line at 1.
 
     Args:
@@ -48,8 +48,9 @@ def forest(rows: Sequence[ForestRow], *, axis: str, unit: str, alt: str, caption
         unit: put behind every tick label.
         alt: the finding in a sentence.
         caption: what stands below the figure.
+        key: whether the marks are explained above the rows.
     """
-    height = _TOP + _BOTTOM + _ROW * len(rows)
+    height = (_TOP if key else 0.05) + _BOTTOM + _ROW * len(rows)
     with drawing(PAGE_WIDTH, height) as figure:
         ax = figure.add_axes(
             (
@@ -73,16 +74,17 @@ def forest(rows: Sequence[ForestRow], *, axis: str, unit: str, alt: str, caption
             _draw_row(ax, index, row, (low, high))
         ax.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.5)
         ax.set_xlabel(drawable(axis), fontsize=SMALL, color=MUTED)
-        figure.legend(
-            handles=_key(rows),
-            loc="upper left",
-            bbox_to_anchor=(0, 1),
-            ncols=5,
-            handlelength=1.6,
-            columnspacing=1.6,
-            borderaxespad=0,
-            borderpad=0,
-        )
+        if key:
+            figure.legend(
+                handles=_key(rows),
+                loc="upper left",
+                bbox_to_anchor=(0, 1),
+                ncols=5,
+                handlelength=1.6,
+                columnspacing=1.6,
+                borderaxespad=0,
+                borderpad=0,
+            )
         return Chart(svg=svg_of(figure), alt=alt, caption=caption)
 
 
@@ -97,7 +99,9 @@ def _draw_row(ax: "Axes", index: int, row: ForestRow, span: tuple[float, float])
     if row.interval is not None:
         ax.plot(row.interval, [index] * 2, color=row.mark.colour, linewidth=2.4, zorder=4, solid_capstyle="butt")
     if row.estimate is not None:
-        ax.plot(row.estimate, index, row.mark.marker, color=row.mark.colour, markersize=5, zorder=5, mec="white", mew=0.4)
+        ax.plot(
+            row.estimate, index, row.mark.marker, color=row.mark.colour, markersize=6.5, zorder=5, mec="white", mew=0.5
+        )
     left = -_LEFT / (PAGE_WIDTH - _LEFT - _RIGHT)
     name_width = _LEFT - 0.12
     name = fit(row.name, name_width, _NAME_SIZE, bold=True)
@@ -107,7 +111,9 @@ def _draw_row(ax: "Axes", index: int, row: ForestRow, span: tuple[float, float])
     verdict = f"{row.mark.glyph} {row.mark.word}"
     transform = ax.get_yaxis_transform()
     ax.text(1.04, index - 0.2, verdict, transform=transform, va="center", weight=600, color=row.mark.colour)
-    ax.text(1.04, index + 0.24, fit(row.figures, _RIGHT - 0.1, SMALL), transform=transform, va="center", fontsize=SMALL)
+    ax.text(
+        1.04, index + 0.24, fit(row.figures, _RIGHT - 0.12, SMALL), transform=transform, va="center", fontsize=SMALL
+    )
     if index:
         ax.axhline(index - 0.5, color=BEYOND, linewidth=0.5, zorder=0.6, xmin=left, xmax=2, clip_on=False)
 
@@ -136,7 +142,9 @@ def _ticks(low: float, high: float) -> list[float]:
 def _key(rows: Sequence[ForestRow]) -> list[Line2D | Patch]:
     key: list[Line2D | Patch] = []
     if any(row.estimate is not None for row in rows):
-        key.append(Line2D([], [], color=INK, marker="s", markersize=4.5, linewidth=2.2, label="measured, 95 % interval"))
+        key.append(
+            Line2D([], [], color=INK, marker="s", markersize=4.5, linewidth=2.2, label="measured, 95 % interval")
+        )
     key.append(Line2D([], [], color=CLAIM, marker="|", markersize=9, mew=2.2, linewidth=0, label="claimed"))
     if any(row.limit is not None for row in rows):
         key.append(Patch(facecolor=BEYOND, edgecolor=INK, linewidth=0.8, label="beyond what the hardware allows"))

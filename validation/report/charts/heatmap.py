@@ -22,7 +22,9 @@ def heatmap(
     values = np.array([[cells.get((row, column), np.nan) for column in columns] for row in rows])
     height = 0.35 + _ROW * len(rows)
     with drawing(PAGE_WIDTH, height) as figure:
-        ax = figure.add_axes((_LEFT / PAGE_WIDTH, 0.3 / height, (PAGE_WIDTH - _LEFT) / PAGE_WIDTH, _ROW * len(rows) / height))
+        ax = figure.add_axes(
+            (_LEFT / PAGE_WIDTH, 0.3 / height, (PAGE_WIDTH - _LEFT) / PAGE_WIDTH, _ROW * len(rows) / height)
+        )
         ax.pcolormesh(
             np.ma.masked_invalid(values),
             cmap=ListedColormap(_BANDS),

@@ -34,7 +34,13 @@ def quantiles(lines: Sequence[QuantileLine], *, alt: str, caption: str) -> Chart
             shares = np.geomspace(0.5, max(1 / (2 * len(line.calls_us)), 1e-4), _POINTS)
             values = np.quantile(np.asarray(line.calls_us), 1 - shares)
             colour = CANDIDATE if line.candidate else (INK if index % 2 else MUTED)
-            ax.plot(shares, values, color=colour, linestyle=_DASHES[index % len(_DASHES)], linewidth=1.8 if line.candidate else 1.1)
+            ax.plot(
+                shares,
+                values,
+                color=colour,
+                linestyle=_DASHES[index % len(_DASHES)],
+                linewidth=1.8 if line.candidate else 1.1,
+            )
             ends.append((float(values[-1]), line, colour))
         ax.set_xscale("log")
         ax.set_yscale("log")

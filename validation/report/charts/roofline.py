@@ -48,7 +48,16 @@ def roofline(
         named = sorted((p for p in points if p.candidate), key=lambda p: -p.flop_per_s)
         for index, point in enumerate(named, 1):
             ax.plot(point.intensity, point.flop_per_s, "s", color=CANDIDATE, markersize=8.5)
-            ax.text(point.intensity, point.flop_per_s, str(index), ha="center", va="center_baseline", fontsize=SMALL, color="white", weight=600)
+            ax.text(
+                point.intensity,
+                point.flop_per_s,
+                str(index),
+                ha="center",
+                va="center_baseline",
+                fontsize=SMALL,
+                color="white",
+                weight=600,
+            )
             ax.text(
                 1.03,
                 1 - 0.075 * (index - 0.5),

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ import matplotlib as mpl
 from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 from validation.report.text import FONTS, drawable
 
@@ -102,7 +102,17 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Returns the width of one line in inches."""
     if not text:
         return 0.0
-    return float(TextPath((0, 0), text, size=size, prop=_font(bold=bold)).get_extents().x1) / 72
+    return _points(text, bold) * size / 72
+
+
+@lru_cache(maxsize=4096)
+def _points(text: str, bold: bool) -> float:  # noqa: FBT001 - a cache takes no keywords
+    """Width at one point: measured at 100, where hinting rounds nothing away."""
+    font = _font(bold=bold).copy()
+    font.set_size(100)
+    with mpl.rc_context({"text.parse_math": False}):
+        width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 100
 
 
 def fit(text: str, width: float, size: float, lines: int = 1, *, bold: bool = False) -> str:
@@ -124,10 +134,14 @@ def fit(text: str, width: float, size: float, lines: int = 1, *, bold: bool = Fa
 
 
 def _cut(text: str, width: float, size: float, *, bold: bool) -> str:
-    kept = text[:400]
-    while kept and text_width(kept + "…", size, bold=bold) > width:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
+    low, high = 0, min(len(text), 400)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text_width(text[:middle] + "…", size, bold=bold) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "…"
 
 
 @cache

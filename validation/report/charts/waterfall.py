@@ -23,7 +23,9 @@ def waterfall(steps: Sequence[Step], *, alt: str, caption: str) -> Chart:
     """Draws time after every step; a bar spans from the step before to this one, leftwards when it is faster."""
     height = 0.1 + _ROW * len(steps) + 0.35
     with drawing(PAGE_WIDTH, height) as figure:
-        ax = figure.add_axes((_LEFT / PAGE_WIDTH, 0.4 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(steps) / height))
+        ax = figure.add_axes(
+            (_LEFT / PAGE_WIDTH, 0.4 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(steps) / height)
+        )
         ax.set_xscale("log")
         times = [step.time_us for step in steps]
         ax.set_xlim(min(times) / 1.3, max(times) * 1.3)
@@ -33,16 +35,35 @@ def waterfall(steps: Sequence[Step], *, alt: str, caption: str) -> Chart:
             if index:
                 ax.plot([before, before], [index - 1, index], color=RULE, linewidth=0.8, zorder=1)
                 colour = CANDIDATE if step.time_us <= before else _WORSE
-                ax.plot([before, step.time_us], [index, index], color=colour, linewidth=6, solid_capstyle="butt", zorder=2)
+                ax.plot(
+                    [before, step.time_us], [index, index], color=colour, linewidth=6, solid_capstyle="butt", zorder=2
+                )
             ax.plot([step.time_us], [index], "|", color=INK, markersize=9, mew=1.4, zorder=3)
-            ax.text(-0.02, index, fit(step.name, _LEFT - 0.2, SMALL, bold=step.candidate), transform=ax.get_yaxis_transform(),
-                    ha="right", va="center", fontsize=SMALL, weight=600 if step.candidate else 400)
-            ax.text(1.02, index, fit(step.text, _RIGHT - 0.1, SMALL), transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL)
+            ax.text(
+                -0.02,
+                index,
+                fit(step.name, _LEFT - 0.2, SMALL, bold=step.candidate),
+                transform=ax.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontsize=SMALL,
+                weight=600 if step.candidate else 400,
+            )
+            ax.text(
+                1.02,
+                index,
+                fit(step.text, _RIGHT - 0.1, SMALL),
+                transform=ax.get_yaxis_transform(),
+                va="center",
+                fontsize=SMALL,
+            )
         ax.set_yticks([])
         ax.minorticks_off()
         decades = [10.0**power for power in range(-1, 9)]
         ticks = [step * d for d in decades for step in (1, 3) if ax.get_xlim()[0] <= step * d <= ax.get_xlim()[1]]
-        ax.set_xticks(ticks, [f"{t / 1e6:g} s" if t >= 1e6 else f"{t / 1e3:g} ms" if t >= 1e3 else f"{t:g} µs" for t in ticks])
+        ax.set_xticks(
+            ticks, [f"{t / 1e6:g} s" if t >= 1e6 else f"{t / 1e3:g} ms" if t >= 1e3 else f"{t:g} µs" for t in ticks]
+        )
         ax.spines["left"].set_visible(False)
         ax.set_xlabel("time of one call, logarithmic: a bar to the left is faster", fontsize=SMALL, color=MUTED)
         return Chart(svg=svg_of(figure), alt=alt, caption=caption)

@@ -11,14 +11,18 @@ def workload_share(speedups: Sequence[float], *, alt: str, caption: str) -> Char
     """Draws the falling step curve of the speedups, one per workload; ratios are shown and never averaged."""
     ordered = sorted(speedups)
     with drawing(PAGE_WIDTH, _HEIGHT) as figure:
-        ax = figure.add_axes((0.7 / PAGE_WIDTH, 0.42 / _HEIGHT, (PAGE_WIDTH - 0.9) / PAGE_WIDTH, (_HEIGHT - 0.5) / _HEIGHT))
+        ax = figure.add_axes(
+            (0.7 / PAGE_WIDTH, 0.42 / _HEIGHT, (PAGE_WIDTH - 0.9) / PAGE_WIDTH, (_HEIGHT - 0.5) / _HEIGHT)
+        )
         low, high = min(ordered[0], 1) / 1.25, max(ordered[-1], 1) * 1.25
         xs, ys = [low], [1.0]
         for index, speedup in enumerate(ordered):
             xs += [speedup, speedup]
             ys += [1 - index / len(ordered), 1 - (index + 1) / len(ordered)]
         ax.plot([*xs, high], [*ys, 0], color=CANDIDATE, linewidth=1.8)
-        ax.plot(ordered, [1 - index / len(ordered) for index in range(len(ordered))], "o", color=CANDIDATE, markersize=3.5)
+        ax.plot(
+            ordered, [1 - index / len(ordered) for index in range(len(ordered))], "o", color=CANDIDATE, markersize=3.5
+        )
         ax.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         ax.set_xscale("log")
         ax.set_xlim(low, high)

@@ -1,0 +1,176 @@
+"""What a tagged PDF says in print: the text of its structure elements, in reading order."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pikepdf
+
+#: Elements that are shown on their own; those inside them (spans, links) belong to their text.
+_BLOCKS: Final = frozenset(
+    {
+        "/H1",
+        "/H2",
+        "/H3",
+        "/H4",
+        "/P",
+        "/TH",
+        "/TD",
+        "/LI",
+        "/Lbl",
+        "/LBody",
+        "/Figure",
+        "/Caption",
+        "/BlockQuote",
+        "/DT",
+        "/DD",
+    }
+)
+#: Structure trees of ours are 12 deep; a deeper one than this is made to exhaust the reader.
+_DEEPEST: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One printed element: its tag, its page from 1, and its text without spaces, which line breaks move."""
+
+    tag: str
+    page: int
+    text: str
+
+
+def printed_blocks(pdf: pikepdf.Pdf) -> tuple[Block, ...]:
+    """Returns every block of text, and of alternative text, in reading order."""
+    pages = {page.obj.objgen: number for number, page in enumerate(pdf.pages, 1)}
+    texts = {number: _marked_text(page) for number, page in enumerate(pdf.pages, 1)}
+    root = pdf.Root.get("/StructTreeRoot")
+    found: list[Block] = []
+    if root is not None:
+        for child in _children(root):
+            found.extend(_walk(child, None, pages, texts, 0))
+    return tuple(block for block in found if block.text)
+
+
+def footers(pdf: pikepdf.Pdf) -> tuple[str, ...]:
+    """Returns the text of each page that belongs to no structure element: headers and footers, without spaces."""
+    return tuple(_squeeze(_marked_text(page).get(None, "")) for page in pdf.pages)
+
+
+def _walk(
+    node: pikepdf.Object,
+    page: int | None,
+    pages: dict[tuple[int, int], int],
+    texts: dict[int, dict[int | None, str]],
+    depth: int,
+) -> Iterator[Block]:
+    if depth > _DEEPEST or not isinstance(node, pikepdf.Dictionary):
+        return
+    page = _page_of(node, pages) or page
+    tag = str(node.get("/S", ""))
+    if tag in _BLOCKS:
+        where, text = _gather(node, page, pages, texts, depth)
+        if "/Alt" in node:
+            text += str(node["/Alt"])
+        if not _has_blocks(node, depth):
+            yield Block(tag=tag, page=where or page or 0, text=_squeeze(text))
+            return
+    for child in _children(node):
+        yield from _walk(child, page, pages, texts, depth + 1)
+
+
+def _gather(
+    node: pikepdf.Object,
+    page: int | None,
+    pages: dict[tuple[int, int], int],
+    texts: dict[int, dict[int | None, str]],
+    depth: int,
+) -> tuple[int | None, str]:
+    """The text of all marked content below a node, and the page it begins on."""
+    page = _page_of(node, pages) or page
+    first, text = None, ""
+    for child in _children(node):
+        if isinstance(child, int):
+            first, text = first or page, text + texts.get(page or 0, {}).get(child, "")
+        elif isinstance(child, pikepdf.Dictionary) and "/MCID" in child:
+            on = _page_of(child, pages) or page
+            first, text = first or on, text + texts.get(on or 0, {}).get(int(child.MCID), "")
+        elif isinstance(child, pikepdf.Dictionary) and depth < _DEEPEST:
+            where, inner = _gather(child, page, pages, texts, depth + 1)
+            first, text = first or where, text + inner
+    return first, text
+
+
+def _has_blocks(node: pikepdf.Object, depth: int) -> bool:
+    return depth < _DEEPEST and any(
+        isinstance(child, pikepdf.Dictionary)
+        and "/S" in child
+        and (str(child.S) in _BLOCKS or _has_blocks(child, depth + 1))
+        for child in _children(node)
+    )
+
+
+def _children(node: pikepdf.Object) -> list[object]:
+    kids = node.get("/K")
+    if kids is None:
+        return []
+    return list(kids) if isinstance(kids, pikepdf.Array) else [kids]
+
+
+def _page_of(node: pikepdf.Object, pages: dict[tuple[int, int], int]) -> int | None:
+    page = node.get("/Pg")
+    return None if page is None else pages.get(page.objgen)
+
+
+def _marked_text(page: pikepdf.Page) -> dict[int | None, str]:
+    """The text of a page by marked-content id; None holds what is no content of the document."""
+    fonts = {name: _to_unicode(font) for name, font in page.resources.get("/Font", {}).items()}
+    texts: dict[int | None, str] = {}
+    stack: list[int | None] = []
+    current: dict[int, str] = {}
+    for operands, operator in pikepdf.parse_content_stream(page):
+        match str(operator):
+            case "BDC":
+                properties = operands[1]
+                inside = isinstance(properties, pikepdf.Dictionary) and "/MCID" in properties
+                stack.append(int(properties.MCID) if inside else (stack[-1] if stack else None))
+            case "BMC":
+                stack.append(stack[-1] if stack else None)
+            case "EMC":
+                if stack:
+                    stack.pop()
+            case "Tf":
+                current = fonts.get(str(operands[0]), {})
+            case "Tj" | "TJ":
+                shown = operands[0] if str(operator) == "TJ" else [operands[0]]
+                text = "".join(_decode(bytes(part), current) for part in shown if isinstance(part, pikepdf.String))
+                key = stack[-1] if stack else None
+                texts[key] = texts.get(key, "") + text
+            case _:
+                pass
+    return texts
+
+
+def _decode(data: bytes, mapping: dict[int, str]) -> str:
+    codes = (int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+    return "".join(mapping.get(code, "\N{REPLACEMENT CHARACTER}") for code in codes)
+
+
+def _to_unicode(font: pikepdf.Object) -> dict[int, str]:
+    stream = font.get("/ToUnicode")
+    if stream is None:
+        return {}
+    text = stream.read_bytes().decode("latin-1")
+    mapping: dict[int, str] = {}
+    for body in re.findall(r"beginbfchar(.*?)endbfchar", text, re.DOTALL):
+        for code, target in re.findall(r"<([0-9A-Fa-f]+)>\s*<([0-9A-Fa-f]*)>", body):
+            mapping[int(code, 16)] = bytes.fromhex(target).decode("utf-16-be", "replace")
+    for body in re.findall(r"beginbfrange(.*?)endbfrange", text, re.DOTALL):
+        for low, high, target in re.findall(r"<([0-9A-Fa-f]+)>\s*<([0-9A-Fa-f]+)>\s*<([0-9A-Fa-f]+)>", body):
+            for offset in range(min(int(high, 16) - int(low, 16) + 1, 65536)):
+                mapping[int(low, 16) + offset] = chr(int(target, 16) + offset)
+    return mapping
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"[\s\N{SOFT HYPHEN}\N{ZERO WIDTH SPACE}]+", "", text)

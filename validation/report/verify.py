@@ -1,0 +1,283 @@
+"""Verification of a report: its verdicts, derived again from the evidence inside it, and its pages, drawn again.
+
+It shows that a report follows from its own evidence. It cannot show that the evidence was observed and not invented.
+"""
+
+import difflib
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import pikepdf
+from pydantic import ValidationError
+
+from validation.claims.load import SCHEMA_VERSION as CLAIMS_SCHEMA
+from validation.claims.load import ClaimsFile, parse_claims
+from validation.evidence.record import SCHEMA_VERSION as EVIDENCE_SCHEMA
+from validation.evidence.store import parse as parse_evidence
+from validation.record import Record
+from validation.report.document import compose
+from validation.report.embedded import Embedded, read_pdf, take_out
+from validation.report.layout import layout, renderer
+from validation.report.material import ClaimsSource, EvidenceFile, Material
+from validation.report.pdf import write_pdf
+from validation.report.printed import footers, printed_blocks
+from validation.usage import UsageError
+from validation.verdicts.judge import judge
+from validation.verdicts.verdict import SCHEMA_VERSION as VERDICTS_SCHEMA
+from validation.verdicts.verdict import Finding, Verdicts
+
+#: Differences of one kind that are told; a forged report has few, a foreign one hundreds.
+_TOLD: Final = 20
+
+
+class Outcome(StrEnum):
+    """`other_version`: neither confirmed nor contradicted, for want of the rules it was made with."""
+
+    VERIFIED = "verified"
+    OTHER_VERSION = "other_version"
+    REJECTED = "rejected"
+
+
+class Verification(Record):
+    """What was found: every difference in a sentence, and remarks that reject nothing."""
+
+    outcome: Outcome
+    differences: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    evidence_sha256: tuple[str, ...] = ()
+    findings: int = 0
+    pages: int = 0
+
+
+class _DifferentVersionError(Exception):
+    """The report was made by a version whose documents or rules differ from these."""
+
+
+def verify(path: Path) -> Verification:
+    """Returns whether a report says what its own evidence says.
+
+    Raises:
+        UsageError: the file is unreadable or no report of this suite.
+    """
+    data = read_pdf(path)
+    try:
+        with pikepdf.open(io.BytesIO(data)) as pdf:
+            return _verify(pdf, data, path.name)
+    except pikepdf.PdfError as error:
+        raise UsageError(
+            f"{path.name} must be an undamaged PDF: {error}. Take an unchanged copy of the report."
+        ) from None
+
+
+def _verify(pdf: pikepdf.Pdf, data: bytes, name: str) -> Verification:
+    embedded = take_out(pdf, name)
+    digests = {title: hashlib.sha256(content).hexdigest() for title, content in embedded.files.items()}
+    evidence_names = sorted((t for t in digests if t.startswith("evidence")), key=_number)
+    common = {"evidence_sha256": tuple(digests[t] for t in evidence_names), "pages": len(pdf.pages)}
+    try:
+        material, stated = _read(embedded, evidence_names)
+    except _DifferentVersionError as error:
+        return Verification(outcome=Outcome.OTHER_VERSION, remarks=(str(error),), **common)
+    except UsageError as error:
+        return Verification(outcome=Outcome.REJECTED, differences=(str(error),), **common)
+    differences = list(_hash_differences(stated, material))
+    if stated.rules_version != material.verdicts.rules_version:
+        remark = (
+            f"The verdicts follow rules version {stated.rules_version}; this is version {material.verdicts.rules_version}. "
+            f"Verify with moe-validation {stated.suite.version}, commit {stated.suite.commit[:12]}."
+        )
+        outcome = Outcome.REJECTED if differences else Outcome.OTHER_VERSION
+        return Verification(outcome=outcome, differences=tuple(differences), remarks=(remark,), **common)
+    differences += _verdict_differences(stated, material.verdicts)
+    drawn, remarks = _drawn_differences(pdf, data, embedded.origin, material)
+    differences += drawn
+    return Verification(
+        outcome=Outcome.REJECTED if differences else Outcome.VERIFIED,
+        differences=tuple(differences),
+        remarks=tuple(remarks),
+        findings=len(material.verdicts.findings),
+        **common,
+    )
+
+
+def _read(embedded: Embedded, evidence_names: list[str]) -> tuple[Material, Verdicts]:
+    """Returns the material with verdicts derived now, and the verdicts that the report embeds."""
+    files = embedded.files
+    _require_version(files["verdicts.json"], "verdicts.json", VERDICTS_SCHEMA)
+    for title in evidence_names:
+        _require_version(files[title], title, EVIDENCE_SCHEMA)
+    claims_names = sorted((title for title in files if title.startswith("claims")), key=_number)
+    for title in claims_names:
+        stated_version = re.search(rb"^\s*schema_version\s*=\s*(\d+)", files[title], re.MULTILINE)
+        if stated_version and int(stated_version[1]) != CLAIMS_SCHEMA:
+            raise _DifferentVersionError(
+                f"{title} has schema_version {int(stated_version[1])}; this suite reads {CLAIMS_SCHEMA}."
+            )
+    try:
+        stated = Verdicts.model_validate_json(files["verdicts.json"])
+    except ValidationError as error:
+        raise UsageError(
+            f"verdicts.json breaks its own record: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}."
+        ) from None
+    evidence = tuple(EvidenceFile(data=files[t], evidence=parse_evidence(files[t], t)) for t in evidence_names)
+    claims = tuple(ClaimsSource(data=files[title], file=_claims(files[title], title)) for title in claims_names)
+    derived = judge(tuple(source.file for source in claims), tuple(file.evidence for file in evidence), stated.suite)
+    return Material(evidence=evidence, claims=claims, verdicts=derived), stated
+
+
+def _claims(data: bytes, name: str) -> ClaimsFile:
+    return parse_claims(data, name)
+
+
+def _require_version(data: bytes, title: str, expected: int) -> None:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{title} is no JSON: {error!s:.100}.") from None
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version != expected:
+        raise _DifferentVersionError(
+            f"{title} has schema_version {version!r}; this suite reads {expected}. Verify with the version that wrote it."
+        )
+
+
+def _hash_differences(stated: Verdicts, material: Material) -> Iterator[str]:
+    for number, file in enumerate(material.evidence):
+        said = stated.evidence[number].sha256 if number < len(stated.evidence) else "nothing"
+        if said != file.sha256:
+            yield f"evidence file {number + 1} has sha256 {file.sha256}, and verdicts.json was derived from {said}."
+    if len(stated.evidence) > len(material.evidence):
+        yield f"verdicts.json was derived from {len(stated.evidence)} evidence files; {len(material.evidence)} are embedded."
+    found = tuple(source.file.sha256 for source in material.claims)
+    if found != stated.claims_sha256:
+        yield f"the claims files have sha256 {', '.join(found) or 'none'}, and verdicts.json was derived from {', '.join(stated.claims_sha256)}."
+
+
+def _verdict_differences(stated: Verdicts, derived: Verdicts) -> list[str]:
+    told: list[str] = []
+    said = {_key(finding): finding for finding in stated.findings}
+    found = {_key(finding): finding for finding in derived.findings}
+    for key in [*found, *(key for key in said if key not in found)]:
+        name = " / ".join(key)
+        if key not in said:
+            told.append(f"finding {name} follows from the evidence and is missing from verdicts.json.")
+        elif key not in found:
+            told.append(f"finding {name} stands in verdicts.json and does not follow from the evidence.")
+        else:
+            told += [
+                f"finding {name}: verdicts.json says {field} = {getattr(said[key], field)!s:.80}; "
+                f"the evidence gives {getattr(found[key], field)!s:.80}."
+                for field in Finding.model_fields
+                if getattr(said[key], field) != getattr(found[key], field)
+            ]
+    claims = {claim.id: claim for claim in derived.claims}
+    told += [
+        f"claim {claim.id}: verdicts.json says {claim.verdict}, “{claim.title:.60}”; the evidence and claims give "
+        f"{claims[claim.id].verdict if claim.id in claims else 'no such claim'}."
+        for claim in stated.claims
+        if claims.get(claim.id) != claim
+    ]
+    if not told and stated != derived:
+        told.append("verdicts.json differs from the verdicts derived now in the order or in its references.")
+    return told[:_TOLD] + ([f"{len(told) - _TOLD} more such differences."] if len(told) > _TOLD else [])
+
+
+def _drawn_differences(pdf: pikepdf.Pdf, data: bytes, origin: str, material: Material) -> tuple[list[str], list[str]]:
+    """Compares the pages with a fresh drawing of what the evidence says."""
+    fresh_data = write_pdf(compose(material))
+    if fresh_data == data:
+        return [], ["Every byte is the same as in a report drawn now from the embedded evidence."]
+    with pikepdf.open(io.BytesIO(fresh_data)) as fresh:
+        told = list(_text_differences(pdf, fresh))
+        same_drawing = [_content(a) == _content(b) for a, b in zip(pdf.pages, fresh.pages, strict=False)]
+    if f"layout {layout()}" not in origin and told:
+        remark = "The pages were laid out by another version of moe-validation, so their wording was not compared."
+        hashes_printed = material.evidence_sha256 in "".join(footers(pdf))
+        table = set(_rows(pdf))
+        with pikepdf.open(io.BytesIO(fresh_data)) as fresh:
+            missing = [row for row in _rows(fresh) if row not in table]
+        told = [f"the printed table lacks what the evidence gives: {row:.160}" for row in missing[:_TOLD]]
+        if not hashes_printed:
+            told.append(f"no footer prints the sha256 of the evidence, {material.evidence_sha256}.")
+        return told, [remark]
+    if told:
+        return told[:_TOLD] + (
+            [f"{len(told) - _TOLD} more such differences in print."] if len(told) > _TOLD else []
+        ), []
+    changed = [str(number) for number, same in enumerate(same_drawing, 1) if not same]
+    if changed and renderer() in origin:
+        return [
+            f"the drawing of page {', '.join(changed)} differs from what the evidence gives, though its text does not."
+        ], []
+    if changed:
+        return [], [
+            f"Drawn with {origin}; here it is {renderer()}. The text is the same, the drawings were not compared."
+        ]
+    return [], [
+        "The pages are the same as drawn now; the file around them is not (metadata, or saved by another program)."
+    ]
+
+
+def _text_differences(pdf: pikepdf.Pdf, fresh: pikepdf.Pdf) -> Iterator[str]:
+    for number, (said, found) in enumerate(zip(footers(pdf), footers(fresh), strict=False), 1):
+        if said != found:
+            yield f"page {number}: the header or footer prints “{said:.120}”; the evidence gives “{found:.120}”."
+    if len(pdf.pages) != len(fresh.pages):
+        yield f"the report has {len(pdf.pages)} pages; drawn from its evidence it has {len(fresh.pages)}."
+    said_blocks, found_blocks = printed_blocks(pdf), printed_blocks(fresh)
+    matcher = difflib.SequenceMatcher(
+        None, [b.text for b in said_blocks], [b.text for b in found_blocks], autojunk=False
+    )
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            continue
+        page = said_blocks[min(a, len(said_blocks) - 1)].page if said_blocks else 0
+        said = " | ".join(block.text for block in said_blocks[a:b]) or "nothing"
+        found = " | ".join(block.text for block in found_blocks[c:d]) or "nothing"
+        yield f"page {page} prints “{said:.160}”; the evidence gives “{found:.160}”."
+
+
+def _rows(pdf: pikepdf.Pdf) -> list[str]:
+    """The table cells and headers in runs that begin with a row's header."""
+    rows: list[str] = []
+    for block in printed_blocks(pdf):
+        if block.tag == "/TH":
+            rows.append(block.text)
+        elif block.tag == "/TD" and rows:
+            rows[-1] += f" | {block.text}"
+    return [row for row in rows if "/" in row.split(" | ")[0]]
+
+
+def _content(page: pikepdf.Page) -> bytes:
+    """A digest over all that draws on a page, the charts inside it included."""
+    digest = hashlib.sha256()
+    contents = page.obj.get("/Contents")
+    streams = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
+    for stream in streams:
+        if stream is not None:
+            digest.update(stream.read_bytes())
+    _add_objects(page.obj.get("/Resources"), digest, 0)
+    return digest.digest()
+
+
+def _add_objects(resources: pikepdf.Object | None, digest: "hashlib._Hash", depth: int) -> None:
+    if resources is None or depth > 4:  # noqa: PLR2004 - a chart is one form inside one page
+        return
+    for name, form in sorted(resources.get("/XObject", {}).items()):
+        digest.update(name.encode() + form.read_bytes())
+        _add_objects(form.get("/Resources"), digest, depth + 1)
+
+
+def _key(finding: Finding) -> tuple[str, str, str]:
+    return finding.claim, finding.reading, finding.machine
+
+
+def _number(title: str) -> tuple[int, str]:
+    found = re.search(r"(\d+)", title)
+    return (int(found[1]) if found else 0, title)
