@@ -22,7 +22,7 @@ from validation.correctness.case import Case, Gate, Outcome
 from validation.evidence.environment import Environment, Gpu
 from validation.evidence.record import Evidence, ImplementationRecord, Status, Suite, WorkloadRecord
 from validation.performance.ceiling import Ceiling, Resource
-from validation.performance.sample import Block, ProbeRule, ProcessRun, Role, Series
+from validation.performance.sample import PROBE_SLOW, Block, ProcessRun, Role, Series, apply_rule, probe_rule
 
 CANDIDATE: Final = "mojo"
 SUITE: Final = Suite(version="0.1.0", commit="0123456789abcdef0123456789abcdef01234567", dirty=False)
@@ -104,7 +104,7 @@ def environment(*, machine: str = "zen4-2core", gpu: Gpu | None = None) -> Envir
         cores=2,
         threads_used=2,
         memory_bytes=24 << 30,
-        caches={"L1d": 32 << 10, "L2": 1 << 20, "L3": 32 << 20},
+        caches={"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20},
         cpu_features=("avx2", "avx512_bf16", "avx512f", "fma"),
         governor="unknown",
         virtualized="kvm",
@@ -217,34 +217,37 @@ def evidence(  # noqa: PLR0913  # a builder: every argument is one thing a test 
         by_device["cpu"] = host_times_us
     names = sorted({name for times in by_device.values() for row in times.values() for name in row})
     processes = []
-    for round_ in range(pairs + 1):
-        roles = [Role.CANDIDATE, Role.CANDIDATE_AGAIN, Role.BASELINES]
-        rng.shuffle(roles)
-        slow = math.exp(drift * round_ / max(pairs, 1))
-        for position, role in enumerate(roles):
-            ended = (dead or {}).get((round_, role), "")
-            series = []
-            for on, times in by_device.items():
-                for key, row in times.items():
-                    for name, true_us in row.items():
+    for key in sorted({key for times in by_device.values() for key in times}):
+        for round_ in range(pairs + 1):
+            roles = [Role.CANDIDATE, Role.CANDIDATE_AGAIN, Role.BASELINES]
+            rng.shuffle(roles)
+            slow = math.exp(drift * round_ / max(pairs, 1))
+            for position, role in enumerate(roles):
+                ended = (dead or {}).get((round_, role), "")
+                series = []
+                for on, times in by_device.items():
+                    for name, true_us in times.get(key, {}).items():
                         if (name == CANDIDATE) != (role is not Role.BASELINES):
                             continue
                         bias = aa_bias if role is Role.CANDIDATE_AGAIN else 1.0
                         center = true_us * 1e3 * slow * bias * math.exp(rng.normal(0.0, process_noise))
                         wrong = outputs_wrong if role is Role.CANDIDATE and round_ == 2 else 0
                         series.append(_series(rng, name, key, on, center, blocks, calls, call_noise, rejected, wrong))
-            processes.append(
-                ProcessRun(
-                    round=round_,
-                    position=position,
-                    role=Role(role),
-                    discarded=round_ == 0,
-                    threads=2,
-                    blas="openblas 0.3.31 SkylakeX, 2 threads",
-                    series=() if ended else tuple(series),
-                    ended=ended,
+                processes.append(
+                    ProcessRun(
+                        round=round_,
+                        position=position,
+                        role=Role(role),
+                        discarded=round_ == 0,
+                        threads=2,
+                        blas="openblas 0.3.31 SkylakeX, 2 threads",
+                        series=() if ended else tuple(series),
+                        ended=ended,
+                        workload=key.partition(":")[0],
+                    )
                 )
-            )
+    rule = probe_rule(processes)
+    assert rule is not None
     return Evidence(
         run_id=_sha256(f"{machine}/{seed}/{device}")[:16],
         recorded_at=RECORDED_AT,
@@ -255,13 +258,13 @@ def evidence(  # noqa: PLR0913  # a builder: every argument is one thing a test 
         status=status,
         suite=SUITE,
         environment=environment(machine=machine, gpu=gpu),
-        probe=ProbeRule(best_flop_per_s=PROBE_BEST),
+        probe=rule,
         ceilings=cpu_ceilings() if ceilings is None else ceilings,
         workloads=tuple({key: workload(key) for times in by_device.values() for key in times}.values()),
         implementations=tuple(implementation(name) for name in names),
         cases=cases(),
         gates=gates(),
-        processes=tuple(processes),
+        processes=apply_rule(processes, rule),
     )
 
 
@@ -341,7 +344,7 @@ def _series(  # noqa: PLR0913, PLR0917  # one call site, in the order of the loo
                 probe_before=PROBE_BEST * float(rng.uniform(0.97, 1.0)),
                 probe_after=after,
                 accepted=not stolen,
-                reason="probe after at 50 % of the best, below 93 %" if stolen else "",
+                reason=PROBE_SLOW if stolen else "",
                 parent_ns=sum(calls_ns) + 200_000,
                 calls_ns=calls_ns,
                 outputs_wrong=wrong if index == 0 else 0,

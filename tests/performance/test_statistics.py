@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import synthetic
-from validation.performance.sample import Block, ProbeRule
+from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule
 from validation.performance.statistics import (
     Estimate,
     accepted_calls,
@@ -36,6 +36,15 @@ def test_a_block_counts_only_when_both_probes_reach_the_share(before: float, aft
 
 def test_without_a_rule_every_block_counts() -> None:
     assert accepts(None, block(0, 0))
+
+
+def test_a_block_whose_clocks_disagreed_never_counts() -> None:
+    flagged = block(100, 100, accepted=False).model_copy(update={"reason": CLOCK_DISAGREES})
+    assert not accepts(RULE, flagged)
+
+
+def test_calls_that_outlast_the_parents_wait_never_count() -> None:
+    assert not accepts(RULE, block(100, 100).model_copy(update={"parent_ns": 5}))
 
 
 def test_the_stored_flag_does_not_make_a_block_count() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from validation.performance.sample import Block, ProbeRule, Series
+from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,7 +61,13 @@ class Estimate:
 
 
 def accepts(rule: ProbeRule | None, block: Block) -> bool:
-    """Whether the rule fixed before the first sample accepts a block; without a rule every block counts."""
+    """Whether a block counts: clocks that fit, and both probes as fast as the rule fixed before the first sample asks.
+
+    Without a rule (nothing was probed) the clocks alone decide. Calls that last longer than the parent waited do not
+    fit, whatever the block says of itself.
+    """
+    if block.reason == CLOCK_DISAGREES or sum(block.calls_ns) > block.parent_ns:
+        return False
     if rule is None:
         return True
     return min(block.probe_before, block.probe_after) >= rule.share * rule.best_flop_per_s
