@@ -45,37 +45,46 @@ class Mailbox:
         self._received = b""
         self._output = b""
         self._reports = b""
+        self._stage = "start"
+        self._token = ""
         self.doings: list[Doing] = []
         self.reports_closed = False
 
-    def ask(
-        self, request: str, message: Message, *, seconds: float, memory_bytes: int, descriptors: tuple[int, ...] = ()
-    ) -> Message:
-        """Returns the worker's answer.
+    def post(self, request: str, message: Message, descriptors: tuple[int, ...] = ()) -> None:
+        """Sends a request; `answer` waits for what comes of it.
+
+        Raises:
+            WorkerEnded: the worker is dead, or said something unasked.
+        """
+        self._stage, self._token = _STAGES.get(request, request), secrets.token_hex(8)
+        if self._received or self._readable():
+            raise self._ended("wrote into the result channel, unasked")
+        try:
+            frames.send(self._spawned.channel, {**message, "request": request, "token": self._token}, descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._ended(None) from None
+
+    def answer(self, *, seconds: float, memory_bytes: int) -> Message:
+        """Returns the answer to the request that was posted.
 
         Raises:
             ImplementationFailed: the kernel raised, or gave a bad result.
             WorkerEnded: the worker died, said what no worker says, or did not answer within `seconds`.
         """
-        stage = _STAGES.get(request, request)
-        token = secrets.token_hex(8)
-        if self._received or self._readable():
-            raise self._ended(stage, "wrote into the result channel, unasked")
         try:
-            frames.send(self._spawned.channel, {**message, "request": request, "token": token}, descriptors)
-            answer = self._answer(stage, time.monotonic() + seconds, seconds)
-        except (BrokenPipeError, ConnectionResetError):
-            raise self._ended(stage, None) from None
+            answer = self._next_frame(time.monotonic() + seconds, seconds)
+        except ConnectionResetError:
+            raise self._ended(None) from None
         except frames.MalformedFrame as malformed:
-            raise self._ended(stage, f"wrote into the result channel: {malformed}") from None
-        if answer.pop("token", None) != token:
-            raise self._ended(stage, "wrote into the result channel: an answer to no question")
-        self._drain(stage)
+            raise self._ended(f"wrote into the result channel: {malformed}") from None
+        if answer.pop("token", None) != self._token:
+            raise self._ended("wrote into the result channel: an answer to no question")
+        self._drain()
         if "error" in answer:
             cause = str(answer["error"])
             if answer.get("memory"):
                 cause = f"memory limit of {memory_bytes / 2**30:.3g} GiB ({cause})"
-            raise ImplementationFailed(stage, cause, self.output)
+            raise ImplementationFailed(self._stage, cause, self.output)
         return answer
 
     @property
@@ -83,37 +92,37 @@ class Mailbox:
         """The last lines the kernel printed, to either stream."""
         return self._output.decode(errors="replace").strip()
 
-    def _answer(self, stage: str, deadline: float, seconds: float) -> Message:
+    def _next_frame(self, deadline: float, seconds: float) -> Message:
         while True:
             if len(self._received) >= frames.HEADER.size:
                 end = frames.HEADER.size + frames.body_bytes(self._received[: frames.HEADER.size])
                 if len(self._received) >= end:
                     body, self._received = self._received[frames.HEADER.size : end], self._received[end:]
                     return frames.decode(body)
-            self._wait(stage, deadline, seconds)
+            self._wait(deadline, seconds)
             part = self._spawned.channel.recv(1 << 16)
             if not part:
-                raise self._ended(stage, None)
+                raise self._ended(None)
             self._received += part
 
-    def _wait(self, stage: str, deadline: float, seconds: float) -> None:
+    def _wait(self, deadline: float, seconds: float) -> None:
         """Returns once the channel can be read; the pipes are emptied meanwhile, lest a chatty kernel block."""
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise self._ended(stage, f"time limit of {seconds:g} s")
+                raise self._ended(f"time limit of {seconds:g} s")
             poll = select.poll()
             poll.register(self._spawned.channel, select.POLLIN)
             poll.register(self._spawned.output, select.POLLIN)
             if not self.reports_closed:
                 poll.register(self._spawned.reports, select.POLLIN)
             ready = [descriptor for descriptor, _event in poll.poll(min(left, 1.0) * 1000)]
-            self._drain(stage)
+            self._drain()
             if self._spawned.channel.fileno() in ready:
                 return
             if not ready and self._spawned.process.poll() is not None:
                 # Dead, with the channel held open by a descendant.
-                raise self._ended(stage, None)
+                raise self._ended(None)
 
     def _readable(self) -> bool:
         poll = select.poll()
@@ -121,7 +130,7 @@ class Mailbox:
         # The end of the stream is readable too, and is no message: the request will find it.
         return any(event & select.POLLIN and not event & select.POLLHUP for _descriptor, event in poll.poll(0))
 
-    def _drain(self, stage: str) -> None:
+    def _drain(self) -> None:
         self._output = (self._output + _read_all(self._spawned.output)[0])[-_KEPT_OUTPUT:]
         reported, closed = _read_all(self._spawned.reports)
         self.reports_closed |= closed
@@ -129,16 +138,16 @@ class Mailbox:
         for line in lines:
             with suppress(ValueError):
                 event, argument = json.loads(line)
-                self.doings.append(Doing(event=str(event), argument=str(argument), stage=stage))
+                self.doings.append(Doing(event=str(event), argument=str(argument), stage=self._stage))
 
-    def _ended(self, stage: str, cause: str | None) -> WorkerEnded:
+    def _ended(self, cause: str | None) -> WorkerEnded:
         """The named cause; `cause` None asks the process itself. Nothing of the worker is left afterwards."""
         if cause is None:
             cause = self._way_of_dying()
         with suppress(OSError):
-            self._drain(stage)
+            self._drain()
         spawn.end(self._spawned)
-        return WorkerEnded(stage, cause, self.output)
+        return WorkerEnded(self._stage, cause, self.output)
 
     def _way_of_dying(self) -> str:
         deadline = time.monotonic() + _GRACE_S

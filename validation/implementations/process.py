@@ -113,6 +113,18 @@ class Worker:
         self._spawned = spawn.spawn(spawn.worker_environment(threads, environment))
         self._mailbox = Mailbox(self._spawned)
         self._started = False
+        message = {
+            "paths": spawn.importable_paths(ours=trusted),
+            "prefix": sys.prefix,
+            "memory_bytes": self.limits.memory_bytes,
+            "layer_file": str(_ROOT / "validation" / "workloads" / "layer.py"),
+        }
+        # Answered once torch is loaded; `start` waits for that.
+        try:
+            self._mailbox.post("start", message)
+        except BaseException:
+            spawn.end(self._spawned)
+            raise
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -154,17 +166,10 @@ class Worker:
         """Waits until the process is ready for a kernel."""
         if not self._started:
             self._started = True
-            message = {
-                "paths": spawn.importable_paths(ours=self._trusted),
-                "prefix": sys.prefix,
-                "memory_bytes": self.limits.memory_bytes,
-                "torch": True,
-            }
-            self._ask("start", message)
+            self._answer()
 
     def load(self, implementation: Implementation) -> str:
         """Runs the implementation's file; returns the sha256 of its source."""
-        self.start()
         message = {
             "path": str(implementation.source.resolve()),
             "function": implementation.function,
@@ -180,7 +185,6 @@ class Worker:
             with SharedLayer.of(layer) as shared:
                 return self.prepare(shared)
         message = {
-            "layer_file": str(_ROOT / "validation" / "workloads" / "layer.py"),
             "config": layer.config,
             "tensors": layer.tensors,
             "size": layer.size,
@@ -261,13 +265,12 @@ class Worker:
         self._arena = self._staging = None
 
     def _ask(self, request: str, message: Message, descriptors: tuple[int, ...] = ()) -> Message:
-        return self._mailbox.ask(
-            request,
-            message,
-            seconds=self.limits.seconds,
-            memory_bytes=self.limits.memory_bytes,
-            descriptors=descriptors,
-        )
+        self.start()
+        self._mailbox.post(request, message, descriptors)
+        return self._answer()
+
+    def _answer(self) -> Message:
+        return self._mailbox.answer(seconds=self.limits.seconds, memory_bytes=self.limits.memory_bytes)
 
     def _map(self, inputs: Sequence[torch.Tensor]) -> tuple[list[CallPlaces], int]:
         """Places for the block; arena and staging file are made anew when they are too small."""

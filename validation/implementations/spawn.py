@@ -42,6 +42,9 @@ _OPENBLAS_SPIN: Final = ("OPENBLAS_THREAD_TIMEOUT", "22")
 #: Every descendant of a worker inherits this variable, so that one which left the process group is found.
 _MARK: Final = "MOE_VALIDATION_WORKER"
 
+#: A killed process is gone within microseconds, unless it waits for a disk.
+_DYING_S: Final = 2.0
+
 _MAIN: Final = Path(__file__).parent / "worker" / "main.py"
 
 
@@ -107,9 +110,12 @@ def end(spawned: Spawned) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(spawned.process.pid, signal.SIGKILL)
     spawned.process.wait()
-    for pid in descendants(spawned.mark):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _DYING_S
+    while (left := descendants(spawned.mark)) and time.monotonic() < deadline:
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.001)
     if spawned.channel.fileno() >= 0:
         spawned.channel.close()
         os.close(spawned.output)

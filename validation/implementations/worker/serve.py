@@ -29,7 +29,8 @@ class Worker:
     def __init__(self, audit: int) -> None:
         """Holds nothing yet; doings of a candidate will be reported on `audit`."""
         self._audit = audit
-        self._start: Message = {}
+        self._fenced = False
+        self._layer_file: Any = None
         self._prepare: Callable[[Any], Any] | None = None
         self._forward: Callable[..., Any] | None = None
         self._form = kernel.Form.UNTOLD
@@ -38,15 +39,14 @@ class Worker:
 
     def start(self, message: Message, _descriptors: list[int]) -> Message:
         """Sets what may be imported and how much memory may be used; loads torch, in nobody's measured time."""
-        self._start = message
         sys.path.extend(message["paths"])
         sys.prefix, sys.exec_prefix = message["prefix"], message["prefix"]
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if message["torch"]:
-            import torch  # noqa: PLC0415 -- sys.path was not set before
+        import torch  # noqa: PLC0415 -- sys.path was not set before
 
-            # Nobody trains here; a kernel of modules would else build a graph in its measured time.
-            torch.set_grad_enabled(False)
+        # Nobody trains here; a kernel of modules would else build a graph in its measured time.
+        torch.set_grad_enabled(False)
+        self._layer_file = _load_layer(Path(message["layer_file"]))
         memory.limit_memory(message["memory_bytes"])
         return {}
 
@@ -54,8 +54,8 @@ class Worker:
         """Runs the kernel's file."""
         path = Path(message["path"])
         self._forward = self._prepare = None
-        if not message["trusted"]:
-            # Once is enough: a process that held one candidate gets no other.
+        if not message["trusted"] and not self._fenced:
+            self._fenced = True
             fence.refuse_imports(message["refused"], message["forbidden"])
             fence.report_doings(self._audit, message["forbidden"], [str(path)])
         self._prepare, sha256 = kernel.load(path, message["function"])
@@ -64,7 +64,7 @@ class Worker:
     def prepare(self, message: Message, descriptors: list[int]) -> Message:
         """Makes the layer of the mapped weights and calls the kernel's `prepare`."""
         self._forward = None
-        layer_file = _load_layer(Path(message["layer_file"]))
+        layer_file = self._layer_file
         weights = memory.map_private(descriptors[0], message["size"])
         os.close(descriptors[0])
         tensors = {name: memory.tensor_at(weights, where) for name, where in message["tensors"].items()}
@@ -173,13 +173,12 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _load_layer(path: Path) -> Any:  # noqa: ANN401 -- a module loaded by path has no type here
-    """The module of Layer and LayerConfig, loaded by path once."""
-    name = "moe_layer"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    """Returns the module of Layer and LayerConfig, loaded by path."""
+    spec = importlib.util.spec_from_file_location("moe_layer", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by name.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,375 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import torch
+
+from tests.implementations.kernels import HONEST, forward_kernel, kernel
+from validation.implementations import spawn
+from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.implementation import Implementation
+from validation.implementations.process import Limits, Worker
+from validation.workloads.inputs import draw_tokens, make_layer
+from validation.workloads.layer import Layer, LayerConfig
+
+CONFIG: Final = LayerConfig(d_model=8, d_ff=16, n_experts=4, top_k=2)
+#: A test that waits for the limit waits this long; a process that starts beside others needs some of it.
+LIMITS: Final = Limits(seconds=20, memory_bytes=1 << 30)
+
+
+@pytest.fixture(scope="module")
+def layer() -> Layer:
+    return make_layer(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def x() -> torch.Tensor:
+    return draw_tokens(CONFIG, 16)
+
+
+@pytest.fixture(scope="module")
+def shared_worker() -> Iterator[Worker]:
+    """A worker for kernels that fail without taking it along."""
+    with Worker(threads=1, limits=LIMITS) as worker:
+        yield worker
+
+
+def answer(layer: Layer, x: torch.Tensor) -> torch.Tensor:
+    weights, ids = torch.softmax(x @ layer.router_weight, -1).topk(CONFIG.top_k)
+    weights = weights / weights.sum(-1, keepdim=True)
+    experts = torch.stack([torch.relu(x @ layer.w1[e]) @ layer.w2[e] for e in range(CONFIG.n_experts)], 1)
+    picked: torch.Tensor = experts.gather(1, ids[:, :, None].expand(-1, -1, CONFIG.d_model))
+    return (weights[:, :, None] * picked).sum(1)
+
+
+def failure(worker: Worker, implementation: Implementation, layer: Layer, x: torch.Tensor) -> ImplementationFailed:
+    with pytest.raises(ImplementationFailed) as caught:  # noqa: PT012 -- whichever step it fails in
+        worker.load(implementation)
+        worker.prepare(layer)
+        worker.call(x)
+    return caught.value
+
+
+def death(implementation: Implementation, layer: Layer, x: torch.Tensor, limits: Limits = LIMITS) -> WorkerEnded:
+    """How a worker ends; nothing of it may be left."""
+    with Worker(threads=1, limits=limits) as worker:
+        mark = worker._spawned.mark
+        ended = failure(worker, implementation, layer, x)
+    assert isinstance(ended, WorkerEnded)
+    assert spawn.descendants(mark) == ()
+    return ended
+
+
+# What a kernel gives back.
+
+
+def test_an_honest_kernel_is_right_and_tells_its_routing(
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    sha256 = shared_worker.load(kernel(tmp_path, HONEST))
+    prepared = shared_worker.prepare(layer)
+    output = shared_worker.call(x)
+    torch.testing.assert_close(output.out, answer(layer, x))
+    assert output.ids is not None
+    assert output.weights is not None
+    assert output.ids.shape == output.weights.shape == (16, 2)
+    assert output.x_unchanged
+    assert output.worker_ns > 0
+    assert prepared.prepare_ns > 0
+    assert len(sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body"),
+    [
+        ("x, out", "out.fill_(3.0)"),
+        ("x, result", "result.fill_(3.0)"),
+        ("x, *, out", "out.fill_(3.0)"),
+        ("x, out=None", "out.fill_(3.0)"),
+        ("x", "return torch.full_like(x, 3.0)"),
+        ("x, scale=3.0", "return torch.full_like(x, scale)"),
+        ("x, out", "return torch.full_like(x, 3.0)"),
+        ("*args", "args[1].fill_(3.0)"),
+        ("*args", "x, = args\nreturn torch.full_like(x, 3.0)"),
+        ("x", "return torch.full_like(x, 3.0).numpy()"),
+        ("x", "return torch.full_like(x, 3.0), torch.zeros(16, 2, dtype=torch.int32), torch.ones(16, 2)"),
+    ],
+)
+def test_every_form_of_forward_is_called_as_it_is_written(  # noqa: PLR0913, PLR0917 -- fixtures
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor, parameters: str, body: str
+) -> None:
+    shared_worker.load(forward_kernel(tmp_path, body, parameters=parameters))
+    shared_worker.prepare(layer)
+    assert bool((shared_worker.call(x).out == 3.0).all())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_every_dtype_passes_through_unchanged(shared_worker: Worker, tmp_path: Path, dtype: str) -> None:
+    config = LayerConfig(d_model=8, d_ff=16, n_experts=4, top_k=2, dtype=dtype)
+    x = draw_tokens(config, 5)
+    shared_worker.load(forward_kernel(tmp_path, "out.copy_(x)"))
+    shared_worker.prepare(make_layer(config))
+    assert torch.equal(shared_worker.call(x).out, x)
+
+
+def test_no_tokens_are_no_failure(shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    shared_worker.load(kernel(tmp_path, HONEST))
+    shared_worker.prepare(layer)
+    assert shared_worker.call(x[:0]).out.shape == (0, 8)
+
+
+def test_strides_of_the_input_reach_the_kernel(shared_worker: Worker, tmp_path: Path, layer: Layer) -> None:
+    x = torch.randn(8, 16).T
+    shared_worker.load(forward_kernel(tmp_path, "assert x.stride() == (1, 16), x.stride()\nout.copy_(x)"))
+    shared_worker.prepare(layer)
+    assert torch.equal(shared_worker.call(x).out, x)
+
+
+def test_every_call_of_a_block_gets_its_own_input_at_its_own_address(
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    body = """
+    addresses = state.setdefault("addresses", set())
+    assert x.data_ptr() not in addresses and out.data_ptr() not in addresses
+    addresses |= {x.data_ptr(), out.data_ptr()}
+    out.copy_(x)
+    """
+    inputs = [x + float(number) for number in range(5)]
+    shared_worker.load(forward_kernel(tmp_path, body))
+    shared_worker.prepare(layer)
+    block = shared_worker.call_block(inputs)
+    assert all(torch.equal(output.out, given) for output, given in zip(block.outputs, inputs, strict=True))
+    assert sum(block.calls_ns) <= block.parent_ns
+
+
+def test_an_input_is_not_to_be_seen_before_its_call(
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    # The kernel looks for its next input in all the memory it can address: the arena is one file in /proc/self/maps.
+    body = """
+    needle = (x[0] + 1.0).numpy().tobytes()
+    found = 0
+    for line in open("/proc/self/maps"):
+        words = line.split()
+        if len(words) > 5 and "memfd" in words[5]:
+            start, stop = (int(word, 16) for word in words[0].split("-"))
+            found += ctypes.string_at(start, stop - start).count(needle)
+    out.fill_(float(found))
+    """
+    shared_worker.load(forward_kernel(tmp_path, body))
+    shared_worker.prepare(layer)
+    block = shared_worker.call_block([x, x + 1.0])
+    assert bool((block.outputs[0].out == 0.0).all())
+
+
+def test_a_changed_input_is_noticed(shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    shared_worker.load(forward_kernel(tmp_path, "out.copy_(x)\nx[3, 3] += 1.0"))
+    shared_worker.prepare(layer)
+    assert not shared_worker.call(x).x_unchanged
+
+
+def test_spoilt_weights_are_the_kernels_own_copy(
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    before = layer.w1.clone()
+    shared_worker.load(forward_kernel(tmp_path, "layer.w1.zero_()\nout.fill_(float(layer.w1.sum()))"))
+    shared_worker.prepare(layer)
+    shared_worker.call(x)
+    assert torch.equal(layer.w1, before)
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("raise ValueError('no such expert\\nand more')", "ValueError: no such expert"),
+        ("sys.exit(4)", "SystemExit: 4"),
+        ("pass", "wrote nothing: out holds what it held before"),
+        ("out.fill_(1.0)\nreturn out, None", "a returned tuple must be (y, ids, weights); got 2 items"),
+        ("return torch.zeros(3, 8)", "the output must have shape [16, 8]; got [3, 8]"),
+        ("return torch.zeros(1 << 12, 1 << 12)", "the output must have shape [16, 8]; got [4096, 4096]"),
+        ("return x.double()", "the output must be torch.float32; got torch.float64"),
+        ("return x.to('meta')", "the output must be on cpu; got meta"),
+        ("return 'done'", "the output must be a plain torch.Tensor; got builtins.str"),
+        (
+            "return x, torch.zeros(16, 3, dtype=torch.int64), x[:, :2]",
+            "the expert ids must have shape [16, 2]; got [16, 3]",
+        ),
+        ("return x, x[:, :2], x[:, :2]", "the expert ids must be integers; got torch.float32"),
+        (
+            "ctypes.memset(out.data_ptr(), 0, out.nbytes + 64)",
+            "wrote outside out: a guard around it changed",
+        ),
+        ("torch.empty(1 << 33, dtype=torch.uint8)", "memory limit of 1 GiB (RuntimeError: "),
+        ("bytearray(1 << 33)", "memory limit of 1 GiB (MemoryError)"),
+    ],
+)
+def test_a_failing_forward_is_named_and_its_worker_lives(  # noqa: PLR0913, PLR0917 -- fixtures
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor, body: str, cause: str
+) -> None:
+    failed = failure(shared_worker, forward_kernel(tmp_path, body), layer, x)
+    assert failed.stage == "forward"
+    assert failed.cause.startswith(cause)
+    assert not isinstance(failed, WorkerEnded)
+    shared_worker.load(kernel(tmp_path, HONEST))
+
+
+@pytest.mark.parametrize(
+    ("source", "stage", "cause"),
+    [
+        ("import no_such_module", "import", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def prepare(", "import", "SyntaxError: "),
+        ("def build(layer): pass", "import", "kernel.py must define prepare(layer); it defines build"),
+        ("def prepare(layer): raise KeyError('w9')", "prepare", "KeyError: 'w9'"),
+        ("def prepare(layer): return 3", "prepare", "prepare must return a callable forward; got int"),
+        ("def prepare(layer): return lambda x, y, z: None", "prepare", "forward must take (x) or (x, out)"),
+        ("import validation", "import", "ModuleNotFoundError: No module named 'validation'"),
+        ("from reference import oracle", "import", "ModuleNotFoundError: No module named 'reference'"),
+    ],
+)
+def test_a_kernel_that_cannot_be_loaded_or_prepared_is_named(  # noqa: PLR0913, PLR0917 -- fixtures
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor, source: str, stage: str, cause: str
+) -> None:
+    failed = failure(shared_worker, kernel(tmp_path, source), layer, x)
+    assert failed.stage == stage
+    assert failed.cause.startswith(cause)
+
+
+def test_what_a_kernel_prints_is_kept_for_the_message(
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    body = "print('x' * 500000)\nprint('last words', flush=True)\nraise ValueError"
+    failed = failure(shared_worker, forward_kernel(tmp_path, body), layer, x)
+    assert failed.cause == "ValueError"
+    assert failed.output.endswith("last words")
+
+
+# How a worker ends.
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("os._exit(3)", "exited with code 3"),
+        ("ctypes.string_at(0)", "killed by signal SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by signal SIGKILL"),
+        ("os.abort()", "killed by signal SIGABRT"),
+        ("os.closerange(3, 1000)", "exited with code 1"),
+        (
+            """
+            for fd in range(3, 200):
+                try:
+                    socket.socket(fileno=os.dup(fd)).send(b'{"calls_ns": [1]}')
+                except OSError:
+                    pass
+            """,
+            "wrote into the result channel",
+        ),
+        ("if os.fork() == 0:\n    os.setsid()\n    time.sleep(1000)\nos._exit(0)", "exited with code 0"),
+    ],
+)
+def test_a_worker_that_dies_is_named_and_leaves_nothing(
+    tmp_path: Path, layer: Layer, x: torch.Tensor, body: str, cause: str
+) -> None:
+    assert death(forward_kernel(tmp_path, body), layer, x).cause.startswith(cause)
+
+
+def test_a_kernel_that_hangs_is_ended_at_its_limit(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    limits = Limits(seconds=8, memory_bytes=1 << 30)
+    ended = death(forward_kernel(tmp_path, "time.sleep(1000)"), layer, x, limits)
+    assert ended.cause == "time limit of 8 s"
+
+
+def test_a_descendant_in_another_session_does_not_outlive_the_worker(
+    tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    body = "if os.fork() == 0:\n    os.setsid()\n    time.sleep(1000)\nout.copy_(x)"
+    with Worker(threads=1, limits=LIMITS) as worker:
+        mark = worker._spawned.mark
+        worker.load(forward_kernel(tmp_path, body))
+        worker.prepare(layer)
+        worker.call(x)
+        assert len(spawn.descendants(mark)) == 2
+    assert spawn.descendants(mark) == ()
+
+
+def test_a_killed_parent_takes_its_worker_along() -> None:
+    program = """
+import time
+from validation.implementations.process import Worker
+worker = Worker(threads=1)
+worker.start()
+print(worker.pid, flush=True)
+time.sleep(1000)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path.cwd()) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    assert _is_gone(pid)
+
+
+def test_no_descriptor_is_left_when_a_worker_is_closed(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    before = _descriptors()
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, HONEST))
+        worker.prepare(layer)
+        worker.call(x)
+    assert _descriptors() <= before
+
+
+# What a worker is told and reports.
+
+
+def test_doings_of_a_candidate_are_reported_with_their_stage(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    oracle = Path(spawn.__file__).parents[2] / "reference" / "oracle.py"
+    body = f"open({str(oracle)!r}).close()\nout.copy_(x)"
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(forward_kernel(tmp_path, body))
+        worker.prepare(layer)
+        worker.call(x)
+        doings = worker.doings
+    assert [(doing.event, doing.argument, doing.stage) for doing in doings] == [("open", str(oracle), "forward")]
+
+
+def test_a_trusted_implementation_may_import_its_siblings(tmp_path: Path) -> None:
+    with Worker(threads=1, trusted=True, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, "import reference.oracle\ndef prepare(layer): pass", trusted=True))
+
+
+def test_threads_and_settings_reach_the_worker(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    body = "assert os.environ['MY_LIBRARY'] == 'here'\nout.fill_(float(torch.get_num_threads()))"
+    with Worker(threads=1, environment=[("MY_LIBRARY", "here")], limits=LIMITS) as worker:
+        worker.load(forward_kernel(tmp_path, body))
+        worker.prepare(layer)
+        assert bool((worker.call(x).out == 1.0).all())
+
+
+def test_variables_that_tune_a_library_are_dropped() -> None:
+    base = {"OPENBLAS_CORETYPE": "Haswell", "OMP_PROC_BIND": "true", "HOME": "/root"}
+    environment = spawn.worker_environment(2, base=base)
+    assert spawn.dropped_variables(base) == ("OMP_PROC_BIND", "OPENBLAS_CORETYPE")
+    assert environment["HOME"] == "/root"
+    assert environment["OMP_NUM_THREADS"] == "2"
+    assert not {"OPENBLAS_CORETYPE", "OMP_PROC_BIND"} & set(environment)
+
+
+def _is_gone(pid: int) -> bool:
+    for _attempt in range(200):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _descriptors() -> set[str]:
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}

@@ -1,0 +1,259 @@
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.implementation import Implementation
+from validation.implementations.process import BlockOutput, Output, Prepared
+from validation.implementations.shared_layer import SharedLayer
+from validation.performance.events import Event, ProcessFailed, SeriesMeasured
+from validation.performance.measure import Measurement, measure
+from validation.performance.order import Turn
+from validation.performance.profile import Profile
+from validation.performance.sample import CLOCK_DISAGREES, PROBE_SLOW, ProcessRun, Role, apply_rule, probe_rule
+from validation.workloads.inputs import TokenBank, make_layer
+from validation.workloads.layer import LayerConfig
+from validation.workloads.workload import Workload
+
+MS = 1_000_000
+PROFILE = Profile(name="test", pairs=2, least_calls=5, budget_s=0.4, warm_s=0.06)
+WORKLOAD = Workload(name="tiny", tokens=4, layer=LayerConfig(d_model=8, d_ff=8, n_experts=2, top_k=1))
+
+
+class FakeWorker:
+    """A worker whose clock says what the test wants: every call of a kernel takes `call_ns[name]`."""
+
+    def __init__(self, turn: Turn, call_ns: dict[str, int], *, hidden: float = 0.0, flaws: frozenset[str]) -> None:
+        self.turn, self.call_ns, self.hidden, self.flaws = turn, call_ns, hidden, flaws
+        self.name = ""
+        self.closed = False
+        self.calls = 0
+
+    def start(self) -> None:
+        if "dies" in self.flaws:
+            raise WorkerEnded("start", "killed by signal SIGKILL")
+
+    def load(self, implementation: Implementation) -> str:
+        self.name = implementation.name
+        if f"{self.name} cannot be loaded" in self.flaws:
+            raise ImplementationFailed("import", "SyntaxError: invalid syntax")
+        return ""
+
+    def prepare(self, layer: SharedLayer) -> Prepared:
+        del layer
+        return Prepared(prepare_ns=5, prepare_bytes=7)
+
+    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
+        if dry:
+            return BlockOutput(outputs=(), parent_ns=50_000 + 10_000 * len(inputs), guards_held=True)
+        self.calls += len(inputs)
+        true_ns = self.call_ns[self.name]
+        outputs = tuple(self._output(x, int(true_ns * (1 - self.hidden))) for x in inputs)
+        return BlockOutput(
+            outputs=outputs, parent_ns=true_ns * len(inputs) + 60_000, guards_held="overruns" not in self.flaws
+        )
+
+    def _output(self, x: torch.Tensor, ns: int) -> Output:
+        out = x + 1.0 if "wrong" in self.flaws else x
+        unchanged = "mutates" not in self.flaws
+        return Output(out=out, ids=None, weights=None, worker_ns=ns, written=True, x_unchanged=unchanged)
+
+    def settle(self) -> None: ...
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("a blas",)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(scope="module")
+def layer() -> Iterator[SharedLayer]:
+    with SharedLayer.of(make_layer(WORKLOAD.layer)) as shared:
+        yield shared
+
+
+class Bench:
+    """Runs `measure` on fake workers and keeps what they were."""
+
+    def __init__(self, layer: SharedLayer) -> None:
+        self.layer = layer
+        self.workers: list[FakeWorker] = []
+        self.events: list[Event] = []
+        self.rows: list[tuple[int, ...]] = []
+        self.call_ns = {"mine": 10 * MS, "slow": 100 * MS, "fast": 20 * MS}
+        self.hidden = 0.0
+        self.flaws: frozenset[str] = frozenset()
+        self.probe: Callable[[], float] = lambda: 100.0
+
+    def run(self, **more: Any) -> list[ProcessRun]:
+        bank = TokenBank.draw(WORKLOAD)
+
+        def check(rows: Any, out: torch.Tensor, ids: torch.Tensor | None, weights: torch.Tensor | None) -> bool:
+            del ids, weights
+            self.rows.append(tuple(rows))
+            return torch.equal(out, bank.gather(rows))
+
+        measurement = Measurement(
+            bank=bank,
+            layer=self.layer,
+            candidate=_named("mine"),
+            baselines=(_named("slow"), _named("fast")),
+            profile=PROFILE,
+            threads=2,
+            seed=1,
+            probe=self.probe,
+            check=check,
+        )
+        return list(measure(measurement, on_event=self.events.append, open_worker=self._open, **more))
+
+    def _open(self, measurement: Measurement, turn: Turn) -> FakeWorker:
+        del measurement
+        self.workers.append(FakeWorker(turn, self.call_ns, hidden=self.hidden, flaws=self.flaws))
+        return self.workers[-1]
+
+
+def _named(name: str) -> Implementation:
+    return Implementation(name=name, source=Path("x.py"), family="test", description="")
+
+
+@pytest.fixture
+def bench(layer: SharedLayer) -> Bench:
+    return Bench(layer)
+
+
+def test_every_round_has_two_candidates_and_one_process_of_all_baselines(bench: Bench) -> None:
+    runs = bench.run()
+    assert len(runs) == 3 * (1 + PROFILE.pairs)
+    assert all({run.role for run in runs if run.round == number} == set(Role) for number in range(3))
+    names = [{series.implementation for series in run.series} for run in runs if run.role is Role.BASELINES]
+    assert names == [{"slow", "fast"}] * 3
+    assert all(run.blas == "a blas" and not run.ended for run in runs)
+
+
+def test_calls_are_as_many_as_the_profile_says(bench: Bench) -> None:
+    calls = {
+        series.implementation: len(series.accepted_ns) for run in bench.run() if run.round for series in run.series
+    }
+    assert calls == {"mine": 30, "fast": 20, "slow": 5}
+
+
+def test_the_discarded_round_is_short_and_marked(bench: Bench) -> None:
+    discarded = [run for run in bench.run() if run.discarded]
+    assert {run.round for run in discarded} == {0}
+    assert all(5 <= len(series.accepted_ns) <= 6 for run in discarded for series in run.series)
+
+
+def test_every_timed_output_is_checked_against_rows_no_call_had_before(bench: Bench) -> None:
+    runs = bench.run()
+    timed = sum(len(block.calls_ns) for run in runs for series in run.series for block in series.blocks)
+    assert len(bench.rows) == timed
+    assert len(set(bench.rows)) == timed
+
+
+@pytest.mark.parametrize("flaw", ["wrong", "mutates"])
+def test_every_wrong_output_is_counted(bench: Bench, flaw: str) -> None:
+    bench.flaws = frozenset({flaw})
+    blocks = [block for run in bench.run() for series in run.series for block in series.blocks]
+    assert all(block.outputs_wrong == len(block.calls_ns) for block in blocks)
+
+
+def test_a_broken_guard_spoils_an_output(bench: Bench) -> None:
+    bench.flaws = frozenset({"overruns"})
+    assert all(block.outputs_wrong == 1 for run in bench.run() for series in run.series for block in series.blocks)
+
+
+def test_a_block_beside_a_slow_probe_is_kept_rejected_and_repeated(bench: Bench) -> None:
+    speeds = iter([*[100.0] * 30, 92.0, *[100.0] * 1000])
+    bench.probe = lambda: next(speeds)
+    counted = [series for run in bench.run() if run.round for series in run.series]
+    assert [block.reason for series in counted for block in series.blocks if not block.accepted] == [PROBE_SLOW]
+    assert {len(series.accepted_ns) for series in counted if series.implementation == "mine"} == {30}
+
+
+def test_repeats_are_bounded(bench: Bench) -> None:
+    speeds = iter([100.0, *[50.0] * 10_000])
+    bench.probe = lambda: next(speeds)
+    run = bench.run()[-1]
+    assert all(len(series.blocks) <= 12 and not series.accepted_ns for series in run.series)
+
+
+def test_the_best_probe_of_the_whole_run_judges_every_block(bench: Bench) -> None:
+    speeds = iter([*[80.0] * 40, *[100.0] * 10_000])
+    bench.probe = lambda: next(speeds)
+    runs = bench.run()
+    assert runs[0].series[0].accepted_ns
+    rule = probe_rule(runs)
+    assert rule is not None
+    assert rule.best_flop_per_s == 100.0
+    assert not apply_rule(runs, rule)[0].series[0].accepted_ns
+
+
+@pytest.mark.parametrize("hidden", [0.5, -0.5])
+def test_a_clock_that_tells_less_or_more_than_the_parents_is_recorded(bench: Bench, hidden: float) -> None:
+    bench.hidden = hidden
+    blocks = [block for run in bench.run() for series in run.series for block in series.blocks]
+    assert {block.reason for block in blocks} == {CLOCK_DISAGREES}
+    assert not any(block.accepted for block in blocks)
+
+
+def test_clocks_that_disagreed_are_not_accepted_by_any_rule(bench: Bench) -> None:
+    bench.hidden = 0.5
+    runs = bench.run()
+    rule = probe_rule(runs)
+    assert rule is not None
+    assert not any(series.accepted_ns for run in apply_rule(runs, rule) for series in run.series)
+
+
+def test_one_failing_baseline_does_not_stop_the_other(bench: Bench) -> None:
+    bench.flaws = frozenset({"fast cannot be loaded"})
+    (*_, last) = [run for run in bench.run() if run.role is Role.BASELINES]
+    assert [series.implementation for series in last.series] == ["slow"]
+    assert last.ended == "fast: import: SyntaxError: invalid syntax"
+
+
+def test_a_death_is_recorded_and_the_run_goes_on(bench: Bench) -> None:
+    bench.flaws = frozenset({"dies"})
+    runs = bench.run()
+    assert len(runs) == 9
+    assert {run.ended for run in runs} == {"start: killed by signal SIGKILL"}
+    assert {run.workload for run in runs} == {"tiny"}
+    assert sum(isinstance(event, ProcessFailed) for event in bench.events) == 9
+
+
+def test_what_was_finished_is_not_measured_again(bench: Bench) -> None:
+    finished = {(0, 0), (0, 1), (0, 2), (1, 0)}
+    assert {(run.round, run.position) for run in bench.run(finished=finished)} == {
+        (1, 1),
+        (1, 2),
+        (2, 0),
+        (2, 1),
+        (2, 2),
+    }
+
+
+def test_an_interrupt_closes_every_worker(bench: Bench) -> None:
+    def interrupt() -> float:
+        raise KeyboardInterrupt
+
+    bench.probe = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert bench.workers
+    assert all(worker.closed for worker in bench.workers)
+
+
+def test_the_display_hears_of_every_series(bench: Bench) -> None:
+    bench.run()
+    heard = [event for event in bench.events if isinstance(event, SeriesMeasured)]
+    assert len(heard) == 3 * 4
+    assert {event.median_ns for event in heard if event.implementation == "mine"} == {10 * MS}
+
+
+def test_rows_of_the_bank_come_as_an_array(bench: Bench) -> None:
+    bench.run()
+    assert np.asarray(bench.rows).shape[1] == WORKLOAD.tokens

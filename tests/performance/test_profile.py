@@ -1,0 +1,28 @@
+import pytest
+
+from validation.performance.profile import FULL, PROFILES, SMOKE, STANDARD, Profile
+
+MS = 1_000_000
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_fast_kernel_is_called_thirty_times_or_more(profile: Profile) -> None:
+    assert profile.calls_of(10 * MS) >= 30
+
+
+@pytest.mark.parametrize(("profile", "calls"), [(SMOKE, 5), (STANDARD, 10), (FULL, 30)])
+def test_a_slow_kernel_is_called_as_often_as_the_profile_insists(profile: Profile, calls: int) -> None:
+    assert profile.calls_of(10_000 * MS) == calls
+
+
+def test_between_the_two_the_budget_decides() -> None:
+    assert STANDARD.calls_of(50 * MS) == 20
+
+
+def test_short_calls_fill_a_block() -> None:
+    assert SMOKE.calls_of(0.5 * MS) == SMOKE.block_calls(0.5 * MS) == 100
+
+
+def test_a_block_holds_one_call_at_least_and_a_bounded_number_at_most() -> None:
+    assert SMOKE.block_calls(1000 * MS) == 1
+    assert SMOKE.block_calls(1) == 256
