@@ -1,6 +1,6 @@
 """The two matmuls of an expert, in two schedules: by blocks of rows, or by panels of weights."""
 
-from .activation import store_hidden
+from .activation import RELU, store_hidden
 from .format import LANES, PANEL, TILE_ROWS, operand, paired, panel_bytes, step_bytes, steps
 from .layer import Layer
 from .memory import Address, Bytes, Floats, at
@@ -83,6 +83,22 @@ def hidden_units[
     var bias = at[Float32](layer.first_bias).unsafe_offset(expert * panels * PANEL)
     var lda = _word_count[dtype](work.ld_rows)
     var units = layer.units_per_panel()
+    comptime if operand[dtype]() == DType.float32:
+        if layer.activation == RELU and not layer.gated:
+            # The sums are the hidden units but for their sign: no pass of their own.
+            _multiply[dtype, True](
+                rows,
+                k,
+                _words[dtype](inputs, 0),
+                lda,
+                weights,
+                bias,
+                first_panel,
+                end_panel,
+                hidden.unsafe_bitcast[Float32](),
+                work.ld_hidden,
+            )
+            return
     var group = group_of[2](rows)
     var p = first_panel
     while p < end_panel:
@@ -148,22 +164,45 @@ def outputs[
     results: Floats,
 ):
     """`results` [rows, ld_results] holds the expert's output of the given panels: hidden W2 + b2."""
-    var k = steps[dtype](layer.d_ff)
-    var size = panel_bytes[dtype](layer.d_ff)
     var panels = layer.second_panels()
-    var weights = at[UInt8](layer.second + expert * panels * size)
-    var bias = at[Float32](layer.second_bias).unsafe_offset(expert * panels * PANEL)
-    var lda = _word_count[dtype](work.ld_hidden)
+    _multiply[dtype, False](
+        rows,
+        steps[dtype](layer.d_ff),
+        _words[dtype](hidden, 0),
+        _word_count[dtype](work.ld_hidden),
+        at[UInt8](layer.second + expert * panels * panel_bytes[dtype](layer.d_ff)),
+        at[Float32](layer.second_bias).unsafe_offset(expert * panels * PANEL),
+        first_panel,
+        end_panel,
+        results,
+        work.ld_results,
+    )
+
+
+def _multiply[
+    dtype: DType, relu: Bool
+](
+    rows: Int,
+    k: Int,
+    a: Floats,
+    lda: Int,
+    weights: Bytes,
+    bias: Floats,
+    first_panel: Int,
+    end_panel: Int,
+    c: Floats,
+    ldc: Int,
+):
+    """C = A W + bias, or its ReLU, in the columns of the given panels. `k` counts steps, `lda` words."""
+    var size = k * step_bytes[dtype]()
     var group = group_of[2](rows)
     var p = first_panel
     while p < end_panel:
         var panel = weights.unsafe_offset(p * size)
         var start = bias.unsafe_offset(p * PANEL)
-        var target = results.unsafe_offset(p * PANEL)
+        var target = c.unsafe_offset(p * PANEL)
         if group > 1 and p + group <= end_panel:
-            tile_of[dtype, 2, True](
-                rows, k, _words[dtype](hidden, 0), lda, panel, size, start, 0, target, work.ld_results
-            )
+            tile_of[dtype, 2, True, relu](rows, k, a, lda, panel, size, start, 0, target, ldc)
             p += group
             continue
         for step in range(0, k, CHUNK_STEPS):
@@ -171,19 +210,19 @@ def outputs[
             var row = 0
             while row < rows:
                 var end = _tile_end(rows, row)
-                var tile_target = target.unsafe_offset(row * work.ld_results)
-                tile_of[dtype, 2, False](
-                    end - row,
-                    chunk,
-                    _words[dtype](hidden, row * work.ld_hidden).unsafe_offset(step),
-                    lda,
-                    panel.unsafe_offset(step * step_bytes[dtype]()),
-                    size,
-                    start if step == 0 else tile_target,
-                    0 if step == 0 else work.ld_results,
-                    tile_target,
-                    work.ld_results,
-                )
+                var tile_a = a.unsafe_offset(row * lda + step)
+                var tile_panel = panel.unsafe_offset(step * step_bytes[dtype]())
+                var tile_c = target.unsafe_offset(row * ldc)
+                var begin = start if step == 0 else tile_c
+                var begin_stride = 0 if step == 0 else ldc
+                if step + chunk == k:
+                    tile_of[dtype, 2, False, relu](
+                        end - row, chunk, tile_a, lda, tile_panel, size, begin, begin_stride, tile_c, ldc
+                    )
+                else:
+                    tile_of[dtype, 2, False](
+                        end - row, chunk, tile_a, lda, tile_panel, size, begin, begin_stride, tile_c, ldc
+                    )
                 row = end
         p += 1
 

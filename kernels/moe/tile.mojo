@@ -4,6 +4,7 @@ from std.collections import Array
 from std.memory import bitcast
 from std.sys import llvm_intrinsic
 
+from .activation import RELU, activate
 from .format import LANES, TILE_ROWS, TILE_VECTORS, Vec, bytes_of, paired
 from .memory import Address, Bytes, Floats
 
@@ -36,7 +37,7 @@ def _load[dtype: DType](weights: Bytes, offset: Int) -> Vec:
 
 @no_inline
 def tile[
-    dtype: DType, rows: Int, panels: Int, vectors: Int
+    dtype: DType, rows: Int, panels: Int, vectors: Int, relu: Bool = False
 ](
     steps: Int,
     a: Floats,
@@ -58,6 +59,7 @@ def tile[
         rows: Rows of A and C.
         panels: Panels computed together.
         vectors: Vectors in a row of a panel.
+        relu: Whether C is activated as it is stored, which saves another pass over it.
 
     Args:
         steps: Terms of the sum, in steps of `dtype` (pairs when paired).
@@ -92,7 +94,10 @@ def tile[
         panel = panel.unsafe_offset(vectors * LANES * word)
     comptime for i in range(rows):
         comptime for j in range(columns):
-            c.unsafe_store(i * ldc + j * LANES, sums[i * columns + j])
+            comptime if relu:
+                c.unsafe_store(i * ldc + j * LANES, activate[RELU](sums[i * columns + j]))
+            else:
+                c.unsafe_store(i * ldc + j * LANES, sums[i * columns + j])
 
 
 def group_size[rows: Int, vectors: Int]() -> Int:
@@ -102,7 +107,7 @@ def group_size[rows: Int, vectors: Int]() -> Int:
 
 @always_inline
 def tile_of[
-    dtype: DType, vectors: Int, grouped: Bool
+    dtype: DType, vectors: Int, grouped: Bool, relu: Bool = False
 ](
     rows: Int,
     steps: Int,
@@ -119,7 +124,7 @@ def tile_of[
     comptime for r in range(1, TILE_ROWS + 1):
         if rows == r:
             comptime panels = group_size[r, vectors]() if grouped else 1
-            tile[dtype, r, panels, vectors](steps, a, lda, weights, panel_stride, start, start_stride, c, ldc)
+            tile[dtype, r, panels, vectors, relu](steps, a, lda, weights, panel_stride, start, start_stride, c, ldc)
 
 
 def group_of[vectors: Int](rows: Int) -> Int:
