@@ -1,3 +1,4 @@
+# ruff: noqa: T201, E501 - a script run by hand: its output is its report
 """Correctness of the Mojo GPU kernel on a machine with a Hopper GPU: `python check_on_gpu.py OUT.json [quick] [few]`.
 
 No test of the suite: CI has no GPU. Every case fills a poisoned output inside guard bands, is compared with float64,

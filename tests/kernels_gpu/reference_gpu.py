@@ -15,7 +15,7 @@ ACTIVATE = {
 }
 
 
-def make_layer(
+def make_layer(  # noqa: PLR0913 - a layer has that many settings
     *, d: int, f: int, experts: int, k: int, dtype: torch.dtype, activation: str = "relu", gated: bool = False,
     biases: bool = False, renormalize: bool = True, seed: int = 0,
 ) -> SimpleNamespace:  # fmt: skip

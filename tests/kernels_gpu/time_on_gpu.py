@@ -1,3 +1,4 @@
+# ruff: noqa: T201, B023, C901 - a script run by hand; its closures run before the loop goes on
 """Times of the Mojo GPU kernel and of PyTorch's ways on one GPU: `python time_on_gpu.py OUT.json [shape ...]`.
 
 Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:

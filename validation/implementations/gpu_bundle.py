@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - used at run time too
 
 from validation.usage import UsageError
 
@@ -116,7 +116,7 @@ def require_fit(manifest: Manifest, *, capability: tuple[int, int], driver: str)
         raise UsageError(
             f"The bundle was compiled for {manifest.target}; this GPU is {here}. The kernel needs a Hopper GPU."
         )
-    if int(driver.split(".")[0]) < manifest.oldest_driver:
+    if int(driver.split(".", 1)[0]) < manifest.oldest_driver:
         raise UsageError(
             f"The bundle needs NVIDIA driver {manifest.oldest_driver} or newer; this machine has {driver}."
         )
