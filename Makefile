@@ -74,8 +74,9 @@ demo: setup ## one shape in under two minutes: right, and how fast
 doctor: setup ## what this machine has and lacks
 	$(BIN)/moe-validation doctor
 
-bench: setup ## this project's own promises as pytest benchmarks
-	$(BIN)/python -m pytest -p benchmark benchmarks --benchmark-autosave
+# Variables that tune NumPy's and PyTorch's libraries are taken away, as they are in a run's workers.
+bench: setup ## the promised workloads as pytest benchmarks; BENCH=--benchmark-compare shows what changed
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest -p benchmark benchmarks --benchmark-autosave $(BENCH)
 
 build: setup ## compile the Mojo kernel
 	$(BIN)/python -m validation.implementations.mojo_build
