@@ -52,7 +52,7 @@ def make_tokens(t: int, d: int, dtype: torch.dtype, seed: int = 1) -> torch.Tens
 def logits_of(layer: Any, x: torch.Tensor) -> torch.Tensor:
     """Router logits in float64."""
     logits = x.double() @ layer.router_weight.double()
-    return logits if layer.router_bias is None else logits + layer.router_bias.double()
+    return logits if layer.router_bias is None else logits + layer.router_bias.double()  # type: ignore[no-any-return]
 
 
 def answer(layer: Any, x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -70,9 +70,9 @@ def answer(layer: Any, x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         up = rows @ layer.w1[e].double()
         if layer.b1 is not None:
             up = up + layer.b1[e].double()
-        hidden = ACTIVATE[c.activation](up)
+        hidden = ACTIVATE[c.activation](up)  # type: ignore[no-untyped-call]
         if layer.w_gate is not None:
-            hidden = ACTIVATE[c.activation](rows @ layer.w_gate[e].double()) * up
+            hidden = ACTIVATE[c.activation](rows @ layer.w_gate[e].double()) * up  # type: ignore[no-untyped-call]
         y = hidden @ layer.w2[e].double()
         if layer.b2 is not None:
             y = y + layer.b2[e].double()

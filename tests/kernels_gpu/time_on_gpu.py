@@ -109,7 +109,7 @@ def events_us(run: Callable[[], object], before: Callable[[], object] | None, n:
     for _ in range(n):
         if before is not None:
             before()
-        pair = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+        pair = tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         pair[0].record()
         run()
         pair[1].record()
@@ -135,7 +135,7 @@ def time_shape(name: str, *, mojo_only: bool) -> dict[str, Any]:
     xs = [make_tokens(t, d, torch.bfloat16, seed=10 + i) for i in range(8)]
     out = torch.empty_like(xs[0])
     work = t * k * 4 * d * f
-    contenders = {"mojo": prepare(layer)}
+    contenders: dict[str, Callable[..., object]] = {"mojo": prepare(layer)}
     if not mojo_only:
         contenders["grouped_mm"] = grouped(layer)
         if experts <= 8 and t * experts * f * 2 < 4e9:

@@ -254,8 +254,8 @@ def matmul_cycles(
 ) -> float:
     """What one matmul is thought to take: full rounds of tiles, each bound by tensor cores or by its loads.
 
-    4096 FLOP and about 40 bytes from L2 a cycle and multiprocessor; 1500 cycles to begin and store a tile. Only the order  # noqa: E501
-    of the answers matters: tilings are compared, never reported.
+    4096 FLOP and about 40 bytes from L2 a cycle and multiprocessor; 1500 cycles to begin and store a tile. Only the
+    order of the answers matters: tilings are compared, never reported.
     """
     tiles = math.ceil(rows / most)
     tokens = round_up(math.ceil(rows / tiles), 16)
@@ -418,7 +418,7 @@ def address(tensor: torch.Tensor | None) -> int:
 def prepare(layer: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[None, torch.Tensor, torch.Tensor]]:  # noqa: ANN401
     """Repacks the weights for the kernel; `forward(x, out)` is then one launch on the current stream."""
     require(torch.cuda.is_available(), "the Mojo GPU kernel needs a CUDA GPU; PyTorch sees none")
-    torch.cuda.init()
+    torch.cuda.init()  # type: ignore[no-untyped-call]
     packed = pack_layer(layer)
     device, blocks = open_device(packed.device.index or 0)
     matrices: list[int] = []
