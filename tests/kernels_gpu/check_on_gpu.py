@@ -61,10 +61,8 @@ def run_case(case: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
         x = x.abs()
         layer.router_weight[:, 1] = layer.router_weight[:, 1].abs() + 1
     forward = prepare(layer)
-    guarded = torch.full((t + 2, c["d"]), float("nan"), dtype=dtype, device="cuda")
     buffer = torch.full((t * c["d"] + 1024,), float("nan"), dtype=dtype, device="cuda")
     out = buffer[512 : 512 + t * c["d"]].view(t, c["d"])
-    before = x.clone()
     _, ids, gates = forward(x, out)
     torch.cuda.synchronize()
     first, first_gates = out.clone(), gates.clone()
@@ -88,11 +86,10 @@ def run_case(case: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     torch.cuda.synchronize()
     in_graph = torch.equal(out, replayed)
     guards = bool(buffer[:512].isnan().all() and buffer[512 + t * c["d"] :].isnan().all())
-    del guarded
     ok = error < LIMIT[dtype] and worst < 20 * LIMIT[dtype] and not faults and same and in_graph and guards
     return {
         "case": case, "dtype": str(dtype), "rms_error": error, "worst": worst, "routing_faults": faults, "same_bits": same,
-        "graph_same_bits": in_graph, "guards_intact": guards, "input_intact": torch.equal(before, before), "ok": ok,
+        "graph_same_bits": in_graph, "guards_intact": guards, "ok": ok,
     }  # fmt: skip
 
 
