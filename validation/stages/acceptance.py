@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 #: A promise of ours is broken by these; an inconclusive one is neither kept nor broken.
 _BROKEN: Final = frozenset({Verdict.REFUTED, Verdict.IMPOSSIBLE, Verdict.INVALID})
 
-#: A screenful; all of them are in the evidence.
-_SHOWN: Final = 20
+#: A screenful at two lines each; all of them are in the evidence.
+_SHOWN: Final = 6
 
 
 def objections(evidences: Iterable[Evidence], verdicts: Verdicts | None) -> tuple[str, ...]:
@@ -62,6 +62,7 @@ def objections(evidences: Iterable[Evidence], verdicts: Verdicts | None) -> tupl
             if finding.promise and finding.verdict in _BROKEN
         )
     return tuple(found)
+
 
 def reject(found: tuple[str, ...], console: Console) -> bool:
     """Prints the objections; returns whether there are none."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,8 +18,8 @@ from validation.correctness.spec import PLAIN
 from validation.correctness.suite import ALL_VARIANTS, Candidate, check, find_case, plan_cases
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.process import Limits, Worker
-from validation.stages.console import step
 from validation.stages.acceptance import reject
+from validation.stages.console import step
 from validation.stages.selection import chosen_candidate, chosen_device, thread_count
 from validation.usage import UsageError
 
@@ -70,7 +71,7 @@ def check_kernel(request: CheckRequest) -> bool:
     cases = observe_cases(candidate, specs, thread_count(), request.kernel, console)
     if request.as_json:
         document = {"candidate": candidate.name, "cases": [case.model_dump(mode="json") for case in cases]}
-        Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(json.dumps(document, indent=1))
+        typer.echo(json.dumps(document, indent=1))
         return not _failed(cases)
     print_cases(cases, console)
     return reject(tuple(f"{case.id}: {case.message}\n    re-run: {case.repro}" for case in _failed(cases)), console)
@@ -120,7 +121,7 @@ class _Candidate:
         self._run: Run | None = None
         self.deaths = 0
 
-    def __enter__(self) -> _Candidate:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -137,9 +138,7 @@ class _Candidate:
                 f"{self._implementation.function}(layer); {failure}"
             ) from None
 
-    def __call__(
-        self, layer: Layer, x: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def __call__(self, layer: Layer, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         run = self._run or self._open()
         try:
             return run(layer, x)
@@ -180,7 +179,6 @@ def print_cases(cases: Sequence[Case], console: Console) -> None:
 
     if Outcome.MISTRUSTED in {case.outcome for case in cases}:
         console.print("mistrusted: a pass that proves nothing, since a kernel returning zeros would pass too.")
-
 
 
 def _failed(cases: Sequence[Case]) -> list[Case]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -17,9 +18,9 @@ from validation.workloads.registry import WORKLOADS
 
 def show_claims(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Prints each claim with its readings; without `paths`, the published claims and this project's own."""
-    files = load_claims_files(paths)
+    files = [source.file for source in load_claims_files(paths)]
     if as_json:
-        print(json.dumps([file.model_dump(mode="json") for file in files], indent=1))
+        typer.echo(json.dumps([file.model_dump(mode="json") for file in files], indent=1))
         return
     console = Console(highlight=False)
     for file in files:
@@ -60,7 +61,7 @@ def show_workloads(*, as_json: bool) -> None:
             }
             for w in WORKLOADS.values()
         ]
-        print(json.dumps(rows, indent=1))
+        typer.echo(json.dumps(rows, indent=1))
         return
     table = Table("workload", "T", "d", "f", "E", "k", "dtype", "GFLOP", title="Workloads", title_justify="left")
     for w in WORKLOADS.values():
@@ -83,7 +84,7 @@ def show_implementations(*, as_json: bool) -> None:
             }
             for one in known
         ]
-        print(json.dumps(rows, indent=1))
+        typer.echo(json.dumps(rows, indent=1))
         return
     table = Table("implementation", "dtypes", "what it is", title="Implementations", title_justify="left")
     for one in known:

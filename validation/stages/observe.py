@@ -13,7 +13,8 @@ from validation.evidence.record import Evidence, ImplementationRecord, Status, W
 from validation.evidence.store import write
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.ceilings import measure_ceilings
-from validation.performance.measure import Measurement, ProcessFailed, SeriesMeasured, measure
+from validation.performance.events import ProcessFailed, SeriesMeasured
+from validation.performance.measure import Measurement, measure
 from validation.performance.order import draw_order
 from validation.performance.probe import Probe
 from validation.performance.sample import apply_rule, probe_rule

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from validation.implementations.menu import BASELINES
 from validation.performance.profile import PROFILES
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from validation.claims.load import ClaimsFile
+    from validation.correctness.plan import Profile as ProfileName
     from validation.implementations.implementation import Implementation
     from validation.implementations.mojo_build import BuiltKernel
     from validation.performance.profile import Profile
+    from validation.report.material import ClaimsSource
     from validation.workloads.workload import Workload
 
 #: What each profile measures of the workloads that the claims name. One workload with every baseline takes 9 s a round
@@ -33,7 +35,7 @@ _MEASURED: Final = {
 #: process makes at least 30 of them.
 _MOST_CPU_FLOPS: Final = 6e11
 
-#: The order in which every draw of a run is seeded; resuming repeats the draw.
+#: Every draw of a run follows from it; resuming repeats the draws.
 SEED: Final = 20_241
 
 
@@ -41,7 +43,7 @@ SEED: Final = 20_241
 class RunRequest:
     """What the command line asked for."""
 
-    profile: str
+    profile: ProfileName
     kernel: str | None
     claims: tuple[Path, ...]
     device: str
@@ -60,12 +62,18 @@ class Contest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """Everything that is decided before the first process starts; `built` is None for a kernel that was brought."""
+    """Everything that is decided before the first process starts.
+
+    `correctness` names the profile of cases. `kernel` is a kernel that was brought, as it was named, `built` the Mojo
+    kernel as it was built: one of them is None.
+    """
 
     profile: Profile
-    device: str
+    correctness: ProfileName
+    kernel: str | None
+    device: Literal["cpu", "cuda"]
     threads: int
-    claims: tuple[ClaimsFile, ...]
+    claims: tuple[ClaimsSource, ...]
     candidate: Implementation
     built: BuiltKernel | None
     contests: tuple[Contest, ...]
@@ -92,6 +100,8 @@ def plan_run(request: RunRequest) -> RunPlan:
         left_out += too_slow
     return RunPlan(
         profile=PROFILES[request.profile],
+        correctness=request.profile,
+        kernel=request.kernel,
         device=device,
         threads=thread_count(),
         claims=claims,
@@ -103,11 +113,11 @@ def plan_run(request: RunRequest) -> RunPlan:
     )
 
 
-def _named_workloads(claims: Iterable[ClaimsFile], device: str) -> tuple[Workload, ...]:
+def _named_workloads(claims: Iterable[ClaimsSource], device: str) -> tuple[Workload, ...]:
     """The workloads of readings that a run on `device` could decide, in the dtype the reading asks for."""
     found: dict[tuple[str, str], Workload] = {}
-    for file in claims:
-        for claim in file.claims:
+    for source in claims:
+        for claim in source.file.claims:
             for reading in claim.readings:
                 if reading.untestable is None and reading.device == device:
                     workload = find_workload(reading.workload)
@@ -127,8 +137,8 @@ def _measured(
         too_large = [one.name for one in wanted if one.flops > _MOST_CPU_FLOPS]
         if too_large:
             raise UsageError(
-                f"a workload measured on a CPU has at most {_MOST_CPU_FLOPS / 1e9:.0f} GFLOP a call; {too_large[0]} has "
-                f"more. Take a smaller one (see `moe-validation workloads`)."
+                f"a workload measured on a CPU has at most {_MOST_CPU_FLOPS / 1e9:.0f} GFLOP a call; "
+                f"{too_large[0]} has more. Take a smaller one (see `moe-validation workloads`)."
             )
         return tuple(wanted), tuple(f"workload {one.name}: not asked for" for one in named if one.name not in names)
     most = _MEASURED[profile]
@@ -145,12 +155,18 @@ def _measured(
 
 
 def _baselines(workload: Workload, device: str) -> tuple[tuple[Implementation, ...], tuple[str, ...]]:
-    """The baselines that take this workload, and a line for each that is too slow for it."""
+    """The baselines that take this workload, and a line for each that is too slow for it or lacks its compiler."""
     layer = workload.layer
-    meets = tuple(one for one in BASELINES.values() if one.takes(workload.flops, layer.dtype, device))
+    present = [one for one in BASELINES.values() if one.program is None or shutil.which(one.program)]
+    meets = tuple(one for one in present if one.takes(workload.flops, layer.dtype, device))
     too_slow = tuple(
         f"{one.name} on {workload.name}: a call of {workload.flops / 1e9:.3g} GFLOP would take too long"
-        for one in BASELINES.values()
+        for one in present
         if one not in meets and one.takes(0, layer.dtype, device)
+    )
+    too_slow += tuple(
+        f"{one.name} on {workload.name}: {one.program} is not installed"
+        for one in BASELINES.values()
+        if one not in present
     )
     return meets, too_slow

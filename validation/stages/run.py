@@ -13,8 +13,8 @@ from validation.evidence.fingerprint import collect_environment
 from validation.evidence.record import Evidence, Status
 from validation.evidence.store import load
 from validation.evidence.suite import suite_info
-from validation.stages.acceptance import objections, reject
-from validation.stages.check import observe_correctness
+from validation.stages.acceptance import objections
+from validation.stages.check import observe_cases, planned
 from validation.stages.observe import (
     Journal,
     complete,
@@ -25,10 +25,8 @@ from validation.stages.observe import (
     workload_record,
 )
 from validation.stages.plan import SEED, RunPlan, RunRequest, plan_run
-from validation.stages.report import publish
-from validation.stages.verdict_table import print_verdicts
+from validation.stages.report import publish, read_evidence
 from validation.usage import UsageError
-from validation.verdicts.judge import judge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,31 +53,27 @@ def run_validation(request: RunRequest) -> bool:
         highlight=False,
     )
     try:
-        evidence = _observe(plan, journal, console)
+        _observe(plan, journal, console)
     except KeyboardInterrupt:
         console.print(f"\nInterrupted. What was measured is in {path}; the same command with --resume goes on.")
         raise typer.Exit(_INTERRUPTED) from None
-    verdicts = judge(plan.claims, (evidence,), suite_info())
-    paths = publish((path,), plan.claims, verdicts, request.out, console)
-    print_verdicts(verdicts, console)
-    accepted = reject(objections((evidence,), verdicts), console)
-    for kind, written in paths.items():
-        console.print(f"{kind}: {written}", highlight=False, soft_wrap=True)
-    return accepted
+    return publish(read_evidence((path,)), plan.claims, request.out, console)
 
 
-def _observe(plan: RunPlan, journal: Journal, console: Console) -> Evidence:
+def _observe(plan: RunPlan, journal: Journal, console: Console) -> None:
     if not journal.evidence.cases:
-        cases, gates = observe_correctness(plan.candidate, plan.profile.name, plan.threads, console)
-        journal.add(cases=cases, gates=gates)
+        dtypes = sorted({contest.workload.layer.dtype for contest in plan.contests}) or ["float32"]
+        specs = planned(plan.candidate, plan.correctness, dtypes)
+        journal.add(cases=observe_cases(plan.candidate, specs, plan.threads, plan.kernel, console))
     if objections((journal.evidence,), None):
         # No speed number without a correctness pass: a wrong kernel's time is nobody's business.
         journal.add(notes=(*journal.evidence.notes, "The candidate failed its checks, so it was not timed."))
-        return complete(journal)
+        complete(journal)
+        return
     observe_ceilings(journal, console)
     for contest in plan.contests:
         observe_contest(contest, plan, journal, console)
-    return complete(journal)
+    complete(journal)
 
 
 def _begun(plan: RunPlan, path: Path, *, resume: bool) -> Evidence:
@@ -89,7 +83,7 @@ def _begun(plan: RunPlan, path: Path, *, resume: bool) -> Evidence:
         run_id=run_id(SEED),
         recorded_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         profile=plan.profile.name,
-        device="cuda" if plan.device == "cuda" else "cpu",
+        device=plan.device,
         seed=SEED,
         pairs_planned=plan.profile.pairs,
         status=Status.PARTIAL,

@@ -10,29 +10,30 @@ from validation.claims.load import OWN_CLAIMS, SEED_CLAIMS, check_distinct, chec
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.menu import BASELINES, MOJO
 from validation.implementations.mojo_build import BuildFailure, BuiltKernel, build_kernel
+from validation.report.material import ClaimsSource
 from validation.usage import UsageError
 from validation.workloads.registry import find as find_workload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from validation.claims.load import ClaimsFile
     from validation.implementations.implementation import Implementation
 
 #: Readings name the kernel under validation so, whoever wrote it.
 CANDIDATE: Final = "candidate"
 
 
-def load_claims_files(paths: tuple[Path, ...], *, own: bool = True) -> tuple[ClaimsFile, ...]:
+def load_claims_files(paths: tuple[Path, ...], *, own: bool = True) -> tuple[ClaimsSource, ...]:
     """Returns the claims files named, without any the published one; with `own`, this project's promises too.
 
     Raises:
         UsageError: a file cannot be read or breaks a rule, or names what this suite does not know.
     """
-    files = tuple(load_claims(path) for path in paths) if paths else (load_claims(SEED_CLAIMS),)
-    if own:
-        promises = load_claims(OWN_CLAIMS)
-        files = files if promises.sha256 in {file.sha256 for file in files} else (*files, promises)
+    chosen = list(paths) or [SEED_CLAIMS]
+    if own and OWN_CLAIMS.resolve() not in {path.resolve() for path in chosen}:
+        chosen.append(OWN_CLAIMS)
+    sources = tuple(ClaimsSource(data=_read(path), file=load_claims(path)) for path in chosen)
+    files = [source.file for source in sources]
     check_distinct(files)
     known = (MOJO, *BASELINES.values())
     check_names(
@@ -41,7 +42,12 @@ def load_claims_files(paths: tuple[Path, ...], *, own: bool = True) -> tuple[Cla
         implementations=(CANDIDATE, *(one.name for one in known)),
         families={one.family for one in known},
     )
-    return files
+    return sources
+
+
+def _read(path: Path) -> bytes:
+    """The bytes that will be attached; what is wrong with the file is for `load_claims` to say."""
+    return path.read_bytes() if path.is_file() else b""
 
 
 def built_mojo() -> tuple[Implementation, BuiltKernel]:

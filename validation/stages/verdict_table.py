@@ -5,48 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from validation.report.mark import MARKS
-from validation.report.quantity import limit, measured, required
+from validation.report.quantity import claimed, limit, measured
+from validation.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from validation.verdicts.verdict import Finding, Verdict, Verdicts
+    from validation.verdicts.verdict import Finding, Verdicts
+
+#: The longest of the verdicts' words, `confirmed`, `harness fault` and so on, with its glyph.
+_WIDTH = 2 + max(len(mark.word) for mark in MARKS.values())
 
 
 def print_verdicts(verdicts: Verdicts, console: Console) -> None:
-    """Prints every finding that was tested, then how many were not and why."""
+    """Prints every finding that was tested, then how many were not."""
     titles = {claim.id: claim.title for claim in verdicts.claims}
-    table = Table("reading", "measured [95 %]", "required", "limit here", "verdict", box=None, pad_edge=False)
+    machines = {finding.machine for finding in verdicts.findings if finding.verdict is not Verdict.NOT_TESTED}
     shown = ""
     for finding in verdicts.findings:
-        if finding.verdict == "not_tested":
+        if finding.verdict is Verdict.NOT_TESTED:
             continue
         if finding.claim != shown:
             shown = finding.claim
-            table.add_row(Text(titles.get(shown, shown), style="bold", overflow="fold"))
-        table.add_row(
-            Text(f"  {finding.reading}{'*' if finding.strict else ''}", overflow="fold"),
-            _quantity(finding),
-            required(finding).removeprefix("at least ").removeprefix("at most "),
-            limit(finding),
-            _marked(finding.verdict),
-        )
-    if table.row_count:
-        console.print(table)
-        console.print("* the strict reading: same device and dtype, strongest baseline. It gives the headline.")
+            console.print(Text(titles.get(shown, shown), style="bold"))
+        console.print(Padding(_line(finding, several=len(machines) > 1), (0, 0, 0, 2)))
+    console.print("* the strict reading: same device and dtype, strongest baseline. It gives the headline.")
     counts = Counter(finding.verdict for finding in verdicts.findings)
     words = (f"{counts[verdict]} {mark.word}" for verdict, mark in MARKS.items() if counts[verdict])
     console.print(f"Readings: {', '.join(words)}.", highlight=False)
 
 
-def _quantity(finding: Finding) -> str:
-    return measured(finding) if finding.estimate is not None else "–"
-
-
-def _marked(verdict: Verdict) -> Text:
-    mark = MARKS[verdict]
-    return Text(f"{mark.glyph} {mark.word}", style=mark.colour)
+def _line(finding: Finding, *, several: bool) -> Text:
+    mark = MARKS[finding.verdict]
+    numbers = [f"measured {measured(finding)}"] if finding.estimate is not None else []
+    numbers.append(f"claimed {claimed(finding)}")
+    if finding.limit is not None:
+        numbers.append(f"limit {limit(finding)}")
+    where = f" on {finding.machine}" if several else ""
+    line = Text(f"{mark.glyph} {mark.word}".ljust(_WIDTH + 1), style=mark.colour)
+    line.append(f"{finding.reading}{'*' if finding.strict else ''}{where}: {', '.join(numbers)}", style="default")
+    return line

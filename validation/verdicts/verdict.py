@@ -29,7 +29,8 @@ class Finding(Record):
     """One reading judged on one machine.
 
     `required`, `estimate`, `interval` and `limit` are in the metric's unit; `limit` is the most the machine's
-    ceilings allow (the least, for a latency). `samples_sha256` is over the samples the estimate was computed from.
+    ceilings allow (the least, for a latency). `confidence` is the level of the interval, after Bonferroni.
+    `samples_sha256` is over the samples the estimate was computed from, `evidence_sha256` names their file.
     """
 
     claim: str
@@ -55,11 +56,13 @@ class Finding(Record):
     explanation: str
     provenance: str
     promise: bool = False
+    confidence: float | None = None
     samples_sha256: str | None = None
+    evidence_sha256: str = ""
 
 
 class ClaimVerdict(Record):
-    """A claim's headline: the verdict of its strict reading."""
+    """A claim's headline: the verdict of its strict reading, the least favourable where machines differ."""
 
     id: str
     title: str

@@ -1,0 +1,65 @@
+"""`report`: one report over the evidence of one or several machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from validation.evidence.store import parse, read_bytes
+from validation.evidence.suite import suite_info
+from validation.report.material import EvidenceFile, Material
+from validation.report.write import write_report
+from validation.stages.acceptance import objections, reject
+from validation.stages.console import step
+from validation.stages.selection import load_claims_files
+from validation.stages.verdict_table import print_verdicts
+from validation.verdicts.judge import judge
+from validation.verdicts.store import write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from validation.report.material import ClaimsSource
+
+
+def report_evidence(evidence: tuple[Path, ...], claims: tuple[Path, ...], out: Path) -> bool:
+    """Judges the evidence, writes verdicts and report into `out`; False when a candidate is rejected.
+
+    Raises:
+        UsageError: an evidence or claims file is at fault.
+    """
+    files = read_evidence(evidence)
+    sources = load_claims_files(claims, own=all(is_ours(file) for file in files))
+    return publish(files, sources, out, Console())
+
+
+def read_evidence(paths: Sequence[Path]) -> tuple[EvidenceFile, ...]:
+    """Returns the evidence files with their exact bytes, which are what a report embeds and a verdict names."""
+    found = []
+    for path in paths:
+        data = read_bytes(path)
+        found.append(EvidenceFile(data=data, evidence=parse(data, str(path))))
+    return tuple(found)
+
+
+def is_ours(file: EvidenceFile) -> bool:
+    """Whether the candidate is this project's kernel, the only one that our own promises are about."""
+    return any(one.role == "candidate" and one.family == "mojo" for one in file.evidence.implementations)
+
+
+def publish(files: Sequence[EvidenceFile], sources: Sequence[ClaimsSource], out: Path, console: Console) -> bool:
+    """Judges, prints the verdicts, writes verdicts.json, report.html and report.pdf; returns whether to accept."""
+    evidences = [file.evidence for file in files]
+    verdicts = judge([one.file for one in sources], [file.evidence for file in files], suite_info())
+    material = Material(evidence=tuple(files), claims=tuple(sources), verdicts=verdicts)
+    write(verdicts, out / "verdicts.json")
+    print_verdicts(verdicts, console)
+    with step(console, "report written", 1) as shown:
+        html, pdf = write_report(material, out)
+        shown.advance()
+    accepted = reject(objections(evidences, verdicts), console)
+    for label, path in (("Verdicts", out / "verdicts.json"), ("Report, HTML", html), ("Report, PDF", pdf)):
+        console.print(f"{label}: {path}", highlight=False, soft_wrap=True, markup=False)
+    return accepted

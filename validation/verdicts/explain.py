@@ -1,0 +1,46 @@
+"""Numbers in a sentence: three significant digits and a unit."""
+
+from validation.claims.claim import Metric
+from validation.performance.statistics import Estimate
+
+_UNITS = {
+    Metric.SPEEDUP: "x",
+    Metric.TOKENS_PER_S: " tokens/s",
+    Metric.GFLOP_PER_S: " GFLOP/s",
+    Metric.LATENCY_US: " us",
+    Metric.P50_LATENCY_US: " us",
+    Metric.P95_LATENCY_US: " us",
+    Metric.P99_LATENCY_US: " us",
+    Metric.FLOOR_SHARE: " of the hardware's limit",
+}
+
+
+def amount(metric: Metric, value: float) -> str:
+    """Returns `1.37x`, `101,000 tokens/s`, `0.91 of the hardware's limit`."""
+    return f"{number(value)}{_UNITS.get(metric, '')}"
+
+
+def number(value: float) -> str:
+    """Returns three significant digits, thousands apart, without an exponent between 1e-4 and 1e15."""
+    text = f"{value:.3g}"
+    return f"{float(text):,.0f}" if 1e3 <= abs(value) < 1e15 else text  # noqa: PLR2004  # where digits stop helping
+
+
+def bound(metric: Metric, value: float) -> str:
+    """Returns a published number with the digits it was published with."""
+    return f"{value:,.10g}{_UNITS.get(metric, '')}"
+
+
+def measured(metric: Metric, estimate: Estimate) -> str:
+    """Returns `1.37x [1.36, 1.38]`."""
+    return f"{amount(metric, estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def microseconds(ns: float) -> str:
+    """Returns a time in microseconds."""
+    return f"{number(ns / 1e3)} us"
+
+
+def percent(share: float) -> str:
+    """Returns `3 %`, `0.5 %`."""
+    return f"{share * 100:.2g} %"

@@ -1,0 +1,312 @@
+"""The steps a reading passes on its way to a verdict, in the order of docs/METHOD.md section 4.
+
+Each returns a ruling, or None to let the reading pass on to the next.
+"""
+
+from dataclasses import dataclass
+
+from validation.claims.claim import Metric
+from validation.correctness.case import Outcome
+from validation.performance.statistics import Estimate
+from validation.performance.sample import Role
+from validation.verdicts.explain import amount, bound, measured, microseconds, number, percent
+from validation.verdicts.observation import Observation, Side, closed_loop_of_one
+from validation.verdicts.reasons import Reason
+from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, WIDEST
+from validation.verdicts.samples import deaths, wrong_outputs
+from validation.verdicts.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """A verdict with its code and its sentence."""
+
+    verdict: Verdict
+    reason: Reason
+    explanation: str
+
+
+def faster_than_floor(seen: Observation) -> Ruling | None:
+    """`harness_fault` when a contender is measured faster than the machine can be: the clock or a ceiling is wrong.
+
+    Tried before everything else, because a faulty time of the baseline would make possible claims look impossible.
+    """
+    for side in (seen.candidate, seen.baseline):
+        if side is not None and side.beats_floor:
+            assert side.level is not None
+            assert side.floor is not None
+            return Ruling(
+                verdict=Verdict.HARNESS_FAULT,
+                reason=Reason.FASTER_THAN_FLOOR,
+                explanation=(
+                    f"{side.subject.implementation} was measured at {microseconds(side.level.value)}, below the "
+                    f"{microseconds(side.floor.ns)} that this machine's {side.floor.bound_by} ceiling of "
+                    f"{_rate(side)} allows: the measurement is at fault, not the hardware."
+                ),
+            )
+    return None
+
+
+def impossible(seen: Observation) -> Ruling | None:
+    """`impossible` when the claimed time is below 0.95 of the floor; needs only shape, machine and a baseline's time."""
+    floor, claimed = seen.candidate.floor, seen.claimed_ns
+    if floor is None or claimed is None or claimed >= IMPOSSIBLE_SHARE * floor.ns:
+        return None
+    metric, limit = seen.reading.metric, seen.limit
+    assert limit is not None
+    side = "at least" if seen.reading.requirement.at_most is not None else "at most"
+    if metric is Metric.FLOOR_SHARE:
+        allowed = "Nothing can pass the hardware's limit, by definition"
+    else:
+        over = f" over {seen.baseline.subject.implementation}" if seen.baseline is not None else ""
+        allowed = f"On this machine the ceilings allow {side} {amount(metric, limit)}{over}"
+    found = f"; measured {measured(metric, seen.estimate)}" if seen.estimate is not None else ""
+    return Ruling(
+        verdict=Verdict.IMPOSSIBLE,
+        reason=Reason.BELOW_FLOOR,
+        explanation=(
+            f"{allowed}{found}. The claimed {bound(metric, seen.reading.requirement.bound)} needs "
+            f"{microseconds(claimed)} per call, and the floor is {microseconds(floor.ns)}."
+        ),
+    )
+
+
+def absent(seen: Observation) -> Ruling | None:
+    """`not_tested` when no run here could have tested it."""
+    reading = seen.reading
+    if reading.untestable is not None:
+        return _not_tested(Reason.UNTESTABLE, f"No run decides this: {reading.untestable}.")
+    if "cuda" in {reading.device, reading.baseline_device} and seen.evidence.environment.gpu is None:
+        return _not_tested(Reason.NO_GPU, "This machine has no GPU, and the reading is about one.")
+    return None
+
+
+def invalid(seen: Observation) -> Ruling | None:
+    """`invalid` when a contender is wrong or dishonest; timed outputs count as much as correctness cases."""
+    if seen.reading.device == seen.evidence.device and seen.candidate.subject.role is Role.CANDIDATE:
+        found = _failed_checks(seen) or _died(seen)
+        if found is not None:
+            return found
+    for side, reason in ((seen.candidate, Reason.TIMED_OUTPUT_WRONG), (seen.baseline, Reason.BASELINE_WRONG)):
+        if side is None:
+            continue
+        subject = side.subject
+        wrong = wrong_outputs(seen.evidence, subject.implementation, subject.dtype, subject.device)
+        if wrong:
+            return _invalid(reason, f"{wrong} timed outputs of {subject.implementation} in {subject.dtype} were wrong.")
+    return None
+
+
+def not_measured(seen: Observation) -> Ruling | None:
+    """`not_tested` when this run did not measure what the reading needs."""
+    reading = seen.reading
+    if seen.workload is None:
+        return _not_tested(
+            Reason.WORKLOAD_NOT_RECORDED, f"This run did not measure {reading.workload} in {reading.dtype}."
+        )
+    if reading.metric is Metric.FIGURE:
+        return _not_tested(Reason.FIGURE_NOT_RECORDED, f"This run recorded no figure {reading.figure!r}.")
+    if not closed_loop_of_one(reading):
+        return _not_tested(
+            Reason.LOAD_NOT_MEASURED, "This run sent one request after the other; the claimed load was not measured."
+        )
+    if not seen.candidate.measured.calls:
+        return _not_tested(
+            Reason.CANDIDATE_NOT_MEASURED,
+            f"This run did not time {seen.candidate.subject.implementation} on {_where(seen.candidate)}.",
+        )
+    if reading.metric is Metric.SPEEDUP and seen.baseline is None:
+        device, dtype = reading.baseline_device or reading.device, reading.baseline_dtype or reading.dtype
+        return _not_tested(
+            Reason.BASELINE_NOT_MEASURED,
+            f"This run did not time {reading.baseline} on {reading.workload} ({device}, {dtype}).",
+        )
+    return None
+
+
+def noisy(seen: Observation) -> Ruling | None:
+    """`inconclusive` when the evidence is too thin or too noisy to decide anything."""
+    if not _checked(seen):
+        return _inconclusive(
+            Reason.CORRECTNESS_NOT_CHECKED,
+            f"No correctness case of {seen.candidate.subject.implementation} in {seen.reading.dtype} passed, and a "
+            "time says nothing of a kernel that was not shown to be right.",
+        )
+    if seen.pairs < MIN_PAIRS:
+        return _inconclusive(
+            Reason.TOO_FEW_PAIRS, f"{seen.pairs} process pairs have enough accepted calls; a verdict needs {MIN_PAIRS}."
+        )
+    if seen.estimate is None:
+        return _inconclusive(
+            Reason.TOO_FEW_CALLS, "Too few calls were accepted for an interval of this quantile to have both ends."
+        )
+    return _null(seen) or _wide(seen.estimate, seen)
+
+
+def compared(seen: Observation, delta: float = DELTA) -> Ruling:
+    """The claim against its interval: confirmed, refuted or inconclusive; never called without an estimate."""
+    estimate, reading = seen.estimate, seen.reading
+    assert estimate is not None
+    verdict = against_bound(estimate, reading.requirement.at_least, reading.requirement.at_most, delta)
+    found = measured(reading.metric, estimate)
+    claimed = bound(reading.metric, reading.requirement.bound)
+    over = f" over {seen.baseline.subject.implementation}" if seen.baseline is not None else ""
+    if verdict is Verdict.INCONCLUSIVE:
+        return _inconclusive(
+            Reason.BOUND_INSIDE_INTERVAL,
+            f"Measured {found}{over}; the claimed {claimed} lies within the interval or {percent(delta)} of it.",
+        )
+    if verdict is Verdict.REFUTED:
+        return Ruling(
+            verdict=Verdict.REFUTED,
+            reason=Reason.BOUND_MISSED,
+            explanation=f"Measured {found}{over}; claimed {claimed}.{_limited(seen)}",
+        )
+    stronger = _stronger(seen, delta)
+    if stronger is not None:
+        assert stronger.level is not None
+        return Ruling(
+            verdict=Verdict.CONFIRMED_WEAK_BASELINE,
+            reason=Reason.STRONGER_BASELINE,
+            explanation=(
+                f"Measured {found}{over}, as claimed, but {stronger.subject.implementation} is a stronger baseline here "
+                f"({microseconds(stronger.level.value)} per call), and against it the claim is not confirmed."
+            ),
+        )
+    up_to = reading.requirement.up_to
+    if up_to is not None and estimate.low > up_to * (1 + delta):
+        return Ruling(
+            verdict=Verdict.CONFIRMED,
+            reason=Reason.EXCEEDS_RANGE,
+            explanation=f"Measured {found}{over}, which exceeds the claimed {claimed} to {bound(reading.metric, up_to)}.",
+        )
+    return Ruling(
+        verdict=Verdict.CONFIRMED,
+        reason=Reason.BOUND_MET,
+        explanation=f"Measured {found}{over}; claimed {claimed}.",
+    )
+
+
+def against_bound(estimate: Estimate, at_least: float | None, at_most: float | None, delta: float) -> Verdict:
+    """Returns confirmed, refuted or inconclusive: the whole interval on one side of the bound, give or take delta."""
+    if at_least is not None:
+        threshold = at_least * (1 - delta)
+        met, missed = estimate.low >= threshold, estimate.high < threshold
+    else:
+        assert at_most is not None
+        threshold = at_most * (1 + delta)
+        met, missed = estimate.high <= threshold, estimate.low > threshold
+    if met:
+        return Verdict.CONFIRMED
+    return Verdict.REFUTED if missed else Verdict.INCONCLUSIVE
+
+
+def _failed_checks(seen: Observation) -> Ruling | None:
+    name, dtype = seen.candidate.subject.implementation, seen.reading.dtype
+    cases = [case for case in seen.evidence.cases if case.implementation == name and case.dtype == dtype]
+    failed = [case for case in cases if case.outcome is Outcome.FAILED]
+    if failed:
+        return _invalid(
+            Reason.CORRECTNESS_FAILED,
+            f"{len(failed)} of {len(cases)} correctness cases of {name} in {dtype} failed, the first: {failed[0].repro}",
+        )
+    for gate in seen.evidence.gates:
+        if gate.implementation == name and gate.outcome is Outcome.FAILED:
+            return _invalid(Reason.INTEGRITY_FAILED, f"{name} failed the integrity gate {gate.gate}: {gate.message}")
+    return None
+
+
+def _died(seen: Observation) -> Ruling | None:
+    found = deaths(seen.evidence, seen.candidate.subject)
+    if not found:
+        return None
+    return _invalid(Reason.PROCESS_DIED, f"The candidate's process did not answer to the end: {found[0]}")
+
+
+def _checked(seen: Observation) -> bool:
+    """Whether the candidate passed a correctness case; a baseline's every timed output is checked instead."""
+    subject = seen.candidate.subject
+    return subject.role is not Role.CANDIDATE or any(
+        case.outcome is Outcome.PASSED
+        for case in seen.evidence.cases
+        if (case.implementation, case.dtype) == (subject.implementation, subject.dtype)
+    )
+
+
+def _null(seen: Observation) -> Ruling | None:
+    null = seen.null
+    if null is None or null.count < MIN_PAIRS:
+        return _inconclusive(
+            Reason.NO_NULL,
+            f"The candidate was compared with itself in {0 if null is None else null.count} pairs; a verdict needs "
+            f"{MIN_PAIRS}, to know what this run calls different.",
+        )
+    if null.low > 1 or null.high < 1:
+        return _inconclusive(
+            Reason.NULL_DIFFERS,
+            f"The candidate differs from itself by a factor of {number(null.value)} [{number(null.low)}, "
+            f"{number(null.high)}] (99 %): this run cannot tell a difference from noise.",
+        )
+    return None
+
+
+def _wide(estimate: Estimate, seen: Observation) -> Ruling | None:
+    if estimate.half_width <= WIDEST:
+        return None
+    return _inconclusive(
+        Reason.INTERVAL_TOO_WIDE,
+        f"Measured {measured(seen.reading.metric, estimate)}: a half-width of {percent(estimate.half_width)} where at "
+        f"most {percent(WIDEST)} decides anything.",
+    )
+
+
+def _stronger(seen: Observation, delta: float) -> Side | None:
+    """The strongest rival faster than a named baseline against which the claim is not confirmed, if there is one.
+
+    `strongest` is never weak: it is computed as the strongest of what the reading names.
+    """
+    if (
+        seen.baseline is None
+        or seen.baseline.level is None
+        or seen.reading.baseline != seen.baseline.subject.implementation
+    ):
+        return None
+    rivals = [side for side in seen.rivals if side.level is not None and side.level.value < seen.baseline.level.value]
+    requirement = seen.reading.requirement
+    for side in sorted(rivals, key=lambda one: (one.level.value if one.level else 0.0, one.subject.implementation)):
+        against = side.measured.over(seen.candidate.measured, seen.confidence)
+        if (
+            against is None
+            or against_bound(against, requirement.at_least, requirement.at_most, delta) is not Verdict.CONFIRMED
+        ):
+            return side
+    return None
+
+
+def _limited(seen: Observation) -> str:
+    if seen.limit is None or seen.reading.metric is Metric.FLOOR_SHARE:
+        return ""
+    side = "at least" if seen.reading.requirement.at_most is not None else "at most"
+    return f" The ceilings here allow {side} {amount(seen.reading.metric, seen.limit)}."
+
+
+def _rate(side: Side) -> str:
+    assert side.floor is not None
+    unit = "GFLOP/s" if side.floor.bound_by == "compute" else "GB/s"
+    return f"{number(side.floor.rate / 1e9)} {unit}"
+
+
+def _where(side: Side) -> str:
+    return f"{side.subject.workload} ({side.subject.device}, {side.subject.dtype})"
+
+
+def _not_tested(reason: Reason, explanation: str) -> Ruling:
+    return Ruling(verdict=Verdict.NOT_TESTED, reason=reason, explanation=explanation)
+
+
+def _invalid(reason: Reason, explanation: str) -> Ruling:
+    return Ruling(verdict=Verdict.INVALID, reason=reason, explanation=explanation)
+
+
+def _inconclusive(reason: Reason, explanation: str) -> Ruling:
+    return Ruling(verdict=Verdict.INCONCLUSIVE, reason=reason, explanation=explanation)

@@ -1,0 +1,243 @@
+"""Everything the evidence says of one reading, gathered before anything is decided."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from validation.claims.claim import QUANTILES, Arrivals, Metric, Reading
+from validation.claims.load import STRONGEST
+from validation.evidence.record import Evidence, WorkloadRecord
+from validation.performance.sample import Role
+from validation.performance.statistics import NULL_CONFIDENCE, Estimate, quantile
+from validation.verdicts.floors import Floor, floor
+from validation.verdicts.samples import Measured, Subject, baselines, digest, measured
+
+#: How readings name the kernel under validation, whoever wrote it.
+CANDIDATE: Final = "candidate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A contender as it was measured; `floor` is that of its own workload record and device."""
+
+    subject: Subject
+    measured: Measured
+    level: Estimate | None
+    floor: Floor | None
+
+    @property
+    def beats_floor(self) -> bool:
+        """Whether its whole interval lies below the least time the machine allows."""
+        return self.level is not None and self.floor is not None and self.level.high < self.floor.ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A reading and what was seen of it on one machine; None where nothing was.
+
+    `estimate`, `limit` are in the metric's unit, `claimed_ns` is the time per call that the claim amounts to here.
+    `rivals` are the other baselines measured where the baseline was, of another family than the candidate's.
+    """
+
+    reading: Reading
+    evidence: Evidence
+    confidence: float
+    workload: WorkloadRecord | None
+    candidate: Side
+    baseline: Side | None
+    rivals: tuple[Side, ...]
+    estimate: Estimate | None
+    null: Estimate | None
+    claimed_ns: float | None
+    limit: float | None
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of process values the estimate rests on, or process values where nothing is paired."""
+        own = self.candidate.measured.values.keys()
+        return len(own if self.baseline is None else own & self.baseline.measured.values.keys())
+
+    @property
+    def samples_sha256(self) -> str | None:
+        """Digest of the calls the estimate was computed from."""
+        if self.estimate is None:
+            return None
+        sides = [side for side in (self.candidate, self.baseline) if side is not None]
+        return digest(*(side.measured for side in sides))
+
+
+def observe(reading: Reading, evidence: Evidence, confidence: float) -> Observation:
+    """Returns what `evidence` says of `reading`, intervals at `confidence`."""
+    candidate = _candidate(reading, evidence, confidence)
+    menu = _menu(reading, evidence, confidence, besides=candidate.subject.implementation)
+    baseline = _choose(reading.baseline, menu, evidence)
+    family = _family(evidence, candidate.subject.implementation)
+    again = measured(evidence, _again(candidate.subject, evidence))
+    null = measured(evidence, _first(candidate.subject, evidence)).over(again, NULL_CONFIDENCE)
+    workload = _workload(evidence, reading.workload, reading.dtype)
+    return Observation(
+        reading=reading,
+        evidence=evidence,
+        confidence=confidence,
+        workload=workload,
+        candidate=candidate,
+        baseline=baseline,
+        rivals=tuple(
+            side for side in menu if side is not baseline and _family(evidence, side.subject.implementation) != family
+        ),
+        estimate=_estimate(reading.metric, workload, candidate, baseline, confidence),
+        null=null,
+        claimed_ns=_claimed_ns(reading, workload, candidate, baseline),
+        limit=_limit(reading.metric, workload, candidate, baseline),
+    )
+
+
+def _candidate(reading: Reading, evidence: Evidence, confidence: float) -> Side:
+    name = _named_candidate(evidence) if reading.candidate == CANDIDATE else reading.candidate
+    role = Role.CANDIDATE if name == _named_candidate(evidence) else Role.BASELINES
+    subject = Subject(
+        implementation=name, workload=reading.workload, dtype=reading.dtype, device=reading.device, role=role
+    )
+    return _side(subject, evidence, confidence)
+
+
+def _named_candidate(evidence: Evidence) -> str:
+    return next((one.name for one in evidence.implementations if one.role == "candidate"), CANDIDATE)
+
+
+def _first(subject: Subject, evidence: Evidence) -> Subject:
+    """The candidate's first process on the workload, whoever the reading is about: the null is one of the machine."""
+    return Subject(
+        implementation=_named_candidate(evidence),
+        workload=subject.workload,
+        dtype=subject.dtype,
+        device=subject.device,
+        role=Role.CANDIDATE,
+    )
+
+
+def _again(subject: Subject, evidence: Evidence) -> Subject:
+    first = _first(subject, evidence)
+    return Subject(
+        implementation=first.implementation,
+        workload=first.workload,
+        dtype=first.dtype,
+        device=first.device,
+        role=Role.CANDIDATE_AGAIN,
+    )
+
+
+def _menu(reading: Reading, evidence: Evidence, confidence: float, *, besides: str) -> tuple[Side, ...]:
+    """Every baseline that has a time on the baseline's workload, device and dtype."""
+    dtype = reading.baseline_dtype or reading.dtype
+    device = reading.baseline_device or reading.device
+    sides = (
+        _side(
+            Subject(implementation=name, workload=reading.workload, dtype=dtype, device=device, role=Role.BASELINES),
+            evidence,
+            confidence,
+        )
+        for name in baselines(evidence, reading.workload, dtype, device)
+        if name != besides
+    )
+    return tuple(side for side in sides if side.level is not None)
+
+
+def _side(subject: Subject, evidence: Evidence, confidence: float) -> Side:
+    found = measured(evidence, subject)
+    workload = _workload(evidence, subject.workload, subject.dtype)
+    return Side(
+        subject=subject,
+        measured=found,
+        level=found.level(confidence),
+        floor=None if workload is None else floor(evidence, workload, subject.device),
+    )
+
+
+def _choose(baseline: str | None, menu: tuple[Side, ...], evidence: Evidence) -> Side | None:
+    """The named baseline, or the fastest of the menu or of a family of it."""
+    if baseline is None:
+        return None
+    if baseline == STRONGEST:
+        return min(menu, key=_time, default=None)
+    prefix, _, family = baseline.partition(":")
+    if prefix == STRONGEST:
+        of_family = [side for side in menu if _family(evidence, side.subject.implementation) == family]
+        return min(of_family, key=_time, default=None)
+    return next((side for side in menu if side.subject.implementation == baseline), None)
+
+
+def _time(side: Side) -> tuple[float, str]:
+    assert side.level is not None
+    return side.level.value, side.subject.implementation
+
+
+def _family(evidence: Evidence, implementation: str) -> str:
+    return next((one.family for one in evidence.implementations if one.name == implementation), "")
+
+
+def _workload(evidence: Evidence, name: str, dtype: str) -> WorkloadRecord | None:
+    return next((one for one in evidence.workloads if (one.name, one.dtype) == (name, dtype)), None)
+
+
+def _estimate(  # noqa: PLR0911  # one return per metric
+    metric: Metric, workload: WorkloadRecord | None, candidate: Side, baseline: Side | None, confidence: float
+) -> Estimate | None:
+    time = candidate.level
+    if time is None or workload is None:
+        return None
+    if metric is Metric.SPEEDUP:
+        return None if baseline is None else baseline.measured.over(candidate.measured, confidence)
+    if metric is Metric.TOKENS_PER_S:
+        return time.inverse(workload.tokens * 1e9)
+    if metric is Metric.GFLOP_PER_S:
+        return time.inverse(workload.flops)
+    if metric is Metric.LATENCY_US:
+        return time.times(1e-3)
+    if metric is Metric.FLOOR_SHARE:
+        return None if candidate.floor is None else time.inverse(candidate.floor.ns)
+    if metric in QUANTILES:
+        found = quantile(list(candidate.measured.calls.values()), QUANTILES[metric], confidence)
+        return None if found is None else found.times(1e-3)
+    return None
+
+
+def _claimed_ns(
+    reading: Reading, workload: WorkloadRecord | None, candidate: Side, baseline: Side | None
+) -> float | None:
+    """The time of one call if the claim held: of a speedup, the slow end of the baseline's interval over the bound."""
+    bound = reading.requirement.bound
+    if workload is None:
+        return None
+    if reading.metric is Metric.SPEEDUP:
+        return None if baseline is None or baseline.level is None else baseline.level.high / bound
+    if reading.metric is Metric.TOKENS_PER_S:
+        return workload.tokens / bound * 1e9
+    if reading.metric is Metric.GFLOP_PER_S:
+        return workload.flops / bound
+    if reading.metric is Metric.FLOOR_SHARE:
+        return None if candidate.floor is None else candidate.floor.ns / bound
+    return bound * 1e3 if reading.requirement.at_most is not None and reading.metric is not Metric.FIGURE else None
+
+
+def _limit(metric: Metric, workload: WorkloadRecord | None, candidate: Side, baseline: Side | None) -> float | None:
+    """The most (least, of a time) any implementation could reach, by the floor of the candidate's device."""
+    if candidate.floor is None or workload is None:
+        return None
+    ns = candidate.floor.ns
+    if ns == 0:
+        return None
+    if metric is Metric.SPEEDUP:
+        return None if baseline is None or baseline.level is None else baseline.level.value / ns
+    if metric is Metric.TOKENS_PER_S:
+        return workload.tokens / ns * 1e9
+    if metric is Metric.GFLOP_PER_S:
+        return workload.flops / ns
+    if metric is Metric.FLOOR_SHARE:
+        return 1.0
+    return ns * 1e-3 if metric is Metric.LATENCY_US or metric in QUANTILES else None
+
+
+def closed_loop_of_one(reading: Reading) -> bool:
+    """Whether the load is what every timed series is: one call after the other, the next when one returns."""
+    load = reading.load
+    return load is None or (load.arrivals is Arrivals.CLOSED and load.concurrency == 1)

@@ -1,0 +1,148 @@
+"""What of the evidence counts: process values by round, derived again from the probes and never taken from a flag."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from validation.evidence.record import Evidence
+from validation.performance.sample import ProbeRule, ProcessRun, Role, Series, probe_rule
+from validation.performance.statistics import Estimate, accepted_calls, accepts, level, process_value, ratio
+from validation.usage import UsageError
+
+Calls = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One implementation on one workload of one device, in the processes of one role."""
+
+    implementation: str
+    workload: str
+    dtype: str
+    device: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The accepted calls of one subject by round, in nanoseconds; rounds whose process has no value are left out."""
+
+    calls: Mapping[int, Calls]
+
+    @property
+    def values(self) -> dict[int, float]:
+        """The value of each process by its round."""
+        return {
+            turn: value for turn, calls in sorted(self.calls.items()) if (value := process_value(calls)) is not None
+        }
+
+    def level(self, confidence: float) -> Estimate | None:
+        """The typical time of one call, in nanoseconds."""
+        return level(list(self.values.values()), confidence)
+
+    def over(self, other: "Measured", confidence: float) -> Estimate | None:
+        """How many times as long this takes as `other`, over the rounds both have a value in."""
+        mine, others = self.values, other.values
+        rounds = sorted(mine.keys() & others.keys())
+        return ratio([mine[turn] for turn in rounds], [others[turn] for turn in rounds], confidence)
+
+
+def measured(evidence: Evidence, subject: Subject) -> Measured:
+    """Returns what counts of `subject`: processes after the discarded round, blocks that the rule accepts."""
+    return Measured(
+        calls={
+            process.round: accepted_calls(series, evidence.probe)
+            for process, series in _series(evidence, subject)
+            if not process.discarded
+        }
+    )
+
+
+def baselines(evidence: Evidence, workload: str, dtype: str, device: str) -> tuple[str, ...]:
+    """Returns the names of the baselines measured there, sorted."""
+    listed = {one.name for one in evidence.implementations if one.role == "baseline"}
+    return tuple(
+        sorted(
+            {
+                series.implementation
+                for process in evidence.processes
+                if process.role is Role.BASELINES
+                for series in process.series
+                if (series.workload, series.dtype, series.device) == (workload, dtype, device)
+                and series.implementation in listed
+            }
+        )
+    )
+
+
+def wrong_outputs(evidence: Evidence, implementation: str, dtype: str, device: str) -> int:
+    """Returns how many timed outputs were wrong, those of the discarded round and of rejected blocks included."""
+    return sum(
+        block.outputs_wrong
+        for process in evidence.processes
+        for series in process.series
+        if (series.implementation, series.dtype, series.device) == (implementation, dtype, device)
+        for block in series.blocks
+    )
+
+
+def deaths(evidence: Evidence, subject: Subject) -> tuple[str, ...]:
+    """Returns how the processes of a subject's role and workload ended, those that did not answer to the end."""
+    return tuple(
+        f"round {process.round}: {process.ended}"
+        for process in evidence.processes
+        if process.ended and process.role is subject.role and process.workload in {"", subject.workload}
+    )
+
+
+def digest(*sides: Measured) -> str:
+    """Returns the sha256 over the calls an estimate was computed from."""
+    calls = [[[turn, side.calls[turn]] for turn in sorted(side.calls)] for side in sides]
+    return hashlib.sha256(json.dumps(calls, separators=(",", ":")).encode()).hexdigest()
+
+
+def check_acceptance(evidence: Evidence) -> None:
+    """Passes when every stored acceptance follows from the probes beside the block and the rule of the suite.
+
+    Raises:
+        UsageError: the rule is not the suite's, its best probe is below one that was seen, or a block's flag disagrees.
+    """
+    where = f"evidence of {evidence.environment.machine} (run {evidence.run_id})"
+    rule, seen = evidence.probe, probe_rule(evidence.processes)
+    _check_rule(rule, seen, where)
+    for process in evidence.processes:
+        for series in process.series:
+            for index, block in enumerate(series.blocks):
+                if block.accepted is not accepts(rule, block):
+                    raise UsageError(
+                        f"{where}: round {process.round}, {process.role}, {series.implementation} on {series.workload}, "
+                        f"block {index}: accepted must be {accepts(rule, block)} by its probes and the rule; "
+                        f"got {block.accepted}. The file was altered or is from another suite: run again."
+                    )
+
+
+def _check_rule(rule: ProbeRule | None, seen: ProbeRule | None, where: str) -> None:
+    if rule is None:
+        return
+    share = ProbeRule(best_flop_per_s=rule.best_flop_per_s).share
+    if rule.share != share:
+        raise UsageError(f"{where}: probe.share must be {share}, fixed before any sample; got {rule.share}. Run again.")
+    if seen is not None and seen.best_flop_per_s > rule.best_flop_per_s:
+        raise UsageError(
+            f"{where}: probe.best_flop_per_s must be the best probe seen, {seen.best_flop_per_s:.6g}; "
+            f"got {rule.best_flop_per_s:.6g}. The file was altered or is from another suite: run again."
+        )
+
+
+def _series(evidence: Evidence, subject: Subject) -> Iterator[tuple[ProcessRun, Series]]:
+    for process in evidence.processes:
+        if process.role is subject.role:
+            for series in process.series:
+                if (series.implementation, series.workload, series.dtype, series.device) == (
+                    subject.implementation,
+                    subject.workload,
+                    subject.dtype,
+                    subject.device,
+                ):
+                    yield process, series
