@@ -220,7 +220,7 @@ def _judge(expected: Expected, answers: Answers, values: Array, unresolved: NDAr
         effective_bits=_bits(answers, values, judged),
         near_ties=near_ties,
         unresolved=len(unresolved),
-        message=_message(failed, answers, values, ratio, swallowed, noise, allowed) if failed else "",
+        message=_message(failed, answers, values, ratio, swallowed, judged, noise, allowed) if failed else "",
     )
 
 
@@ -272,28 +272,29 @@ def _message(  # noqa: PLR0913, PLR0917 -- everything that may be said
     values: Array,
     ratio: Array,
     swallowed: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
     noise: Array,
     allowed: Array,
 ) -> str:
-    """The first criterion failed, with the first element or token that fails it."""
-    first = failed[0]
+    """Every criterion failed, and the first element or token that fails the first of them."""
+    first, names = failed[0], ", ".join(failed)
     if first is Criterion.FINITE and swallowed.any():
         token = int(swallowed.argmax())
-        return f"{first}: token {token} has a NaN or infinity among its logits, so its output must not be finite"
+        return f"{names}: token {token} has a NaN or infinity among its logits, so its output must not be finite"
     limit = 0.0 if first is Criterion.BITWISE else 1.0
     if first in {Criterion.FINITE, Criterion.BITWISE, Criterion.ELEMENTWISE}:
         bad = ratio > limit
         token, element = (int(i) for i in np.argwhere(bad)[0])
         return (
-            f"{first}: token {token}, element {element}: must be {answers.output[token, element]:.8g} within"
+            f"{names}: token {token}, element {element}: must be {answers.output[token, element]:.8g} within"
             f" {answers.bound[token, element]:.2g}; got {values[token, element]:.8g}"
             f" ({int(bad.sum())} of {bad.size} elements wrong, worst error/bound {ratio.max():.3g})"
         )
     if first is Criterion.PER_TOKEN:
         over = noise / allowed
-        token = int(over.argmax())
-        return f"{first}: row {token} of those judged has {np.sqrt(over[token]):.3g} times the rms error it may have"
-    return f"{first}: the rms error is {np.sqrt(noise.mean() / allowed.mean()):.3g} times what the dtype allows"
+        token = int(np.flatnonzero(judged)[over.argmax()])
+        return f"{names}: token {token} has {np.sqrt(over.max()):.3g} times the rms error that the dtype allows"
+    return f"{names}: the rms error is {np.sqrt(noise.mean() / allowed.mean()):.3g} times what the dtype allows"
 
 
 def _some(ids: Ids) -> str:

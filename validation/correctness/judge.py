@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from validation.correctness.attempt import Attempt
     from validation.correctness.question import Call, Question
     from validation.correctness.spec import CaseSpec
+    from validation.workloads.layer import LayerConfig
+
+
+#: Widths that every kernel must take: rows of 32 bytes even in 16-bit dtypes, what vector and tensor units load.
+_TILE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """Who is judged, and by what.
 
-    `required` is the variant of the layer it is claimed to compute: declining any other is `not_supported`, not wrong.
+    `required` is the variant of the layer it is claimed to compute: declining another (by NotImplementedError), or a
+    width that is no multiple of 16, is `not_supported`, not wrong.
     With `lowest_id_wins` it is held to its promise that exact ties go to the lowest expert id; otherwise any of the
     tied will do. `repro` begins the line that re-runs a case.
     """
@@ -39,7 +45,7 @@ class Candidate:
 def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candidate: Candidate) -> Case:
     """Returns the case: what the attempts at the question's calls amount to."""
     config = spec.workload.layer
-    if unsupported(attempts) and candidate.required.of(config) != config:
+    if unsupported(attempts) and not _must_compute(candidate, config):
         outcome, message = Outcome.NOT_SUPPORTED, attempts[0].raised
         compared: list[Comparison] = []
     else:
@@ -59,6 +65,12 @@ def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candi
         message=message,
         repro=f"{candidate.repro} --case {spec.id}",
     )
+
+
+def _must_compute(candidate: Candidate, config: LayerConfig) -> bool:
+    """Whether declining the layer is a fault: it is of the claimed variant, and both widths are whole tiles."""
+    whole = config.d_model % _TILE == 0 and config.d_ff % _TILE == 0
+    return whole and candidate.required.of(config) == config
 
 
 def _outcome(

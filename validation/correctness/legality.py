@@ -121,14 +121,15 @@ def weights_and_bounds(
     weights = oracle.gate_weights(logits, ids, renormalize=renormalize)
     units = precision.accumulate * (_SOFTMAX_UNITS + np.abs(logits - logits.max(axis=-1, keepdims=True)))
     bounds = []
-    for error in (router.relative[tokens], router.typical[tokens]):
+    # The typical error leaves the weights' own roundings to the gate on effective bits, which counts them.
+    for error, stored in ((router.relative[tokens], 3.0 * precision.store), (router.typical[tokens], 0.0)):
         own = np.take_along_axis(error, ids, axis=-1)
         if renormalize:
             others = (weights * own).sum(axis=-1, keepdims=True)
         else:
             others = (oracle.softmax(logits) * error).sum(axis=-1, keepdims=True)
         exponent = np.minimum(own + others + np.take_along_axis(units, ids, axis=-1), 50.0)
-        bounds.append(np.minimum(weights * (np.expm1(exponent) + 3.0 * precision.store), 1.0) + precision.tiny)
+        bounds.append(np.minimum(weights * (np.expm1(exponent) + stored), 1.0) + precision.tiny)
     return weights, bounds[0], bounds[1]
 
 

@@ -97,7 +97,8 @@ def _scaled_w2(_: CaseSpec, base: Call) -> Question:
 def _shrinking(_: CaseSpec, base: Call) -> Question:
     tokens = len(base.x)
     sizes = [size for size in (tokens // 2, 1, 0) if size < tokens]
-    fewer = [_rows(base, f"then {size} tokens", np.arange(tokens - size, tokens)) for size in sizes]
+    # Backwards, so that hardly a token stands where it stood in a larger batch.
+    fewer = [_rows(base, f"then {size} tokens", np.arange(size - 1, -1, -1)) for size in sizes]
     return Question(calls=(base, *fewer, replace(base, label="then all again")))
 
 

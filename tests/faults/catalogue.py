@@ -1,0 +1,78 @@
+"""The planted faults: which check must catch each, and by what.
+
+Each is a kernel file as a user would write it, in kernels/; `by_steps.py` there is the honest one they are made from.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from validation.correctness.spec import PLAIN, Check, LayerVariant
+
+FOLDER = Path(__file__).parent / "kernels"
+
+_BIASED = LayerVariant(bias=True)
+_GELU = LayerVariant(activation="gelu", bias=True)
+_GATED = LayerVariant(activation="silu", gated=True)
+_RAW = LayerVariant(renormalize=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """The check that must catch it, a word of the message, and the dtype and variant it shows in."""
+
+    check: Check
+    by: str
+    dtype: str = "float32"
+    variant: LayerVariant = PLAIN
+    lowest_id_wins: bool = False
+
+
+FAULTS: dict[str, Fault] = {
+    "activation_dropped": Fault(check=Check.RANDOM, by="elementwise"),
+    "batch_statistics": Fault(check=Check.SPLIT, by="elementwise"),
+    "bf16_accumulation": Fault(check=Check.RANDOM, by="effective_bits"),
+    "bf16_for_f16": Fault(check=Check.RANDOM, by="effective_bits", dtype="float16"),
+    "bf16_inputs": Fault(check=Check.RANDOM, by="effective_bits"),
+    "bf16_router": Fault(check=Check.RANDOM, by="routing"),
+    "bias_applied_twice": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
+    "capacity_drop": Fault(check=Check.RANDOM, by="elementwise"),
+    "dispatch_off_by_one": Fault(check=Check.RANDOM, by="elementwise"),
+    "dropped_k_tail": Fault(check=Check.PERMUTATION, by="elementwise"),
+    "dropped_last_hidden": Fault(check=Check.EXACT, by="bitwise"),
+    "empty_expert_unwritten": Fault(check=Check.RANDOM, by="finite"),
+    "f16_hidden": Fault(check=Check.RANDOM, by="effective_bits"),
+    "f8_hidden": Fault(check=Check.RANDOM, by="effective_bits", dtype="bfloat16"),
+    "first_layer_kept": Fault(check=Check.TWO_LAYERS, by="another layer"),
+    "gate_on_wrong_branch": Fault(check=Check.RANDOM, by="elementwise", variant=_GATED),
+    "gelu_tanh_for_erf": Fault(check=Check.RANDOM, by="effective_bits", variant=_GELU),
+    "highest_id_wins": Fault(check=Check.EXACT_TIES, by="routing", lowest_id_wins=True),
+    "index_overflow": Fault(check=Check.RANDOM, by="token 65536"),
+    "input_changed": Fault(check=Check.RANDOM, by="must not change its input"),
+    "last_expert_skipped": Fault(check=Check.RANDOM, by="elementwise"),
+    "missing_b2": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
+    "missing_router_bias": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
+    "nan_spreads": Fault(check=Check.NONFINITE, by="finite"),
+    "nan_swallowed": Fault(check=Check.NONFINITE, by="must not be finite"),
+    "no_renormalisation": Fault(check=Check.RANDOM, by="elementwise"),
+    "no_tokens_crash": Fault(check=Check.RANDOM, by="IndexError"),
+    "one_percent_misrouted": Fault(check=Check.RANDOM, by="elementwise"),
+    "one_percent_off": Fault(check=Check.RANDOM, by="effective_bits"),
+    "one_token_lost": Fault(check=Check.RANDOM, by="token 9999"),
+    "race": Fault(check=Check.REPEAT, by="differs from call 1"),
+    "renormalised_always": Fault(check=Check.RANDOM, by="elementwise", variant=_RAW),
+    "repeated_ids": Fault(check=Check.RANDOM, by="distinct"),
+    "rows_left_over": Fault(check=Check.SHRINKING, by="elementwise"),
+    "sequential_bf16_sums": Fault(check=Check.RANDOM, by="elementwise", dtype="bfloat16"),
+    "softmax_overflow": Fault(check=Check.ROUTER, by="finite"),
+    "stale_output": Fault(check=Check.REPEAT, by="elementwise"),
+    "strides_ignored": Fault(check=Check.STRIDED, by="strides"),
+    "swapped_weights": Fault(check=Check.RANDOM, by="elementwise"),
+    "tf32": Fault(check=Check.RANDOM, by="effective_bits"),
+    "transposed_w2": Fault(check=Check.RANDOM, by="elementwise"),
+    "truncated_batch": Fault(check=Check.RANDOM, by="elementwise"),
+    "unsorted_top_k": Fault(check=Check.RANDOM, by="elementwise"),
+    "weights_told_wrong": Fault(check=Check.RANDOM, by="weights"),
+    "wrong_dtype": Fault(check=Check.RANDOM, by="shape"),
+    "wrong_magnitude": Fault(check=Check.RANDOM, by="elementwise"),
+    "zeros": Fault(check=Check.EXACT, by="bitwise"),
+}
