@@ -11,7 +11,7 @@ from validation.report.view import FindingView
 from validation.verdicts.verdict import Verdict
 
 #: Rows that leave page 1 room for its sentences; the others follow in section 2.
-PAGE_ONE_ROWS: Final = 9
+PAGE_ONE_ROWS: Final = 11
 #: Rows of one figure that fit a page.
 PAGE_ROWS: Final = 24
 

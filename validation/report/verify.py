@@ -95,7 +95,10 @@ def _verify(pdf: pikepdf.Pdf, data: bytes, name: str) -> Verification:
         outcome = Outcome.REJECTED if differences else Outcome.OTHER_VERSION
         return Verification(outcome=outcome, differences=tuple(differences), remarks=(remark,), **common)
     differences += _verdict_differences(stated, material.verdicts)
-    drawn, remarks = _drawn_differences(pdf, data, embedded.origin, material)
+    if differences:
+        drawn, remarks = [], ["The pages were not compared: what is embedded already contradicts itself."]
+    else:
+        drawn, remarks = _drawn_differences(pdf, data, embedded.origin, material)
     differences += drawn
     return Verification(
         outcome=Outcome.REJECTED if differences else Outcome.VERIFIED,
