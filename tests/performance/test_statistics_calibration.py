@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from validation.performance.statistics import CONFIDENCE, NULL_CONFIDENCE, mean_interval
-
-DELTA = 0.05
+from validation.verdicts.rules import DELTA
 
 Floats = npt.NDArray[np.float64]
 

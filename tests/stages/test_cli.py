@@ -67,7 +67,8 @@ def test_a_claims_file_with_a_speedup_over_nothing_is_refused(
     claims.write_text(
         'schema_version = 1\n[[claims]]\nid = "fast"\ntitle = "fast"\nquote = "10x"\nsource = "mine:1"\n'
         'provenance = "measured"\nprovenance_reason = "I measured it"\n[[claims.readings]]\nid = "cpu"\nstrict = true\n'
-        'meaning = "fast"\nmetric = "speedup"\nrequirement = { at_least = 10 }\nworkload = "seed-claim"\ndevice = "cpu"\n'
+        'meaning = "fast"\nmetric = "speedup"\nrequirement = { at_least = 10 }\nworkload = "seed-claim"\n'
+        'device = "cpu"\n'
     )
     assert call(monkeypatch, "run", "--claims", str(claims)) == 2
     told = capsys.readouterr().err

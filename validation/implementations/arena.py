@@ -93,9 +93,18 @@ class SharedFile:
 
 
 def plan(
-    inputs: Sequence[torch.Tensor], out_shape: Sequence[tuple[int, int]], top_k: int, dtype: torch.dtype
+    inputs: Sequence[torch.Tensor],
+    out_shape: Sequence[tuple[int, int]],
+    top_k: int,
+    dtype: torch.dtype,
+    *,
+    draw_addresses: bool = True,
 ) -> tuple[list[CallPlaces], int, int]:
-    """Returns the places of a block's calls, and the bytes of arena and staging file they need."""
+    """Returns the places of a block's calls, and the bytes of arena and staging file they need.
+
+    With `draw_addresses` every call's tensors start somewhere else than those of the block before; without, at the
+    same addresses again.
+    """
     places, at, staged = [], GUARD_BYTES, 0
 
     def place(shape: tuple[int, ...], dtype: torch.dtype, strides: tuple[int, ...] | None = None) -> Place:
@@ -103,7 +112,7 @@ def plan(
         count = prod(shape)
         if strides is not None and count:
             count = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-        offset = at + _LINE * random.randrange(_PAGE // _LINE)
+        offset = at + _LINE * (random.randrange(_PAGE // _LINE) if draw_addresses else 0)
         size = count * dtype.itemsize
         at = _aligned(offset + size) + GUARD_BYTES
         return Place(offset=offset, size=size, shape=shape, dtype=dtype, strides=strides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import suppress
@@ -113,6 +114,7 @@ class Worker:
         self._spawned = spawn.spawn(spawn.worker_environment(threads, environment))
         self._mailbox = Mailbox(self._spawned)
         self._started = False
+        self._last: tuple[tuple[arena.Place, torch.Tensor], ...] = ()
         message = {
             "paths": spawn.importable_paths(ours=trusted),
             "prefix": sys.prefix,
@@ -162,6 +164,11 @@ class Worker:
             return spawn.cpu_ns(self.pid)
         return 0
 
+    def family_cpu_ns(self) -> int:
+        """Returns the CPU time of the process and of its descendants, those that are gone included, by the tick."""
+        live = sum(spawn.cpu_ns(pid) for pid in spawn.descendants(self._spawned.mark) if spawn.is_alive(pid))
+        return live + spawn.reaped_cpu_ns(self.pid)
+
     def start(self) -> None:
         """Waits until the process is ready for a kernel."""
         if not self._started:
@@ -199,23 +206,28 @@ class Worker:
         """Makes one call on `x` [T, d], of whatever strides and dtype it has.
 
         Raises:
-            ImplementationFailed: also when `out` was not written at all, or written outside of.
+            ImplementationFailed: also when `out` was not written at all, or written outside of, or `x` was changed.
         """
         block = self.call_block([x])
         output = block.outputs[0]
+        if not output.x_unchanged:
+            raise ImplementationFailed("forward", "changed its input x, which belongs to the caller", self.output)
         if not output.written:
             raise ImplementationFailed("forward", "wrote nothing: out holds what it held before", self.output)
         if not block.guards_held:
             raise ImplementationFailed("forward", "wrote outside out: a guard around it changed", self.output)
         return output
 
-    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
+    def call_block(
+        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, draw_addresses: bool = True
+    ) -> BlockOutput:
         """Makes one call on each input, in turn, each at an address of its own.
 
-        A dry block calls no kernel: its `parent_ns` is the price of asking.
+        A dry block calls no kernel: its `parent_ns` is the price of asking. Without `draw_addresses` the block lies
+        where the last such block of its shape lay.
         """
         assert self._shared is not None or dry
-        places, end = self._map(inputs)
+        places, end = self._map(inputs, draw_addresses)
         assert self._arena is not None
         assert self._staging is not None
         self._arena.words(0, end)[:] = arena.POISON
@@ -224,6 +236,7 @@ class Worker:
             self._staging.bytes(where.staged, data.size)[:] = data
         message = {"calls": [where.described() for where in places], "dry": dry}
         started = time.perf_counter_ns()
+        self._last = ()
         answer = self._ask("call", message)
         parent_ns = time.perf_counter_ns() - started
         # The last output first: had its call returned before its work was done, it is not whole yet.
@@ -232,9 +245,28 @@ class Worker:
             self._output(where, data, out, ns, told)
             for where, data, out, ns, told in zip(places, staged, outs, answer["calls_ns"], answer["told"], strict=True)
         )
+        self._last = tuple((where.out, output.out) for where, output in zip(places, outputs, strict=True))
         gaps = (self._arena.words(start, stop) for start, stop in arena.gaps(places, end))
         held = all(bool((gap == arena.POISON).all()) for gap in gaps)
         return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held)
+
+    def outputs_changed(self) -> bool:
+        """Returns whether an output of the last block is no longer what it was when the block was answered."""
+        assert self._arena is not None
+        now = ((arena.stage(self._arena.read(place)), arena.stage(out)) for place, out in self._last)
+        return any(bool((found != before).any()) for found, before in now)
+
+    def state(self) -> dict[str, str]:
+        """Returns settings of the process that a kernel has no business changing, each as text.
+
+        Some the worker tells; what can be seen from outside is seen from outside.
+        """
+        told = {str(name): str(value) for name, value in self._ask("state", {})["state"].items()}
+        seen = {
+            "cpu affinity": str(sorted(os.sched_getaffinity(self.pid))),
+            "priority": str(os.getpriority(os.PRIO_PROCESS, self.pid)),
+        }
+        return told | seen
 
     def libraries(self) -> tuple[str, ...]:
         """Returns the BLAS and OpenMP libraries loaded: `openblas 0.3.31 SkylakeX, 2 threads`."""
@@ -272,14 +304,14 @@ class Worker:
     def _answer(self) -> Message:
         return self._mailbox.answer(seconds=self.limits.seconds, memory_bytes=self.limits.memory_bytes)
 
-    def _map(self, inputs: Sequence[torch.Tensor]) -> tuple[list[CallPlaces], int]:
+    def _map(self, inputs: Sequence[torch.Tensor], draw_addresses: bool) -> tuple[list[CallPlaces], int]:
         """Places for the block; arena and staging file are made anew when they are too small."""
         if self._shared is None:
             shapes, top_k, dtype = [(x.shape[0], x.shape[1]) for x in inputs], 1, inputs[0].dtype
         else:
             shapes = [(x.shape[0], self._shared.d_model) for x in inputs]
             top_k, dtype = self._shared.top_k, self._shared.dtype
-        places, end, staged = arena.plan(inputs, shapes, top_k, dtype)
+        places, end, staged = arena.plan(inputs, shapes, top_k, dtype, draw_addresses=draw_addresses)
         if self._arena is None or self._staging is None or self._arena.size < end or self._staging.size < staged:
             for old in (self._arena, self._staging):
                 if old is not None:

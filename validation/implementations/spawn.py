@@ -143,6 +143,18 @@ def cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns((~pid << 3) | 2)
 
 
+def reaped_cpu_ns(pid: int) -> int:
+    """Returns the CPU time of the children that a process has waited for, in steps of a tick (10 ms)."""
+    # The name, in parentheses, may hold blanks; cutime and cstime are fields 16 and 17 of proc(5), from 1.
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def is_alive(pid: int) -> bool:
+    """Returns whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def anonymous_bytes(pid: int) -> int:
     """Returns the resident memory of a process that no file backs: what it allocated and touched."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.process import Limits, Worker
-from validation.performance.clock import measure_price
+from validation.implementations.clock import measure_price
 from validation.performance.events import ProcessFailed, ProcessStarted, SeriesMeasured
 from validation.performance.order import Turn, draw_order
 from validation.performance.sample import ProcessRun, Role, Series
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
-    from validation.performance.clock import Price
+    from validation.implementations.clock import Price
     from validation.performance.events import Event
     from validation.performance.profile import Profile
     from validation.performance.series import WorkerLike

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from validation.implementations.implementation import Implementation
     from validation.implementations.process import BlockOutput, Output, Prepared
     from validation.implementations.shared_layer import SharedLayer
-    from validation.performance.clock import Price
+    from validation.implementations.clock import Price
     from validation.performance.profile import Profile
     from validation.workloads.inputs import TokenBank
 

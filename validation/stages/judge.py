@@ -26,7 +26,7 @@ def judge_evidence(evidence: tuple[Path, ...], claims: tuple[Path, ...], out: Pa
     """
     files = read_evidence(evidence)
     sources = load_claims_files(claims, own=all(is_ours(file) for file in files))
-    verdicts = judge([one.file for one in sources], [file.evidence for file in files], suite_info())
+    verdicts = judge([one.file for one in sources], files, suite_info())
     path = out / "verdicts.json"
     write(verdicts, path)
     console = Console()

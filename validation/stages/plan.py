@@ -157,7 +157,7 @@ def _measured(
 def _baselines(workload: Workload, device: str) -> tuple[tuple[Implementation, ...], tuple[str, ...]]:
     """The baselines that take this workload, and a line for each that is too slow for it or lacks its compiler."""
     layer = workload.layer
-    present = [one for one in BASELINES.values() if one.program is None or shutil.which(one.program)]
+    present = [one for one in BASELINES.values() if not one.program or shutil.which(one.program)]
     meets = tuple(one for one in present if one.takes(workload.flops, layer.dtype, device))
     too_slow = tuple(
         f"{one.name} on {workload.name}: a call of {workload.flops / 1e9:.3g} GFLOP would take too long"

@@ -52,7 +52,7 @@ def is_ours(file: EvidenceFile) -> bool:
 def publish(files: Sequence[EvidenceFile], sources: Sequence[ClaimsSource], out: Path, console: Console) -> bool:
     """Judges, prints the verdicts, writes verdicts.json, report.html and report.pdf; returns whether to accept."""
     evidences = [file.evidence for file in files]
-    verdicts = judge([one.file for one in sources], [file.evidence for file in files], suite_info())
+    verdicts = judge([one.file for one in sources], files, suite_info())
     material = Material(evidence=tuple(files), claims=tuple(sources), verdicts=verdicts)
     write(verdicts, out / "verdicts.json")
     print_verdicts(verdicts, console)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from validation.claims.claim import Metric
 from validation.correctness.case import Outcome
-from validation.performance.statistics import Estimate
 from validation.performance.sample import Role
+from validation.performance.statistics import Estimate
 from validation.verdicts.explain import amount, bound, measured, microseconds, number, percent
 from validation.verdicts.observation import Observation, Side, closed_loop_of_one
 from validation.verdicts.reasons import Reason
@@ -48,7 +48,7 @@ def faster_than_floor(seen: Observation) -> Ruling | None:
 
 
 def impossible(seen: Observation) -> Ruling | None:
-    """`impossible` when the claimed time is below 0.95 of the floor; needs only shape, machine and a baseline's time."""
+    """`impossible` when the claimed time is below 0.95 of the floor: needs shape, machine and a baseline's time."""
     floor, claimed = seen.candidate.floor, seen.claimed_ns
     if floor is None or claimed is None or claimed >= IMPOSSIBLE_SHARE * floor.ns:
         return None
@@ -169,8 +169,8 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
             verdict=Verdict.CONFIRMED_WEAK_BASELINE,
             reason=Reason.STRONGER_BASELINE,
             explanation=(
-                f"Measured {found}{over}, as claimed, but {stronger.subject.implementation} is a stronger baseline here "
-                f"({microseconds(stronger.level.value)} per call), and against it the claim is not confirmed."
+                f"Measured {found}{over}, as claimed, but {stronger.subject.implementation} is a stronger baseline "
+                f"here ({microseconds(stronger.level.value)} per call), and against it the claim is not confirmed."
             ),
         )
     up_to = reading.requirement.up_to
@@ -178,7 +178,7 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
         return Ruling(
             verdict=Verdict.CONFIRMED,
             reason=Reason.EXCEEDS_RANGE,
-            explanation=f"Measured {found}{over}, which exceeds the claimed {claimed} to {bound(reading.metric, up_to)}.",
+            explanation=f"Measured {found}{over}: more than the claimed {claimed} to {bound(reading.metric, up_to)}.",
         )
     return Ruling(
         verdict=Verdict.CONFIRMED,
@@ -208,7 +208,7 @@ def _failed_checks(seen: Observation) -> Ruling | None:
     if failed:
         return _invalid(
             Reason.CORRECTNESS_FAILED,
-            f"{len(failed)} of {len(cases)} correctness cases of {name} in {dtype} failed, the first: {failed[0].repro}",
+            f"{len(failed)} of {len(cases)} cases of {name} in {dtype} failed; the first: {failed[0].repro}",
         )
     for gate in seen.evidence.gates:
         if gate.implementation == name and gate.outcome is Outcome.FAILED:

@@ -219,7 +219,9 @@ def _claimed_ns(
     return bound * 1e3 if reading.requirement.at_most is not None and reading.metric is not Metric.FIGURE else None
 
 
-def _limit(metric: Metric, workload: WorkloadRecord | None, candidate: Side, baseline: Side | None) -> float | None:
+def _limit(  # noqa: PLR0911  # one return per metric
+    metric: Metric, workload: WorkloadRecord | None, candidate: Side, baseline: Side | None
+) -> float | None:
     """The most (least, of a time) any implementation could reach, by the floor of the candidate's device."""
     if candidate.floor is None or workload is None:
         return None

@@ -116,8 +116,8 @@ def check_acceptance(evidence: Evidence) -> None:
             for index, block in enumerate(series.blocks):
                 if block.accepted is not accepts(rule, block):
                     raise UsageError(
-                        f"{where}: round {process.round}, {process.role}, {series.implementation} on {series.workload}, "
-                        f"block {index}: accepted must be {accepts(rule, block)} by its probes and the rule; "
+                        f"{where}: round {process.round}, {process.role}, {series.implementation} on "
+                        f"{series.workload}, block {index}: accepted must be {accepts(rule, block)} by its probes and the rule; "
                         f"got {block.accepted}. The file was altered or is from another suite: run again."
                     )
 

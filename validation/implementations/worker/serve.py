@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import fence, frames, kernel, memory
+from . import fence, frames, kernel, memory, state
 
 if TYPE_CHECKING:
     import mmap
@@ -46,6 +46,7 @@ class Worker:
 
         # Nobody trains here; a kernel of modules would else build a graph in its measured time.
         torch.set_grad_enabled(False)
+        state.remember()
         self._layer_file = _load_layer(Path(message["layer_file"]))
         memory.limit_memory(message["memory_bytes"])
         return {}
@@ -119,9 +120,9 @@ class Worker:
             del result
         return {"calls_ns": calls_ns, "told": told}
 
-    def echo(self, _message: Message, _descriptors: list[int]) -> Message:
-        """Answers: the parent measures what a round trip costs."""
-        return {}
+    def state(self, _message: Message, _descriptors: list[int]) -> Message:
+        """Tells what a kernel has no business changing in its process."""
+        return {"state": state.settings(_CLOCK)}
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
@@ -142,7 +143,7 @@ def serve(control: int, audit: int) -> None:
         "prepare": worker.prepare,
         "map": worker.map,
         "call": worker.call,
-        "echo": worker.echo,
+        "state": worker.state,
         "libraries": worker.libraries,
     }
     while (received := frames.receive(channel)) is not None:

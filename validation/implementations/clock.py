@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
 
-    from validation.performance.series import WorkerLike
+    from validation.implementations.process import BlockOutput
+
+
+class Asked(Protocol):
+    """What the price is measured on: a worker."""
+
+    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
+        """Makes one call on each input, of no kernel when `dry`."""
+
 
 #: Beyond twice the measured price, clocks may differ by this share of the block and by this much: the parent wakes
 #: late when the host takes its core away. A kernel that hides 5 % of its time stays within delta, which is 5 % too.
@@ -36,7 +44,7 @@ class Price:
         return min(calls_ns, default=0) >= 0 and 0 <= excess <= explained
 
 
-def measure_price(worker: WorkerLike, x: torch.Tensor) -> Price:
+def measure_price(worker: Asked, x: torch.Tensor) -> Price:
     """Returns the price of asking, measured on blocks of no kernel, before a kernel is in the process."""
     one = min(worker.call_block([x], dry=True).parent_ns for _ in range(_REPEATS))
     many = min(worker.call_block([x] * _CALLS, dry=True).parent_ns for _ in range(_REPEATS))
