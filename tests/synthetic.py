@@ -129,6 +129,16 @@ def cpu_ceilings() -> tuple[Ceiling, ...]:
     )
 
 
+def host_ceilings() -> tuple[Ceiling, ...]:
+    """The study's ceilings of an H200's host, 16 cores of Sapphire Rapids with AMX."""
+    return (
+        _ceiling("cpu", Resource.COMPUTE, 2.65e12, dtype="float32", threads=16),
+        _ceiling("cpu", Resource.COMPUTE, 43e12, dtype="bfloat16", threads=16),
+        _ceiling("cpu", Resource.READ_BANDWIDTH, 3.0e12, level="L2", threads=16),
+        _ceiling("cpu", Resource.READ_BANDWIDTH, 0.2e12, level="DRAM", threads=16),
+    )
+
+
 def gpu_ceilings() -> tuple[Ceiling, ...]:
     """The study's ceilings of one H200."""
     return (
@@ -140,20 +150,20 @@ def gpu_ceilings() -> tuple[Ceiling, ...]:
     )
 
 
-def cases(implementation: str = CANDIDATE) -> tuple[Case, ...]:
-    """Correctness cases that passed, with margins as a good float32 kernel shows them."""
+def cases(implementation: str = CANDIDATE, dtype: str = "float32") -> tuple[Case, ...]:
+    """Correctness cases that passed, with margins as a good kernel shows them."""
     checks = {"oracle": 0.11, "exact": 0.0, "permutation": 0.0, "empty_expert": 0.09, "skew": 0.14}
     return tuple(
         Case(
-            id=f"{check}-{implementation}-{index}",
+            id=f"{check}-{implementation}-{dtype}-{index}",
             check=check,
             implementation=implementation,
-            dtype="float32",
+            dtype=dtype,
             shape=f"T{tokens} d255 f704 E8 k2",
             outcome=Outcome.PASSED,
             worst=worst,
-            effective_bits=20.6,
-            repro=f"moe-validation check --case {check}-{index}",
+            effective_bits={"float32": 20.6, "bfloat16": 7.8, "float16": 10.8}[dtype],
+            repro=f"moe-validation check --case {check}-{dtype}-{index}",
         )
         for check, worst in checks.items()
         for index, tokens in enumerate((1, 17, 257))
@@ -262,7 +272,7 @@ def evidence(  # noqa: PLR0913  # a builder: every argument is one thing a test 
         ceilings=cpu_ceilings() if ceilings is None else ceilings,
         workloads=tuple({key: workload(key) for times in by_device.values() for key in times}.values()),
         implementations=tuple(implementation(name) for name in names),
-        cases=cases(),
+        cases=tuple(case for dtype in sorted({workload(key).dtype for key in times_us}) for case in cases(dtype=dtype)),
         gates=gates(),
         processes=apply_rule(processes, rule),
     )
@@ -277,7 +287,7 @@ def gpu_evidence(
         machine=machine,
         device="cuda",
         pairs=pairs,
-        ceilings=(*cpu_ceilings(), *gpu_ceilings()),
+        ceilings=(*host_ceilings(), *gpu_ceilings()),
         gpu=Gpu(name="NVIDIA H200", memory_bytes=141 << 30, driver="580.65", compute_capability="9.0"),
         host_times_us={"seed-claim": {"numpy_grouped": 6_085.0, "numpy_per_token": 228_000.0}},
         seed=seed,

@@ -16,7 +16,9 @@ _UNITS = {
 
 
 def amount(metric: Metric, value: float) -> str:
-    """Returns `1.37x`, `101,000 tokens/s`, `0.91 of the hardware's limit`."""
+    """Returns `1.37x`, `101,000 tokens/s`, `91.2 % of the hardware's limit`."""
+    if metric is Metric.FLOOR_SHARE:
+        return f"{_share(value)}{_UNITS[metric]}"
     return f"{number(value)}{_UNITS.get(metric, '')}"
 
 
@@ -28,11 +30,15 @@ def number(value: float) -> str:
 
 def bound(metric: Metric, value: float) -> str:
     """Returns a published number with the digits it was published with."""
+    if metric is Metric.FLOOR_SHARE:
+        return f"{100 * value:.10g} %"
     return f"{value:,.10g}{_UNITS.get(metric, '')}"
 
 
 def measured(metric: Metric, estimate: Estimate) -> str:
     """Returns `1.37x [1.36, 1.38]`."""
+    if metric is Metric.FLOOR_SHARE:
+        return f"{amount(metric, estimate.value)} [{_share(estimate.low)}, {_share(estimate.high)}]"
     return f"{amount(metric, estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
@@ -44,3 +50,7 @@ def microseconds(ns: float) -> str:
 def percent(share: float) -> str:
     """Returns `3 %`, `0.5 %`."""
     return f"{share * 100:.2g} %"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.3g} %"

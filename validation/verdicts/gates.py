@@ -31,6 +31,8 @@ def faster_than_floor(seen: Observation) -> Ruling | None:
 
     Tried before everything else, because a faulty time of the baseline would make possible claims look impossible.
     """
+    if seen.reading.metric in {Metric.FIGURE, Metric.HOLDS}:
+        return None
     for side in (seen.candidate, seen.baseline):
         if side is not None and side.beats_floor:
             assert side.level is not None

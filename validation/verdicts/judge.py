@@ -126,7 +126,12 @@ def rule(seen: Observation, delta: float) -> Ruling:
 
 
 def _on_every_machine(claim: Claim, reading: Reading, files: Sequence[EvidenceSource]) -> list[Finding]:
-    """One finding per evidence file, less those that say only that another file of the same machine has it."""
+    """One finding per evidence file, less those that say only that another file of the same machine has it.
+
+    What no run can decide is said once.
+    """
+    if reading.untestable is not None:
+        files = files[:1]
     found = [(one, _find(claim, reading, one)) for one in files]
     machines = {one.evidence.environment.fingerprint for one, finding in found if finding.reason not in _MADE_UP_FOR}
     kept: list[Finding] = []

@@ -114,10 +114,11 @@ def check_acceptance(evidence: Evidence) -> None:
     for process in evidence.processes:
         for series in process.series:
             for index, block in enumerate(series.blocks):
-                if block.accepted is not accepts(rule, block):
+                expected = accepts(rule, block)
+                if block.accepted is not expected:
                     raise UsageError(
                         f"{where}: round {process.round}, {process.role}, {series.implementation} on "
-                        f"{series.workload}, block {index}: accepted must be {accepts(rule, block)} by its probes and the rule; "
+                        f"{series.workload}, block {index}: accepted must be {expected} by its probes and the rule; "
                         f"got {block.accepted}. The file was altered or is from another suite: run again."
                     )
 
