@@ -21,6 +21,6 @@ def material(*evidences: Evidence, claims: tuple[ClaimsSource, ...] | None = Non
     """A whole report's material, judged by the current rules; the study's two cores when no evidence is given."""
     files = tuple(EvidenceFile(data=dump(one), evidence=one) for one in evidences or (evidence(),))
     sources = (claims_source(), claims_source(loading.OWN_CLAIMS)) if claims is None else claims
-    verdicts = judge(tuple(s.file for s in sources), tuple(f.evidence for f in files), SUITE)
-    assert [ref.sha256 for ref in verdicts.evidence] == [sha256(f.data) for f in files]
+    verdicts = judge(tuple(s.file for s in sources), files, SUITE)
+    assert {ref.sha256 for ref in verdicts.evidence} == {sha256(f.data) for f in files}
     return Material(evidence=files, claims=sources, verdicts=verdicts)

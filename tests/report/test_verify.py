@@ -8,9 +8,13 @@ from typing import Any
 import pikepdf
 import pytest
 
+from validation.evidence.store import parse
 from validation.report import verify as verifying
+from validation.report.material import EvidenceFile, Material
 from validation.report.verify import Outcome, verify
 from validation.usage import UsageError
+from validation.verdicts.judge import judge
+from validation.verdicts.store import dump
 
 Change = Callable[[bytes], bytes]
 
@@ -78,14 +82,12 @@ def test_a_forger_who_fixes_the_digest_is_noticed(pdf: Path) -> None:
     assert any("the evidence gives" in line for line in found.differences)
 
 
-def test_a_forger_who_judges_again_is_betrayed_by_the_printed_pages(pdf: Path, made: Any) -> None:
-    from validation.evidence.store import parse
-    from validation.verdicts.judge import judge
-
+def test_a_forger_who_judges_again_is_betrayed_by_the_printed_pages(pdf: Path, made: Material) -> None:
     data = faster(made.evidence[0].data)
-    verdicts = judge(tuple(s.file for s in made.claims), (parse(data, "x"),), made.verdicts.suite)
-    reference = verdicts.evidence[0].model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
-    fixed = verdicts.model_copy(update={"evidence": (reference,)}).model_dump_json(indent=1).encode()
+    verdicts = judge(
+        tuple(s.file for s in made.claims), (EvidenceFile(data=data, evidence=parse(data, "x")),), made.verdicts.suite
+    )
+    fixed = dump(verdicts)
     forge(pdf, evidence=lambda _: data, verdicts=lambda _: fixed)
     found = verify(pdf)
     assert found.outcome is Outcome.REJECTED

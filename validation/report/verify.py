@@ -130,7 +130,7 @@ def _read(embedded: Embedded, evidence_names: list[str]) -> tuple[Material, Verd
         ) from None
     evidence = tuple(EvidenceFile(data=files[t], evidence=parse_evidence(files[t], t)) for t in evidence_names)
     claims = tuple(ClaimsSource(data=files[title], file=_claims(files[title], title)) for title in claims_names)
-    derived = judge(tuple(source.file for source in claims), tuple(file.evidence for file in evidence), stated.suite)
+    derived = judge(tuple(source.file for source in claims), evidence, stated.suite)
     return Material(evidence=evidence, claims=claims, verdicts=derived), stated
 
 
