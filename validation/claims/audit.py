@@ -1,304 +1,515 @@
-"""The arithmetic audit: do published numbers agree with each other, and with physics? Needs no hardware.
+"""The arithmetic audit: do the published numbers agree with each other, with their units, and with any machine?
 
-Every rule looks at all numbers of the claims files that it applies to; none knows of a text. What it finds is stated
-with its numbers, agreements too, so that a reader sees what was compared and not only what failed.
+Every finding follows from a general rule over the numbers of a claims file; none is written for a particular text. Two
+figures agree when their ranges overlap once each is widened by half a unit of its last published digit, and by 1 % for
+whatever was rounded on the way. It needs no kernel and no hardware, and takes milliseconds.
 """
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations
-from typing import Final
+from itertools import combinations, permutations
+from typing import Final, Protocol
 
 from validation.claims.claim import Provenance
-from validation.claims.load import ClaimsFile
+from validation.claims.machines import MACHINES, Machine
 from validation.claims.published import Number, Product, Quantity, Shape
 from validation.record import Record
 
-#: Published numbers are rounded: to three digits as a rule, which is up to 0.5 %. Two of them differ by 1 % at most.
+#: Slack beyond the published digits: intermediate figures may have been rounded too.
 TOLERANCE: Final = 0.01
-#: A mean within this of a P95, or of work over rate, is the same quantity under another statistic.
-STATISTIC_TOLERANCE: Final = 0.05
-#: 192 cores x 64 float32 FLOP a cycle (two 512-bit FMA) x 3.7 GHz: the largest x86 socket sold by 2025 (AMD EPYC 9965
-#: datasheet), at boost on all cores, which none sustains.
-LARGEST_CPU_FLOP_PER_S: Final = 192 * 64 * 3.7e9
-#: Dense bfloat16 of one NVIDIA B200 (datasheet 2024), the fastest single accelerator of its time.
-LARGEST_GPU_FLOP_PER_S: Final = 2.25e15
+#: Two figures apart by a power of 1000, give or take this, are apart by a prefix.
+_PREFIX: Final = 1000.0
 
 
-class Rule(StrEnum):
-    """What is compared."""
+class Check(StrEnum):
+    """The rules."""
 
+    SAME = "same"
     RATIO = "ratio"
-    SAME_THING = "same_thing"
+    CHAIN = "chain"
     PRODUCT = "product"
     UNIT = "unit"
     WORK = "work"
+    RATE_TIMES_WORK = "rate_times_work"
     RATE_TIMES_LATENCY = "rate_times_latency"
+    ACROSS_SHAPES = "across_shapes"
     CEILING = "ceiling"
-    RATES_APART = "rates_apart"
     PROVENANCE = "provenance"
+    CIRCULAR = "circular"
 
 
-class Agreement(StrEnum):
-    """`notable`: no contradiction by itself, but the reader must know it to read the numbers."""
+class Outcome(StrEnum):
+    """What a rule found; `notable` is neither a contradiction nor proof of agreement, but a reader should know it."""
 
     AGREES = "agrees"
-    NOTABLE = "notable"
     CONTRADICTS = "contradicts"
+    NOTABLE = "notable"
 
 
 class AuditFinding(Record):
-    """One comparison: which rule, which numbers, how they stand, and the sentence that says so."""
+    """One rule applied to some of the numbers: `expected` follows from the others, `stated` is what was published."""
 
-    rule: Rule
+    check: Check
+    outcome: Outcome
     numbers: tuple[str, ...]
-    agreement: Agreement
-    explanation: str
+    stated: float
+    expected: float
+    unit: str
+    factor: float
+    sentence: str
+    sources: tuple[str, ...]
 
 
-def audit(files: Sequence[ClaimsFile]) -> tuple[AuditFinding, ...]:
-    """Returns every comparison the rules make over the published numbers of the files, file by file."""
-    return tuple(finding for file in files for finding in _audit(file))
+class Published(Protocol):
+    """What the audit works on: a claims file is one."""
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Dimensions the numbers refer to."""
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """The numbers."""
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """What is said to make up what."""
 
 
-def _audit(file: ClaimsFile) -> Iterator[AuditFinding]:
-    numbers = {one.id: one for one in file.numbers}
-    shapes = {one.id: one for one in file.shapes}
-    yield from _ratios(file.numbers)
-    yield from _same_things(file.numbers)
-    for product in file.products:
-        yield _product(product, numbers)
-    yield from _units(file.numbers)
-    for number in file.numbers:
-        if number.shape is not None:
-            yield from _work(number, shapes[number.shape])
-            yield from _ceiling(number, shapes[number.shape])
-    yield from _rates_times_latencies(file.numbers, shapes)
-    yield from _rates_apart(file.numbers, shapes)
-    yield from _provenances(file.numbers)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A quantity between two values, in base units."""
+
+    low: float
+    high: float
+
+    def __truediv__(self, other: "Range") -> "Range":
+        """The range of the quotient."""
+        return Range(low=self.low / other.high, high=self.high / other.low)
+
+    def __mul__(self, other: "Range") -> "Range":
+        """The range of the product."""
+        return Range(low=self.low * other.low, high=self.high * other.high)
+
+    @property
+    def middle(self) -> float:
+        """Its geometric middle."""
+        return math.sqrt(self.low * self.high)
+
+    def agrees(self, other: "Range") -> bool:
+        """Whether they overlap, with 1 % to spare."""
+        slack = 1 + TOLERANCE
+        return self.low <= other.high * slack and other.low <= self.high * slack
+
+
+def audit(published: Published, machines: Sequence[Machine] = MACHINES) -> tuple[AuditFinding, ...]:
+    """Returns what the rules find in the numbers, contradictions first.
+
+    Args:
+        published: a claims file.
+        machines: what published rates are set against.
+    """
+    shapes = {shape.id: shape for shape in published.shapes}
+    numbers = {number.id: number for number in published.numbers}
+    found = [
+        *_same(published.numbers),
+        *_ratios(published.numbers),
+        *_chains(published.numbers),
+        *_products(published.products, numbers),
+        *_units(published.numbers),
+        *_work(published.numbers, shapes),
+        *_rate_times_work(published.numbers, shapes),
+        *_rate_times_latency(published.numbers, shapes),
+        *_across_shapes(published.numbers, shapes),
+        *_ceilings(published.numbers, shapes, machines),
+        *_provenance(published.numbers),
+        *_circular(published.numbers, numbers),
+    ]
+    rank = {Outcome.CONTRADICTS: 0, Outcome.NOTABLE: 1, Outcome.AGREES: 2}
+    return tuple(sorted(found, key=lambda one: (rank[one.outcome], list(Check).index(one.check), one.numbers)))
+
+
+def as_published(number: Number) -> Range:
+    """Returns the values that would have been published as this number: half a unit of the last digit either way."""
+    text = f"{number.value:.15g}"
+    digit = 10.0 ** -len(text.partition(".")[2]) if "." in text else 1.0
+    scale = number.low / number.value
+    # A whole number may be exact or rounded to its last digit; 7 is taken as anything from 6.5 to 7.5.
+    return Range(low=number.low - digit * scale / 2, high=number.high + digit * scale / 2)
+
+
+def _same(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
+    """Numbers that speak of the same thing must be the same number."""
+    for one, other in combinations(numbers, 2):
+        speaks = (one.quantity, one.of, one.than, one.statistic, one.concurrency)
+        if speaks != (other.quantity, other.of, other.than, other.statistic, other.concurrency):
+            continue
+        if None not in {one.shape, other.shape} and one.shape != other.shape:
+            continue
+        thing = f"{one.of} over {one.than}" if one.than else f"{one.quantity} of {one.of}"
+        yield _compared(
+            Check.SAME,
+            (one, other),
+            stated=as_published(other),
+            expected=as_published(one),
+            tail=f"both said of {thing}" + (": they cannot both name the same baseline" if one.than else ""),
+        )
 
 
 def _ratios(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
-    """A speedup of A over B against the throughputs of A and of B at the same shape."""
-    rates = {(one.of, one.shape): one for one in numbers if one.quantity is Quantity.THROUGHPUT}
-    for speedup in numbers:
-        if speedup.quantity is not Quantity.SPEEDUP or speedup.than is None:
-            continue
-        # A speedup that names no shape is compared at every shape both were given at.
-        for shape in sorted({key[1] for key in rates if key[1] is not None}):
-            top, bottom = rates.get((speedup.of, shape)), rates.get((speedup.than, shape))
-            if top is None or bottom is None or speedup.shape not in {None, shape}:
-                continue
-            found = top.low / bottom.low
-            yield AuditFinding(
-                rule=Rule.RATIO,
-                numbers=(speedup.id, top.id, bottom.id),
-                agreement=_agreement(speedup, found),
-                explanation=(
-                    f"{_shown(top)} over {_shown(bottom)} is {found:.5g}x; the text says {_range(speedup)} "
-                    f"({speedup.of} over {speedup.than})."
-                ),
+    """A speedup is the ratio of two throughputs, or of two times, at one shape."""
+    for speedup in _of(numbers, Quantity.SPEEDUP):
+        for quantity in (Quantity.THROUGHPUT, Quantity.TIME, Quantity.RATE):
+            for fast in _of(numbers, quantity):
+                for slow in _of(numbers, quantity):
+                    if (fast.of, slow.of) != (speedup.of, speedup.than) or not _one_shape(speedup, fast, slow):
+                        continue
+                    if (fast.statistic, fast.concurrency) != (slow.statistic, slow.concurrency):
+                        continue
+                    above, below = (slow, fast) if quantity is Quantity.TIME else (fast, slow)
+                    yield _compared(
+                        Check.RATIO,
+                        (speedup, above, below),
+                        stated=as_published(speedup),
+                        expected=as_published(above) / as_published(below),
+                        tail=f"the ratio of {_say(above)} to {_say(below)}",
+                    )
+
+
+def _chains(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
+    """A over b times b over c is a over c."""
+    speedups = list(_of(numbers, Quantity.SPEEDUP))
+    for first, second, whole in permutations(speedups, 3):
+        linked = first.than == second.of and whole.of == first.of and whole.than == second.than
+        if linked and first.of != second.than and _one_shape(first, second, whole):
+            yield _compared(
+                Check.CHAIN,
+                (whole, first, second),
+                stated=as_published(whole),
+                expected=as_published(first) * as_published(second),
+                tail=f"{_say(first)} times {_say(second)}",
             )
 
 
-def _same_things(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
-    """Two numbers of the same thing over the same thing must be the same number."""
-    for one, other in combinations(numbers, 2):
-        comparable = one.quantity is other.quantity and one.of == other.of and one.than == other.than
-        if not comparable or one.statistic != other.statistic or one.concurrency != other.concurrency:
-            continue
-        if one.shape != other.shape and None not in {one.shape, other.shape}:
-            continue
-        overlap = one.low <= other.high * (1 + TOLERANCE) and other.low <= one.high * (1 + TOLERANCE)
-        what = f"{one.of} over {one.than}" if one.than else f"the {one.quantity} of {one.of}"
-        told = f"cannot both name the same baseline: {_factor(one.low, other.low)} apart" if one.than else "differ"
-        yield AuditFinding(
-            rule=Rule.SAME_THING,
-            numbers=(one.id, other.id),
-            agreement=Agreement.AGREES if overlap else Agreement.CONTRADICTS,
-            explanation=(
-                f"{_range(one)} ({one.source}) and {_range(other)} ({other.source}) are both said of {what}"
-                f"{' and agree' if overlap else f'; they {told}'}."
-            ),
+def _products(products: Sequence[Product], numbers: dict[str, Number]) -> Iterator[AuditFinding]:
+    """Factors that are said to make up a total must multiply to it."""
+    for product in products:
+        parts = [numbers[name] for name in product.parts]
+        expected = Range(low=1.0, high=1.0)
+        for part in parts:
+            # The factors of a product are taken as published, without rounding: three of them rounded at will explain
+            # nearly any total.
+            expected *= Range(low=part.low, high=part.high)
+        total = numbers[product.total]
+        yield _compared(
+            Check.PRODUCT,
+            (total, *parts),
+            stated=as_published(total),
+            expected=expected,
+            tail=" x ".join(_value(part) for part in parts),
         )
-
-
-def _product(product: Product, numbers: dict[str, Number]) -> AuditFinding:
-    """Factors against the total they are said to make up."""
-    low = high = 1.0
-    for part in product.parts:
-        low, high = low * numbers[part].low, high * numbers[part].high
-    total = numbers[product.total]
-    fits = low * (1 - TOLERANCE) <= total.high and total.low <= high * (1 + TOLERANCE)
-    parts = " x ".join(_range(numbers[part]).removesuffix("x") for part in product.parts)
-    made = f"{low:.4g}x" if low == high else f"{low:.4g}x to {high:.4g}x"
-    return AuditFinding(
-        rule=Rule.PRODUCT,
-        numbers=(*product.parts, product.total),
-        agreement=Agreement.AGREES if fits else Agreement.CONTRADICTS,
-        explanation=f"{parts} makes {made}; the total is given as {_range(total)} ({product.source}).",
-    )
 
 
 def _units(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
-    """A rate of work against the work and the time it was computed from; a power of 1000 between them is a unit."""
-    for rate in numbers:
-        if rate.quantity is not Quantity.RATE:
-            continue
-        same = [one for one in numbers if (one.of, one.shape) == (rate.of, rate.shape)]
-        works = [one for one in same if one.quantity is Quantity.WORK]
-        times = [one for one in same if one.quantity is Quantity.TIME and one.concurrency == rate.concurrency]
-        for work in works:
-            for time in times:
-                found = work.low / time.low
-                agreement = _agreement(rate, found)
-                factor = rate.low / found
-                unit = agreement is Agreement.CONTRADICTS and any(
-                    abs(factor / 1000.0**power - 1) <= TOLERANCE for power in (-3, -2, -1, 1, 2, 3)
-                )
-                yield AuditFinding(
-                    rule=Rule.UNIT,
-                    numbers=(rate.id, work.id, time.id),
-                    agreement=agreement,
-                    explanation=(
-                        f"{_shown(work)} in {_shown(time)} is {_si(found)}FLOP/s; the text says {_shown(rate)}"
-                        + (f", a factor {factor:.4g}: a unit is wrong." if unit else f", a factor {factor:.4g}.")
-                    ),
-                )
+    """A rate is a work over a time."""
+    for rate in _of(numbers, Quantity.RATE):
+        for work in _of(numbers, Quantity.WORK):
+            for time in _of(numbers, Quantity.TIME):
+                if {work.of, time.of} == {rate.of} and _one_shape(rate, work, time) and time.statistic == "mean":
+                    yield _compared(
+                        Check.UNIT,
+                        (rate, work, time),
+                        stated=as_published(rate),
+                        expected=as_published(work) / as_published(time),
+                        tail=f"{_say(work)} in {_say(time)}",
+                    )
 
 
-def _work(number: Number, shape: Shape) -> Iterator[AuditFinding]:
-    """Published work against what the shape needs."""
-    if number.quantity is Quantity.WORK:
-        yield AuditFinding(
-            rule=Rule.WORK,
-            numbers=(number.id,),
-            agreement=_agreement(number, shape.flops),
-            explanation=(
-                f"{_shown(number)} is given as the work of {shape.id}; {shape.tokens:,} tokens x {shape.top_k} experts x "
-                f"{'6' if shape.gated else '4'} x {shape.d_model} x {shape.d_ff} is {_si(shape.flops)}FLOP."
-            ),
-        )
-
-
-def _ceiling(number: Number, shape: Shape) -> Iterator[AuditFinding]:
-    """The FLOP/s a published throughput, time or rate implies, against the fastest machines sold."""
-    if number.quantity is Quantity.THROUGHPUT:
-        implied = number.low * shape.flop_per_token
-    elif number.quantity is Quantity.TIME:
-        implied = number.concurrency * shape.flops / number.low
-    elif number.quantity is Quantity.RATE:
-        implied = number.low
-    else:
-        return
-    if implied > LARGEST_GPU_FLOP_PER_S:
-        agreement, told = (
-            Agreement.CONTRADICTS,
-            f"above any single processor or GPU ({_si(LARGEST_GPU_FLOP_PER_S)}FLOP/s)",
-        )
-    elif implied > LARGEST_CPU_FLOP_PER_S:
-        agreement = Agreement.NOTABLE
-        told = f"above the peak of any CPU socket ({_si(LARGEST_CPU_FLOP_PER_S)}FLOP/s): only a GPU could do it"
-    else:
-        agreement, told = Agreement.AGREES, "within what one CPU socket or GPU can do"
-    yield AuditFinding(
-        rule=Rule.CEILING,
-        numbers=(number.id,),
-        agreement=agreement,
-        explanation=f"{_shown(number)} at {shape.id} implies {_si(implied)}FLOP/s, {told}.",
-    )
-
-
-def _rates_times_latencies(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
-    """Throughput x time of one call = tokens of one call, for calls made one after another (Little's law)."""
-    for rate in numbers:
-        if rate.quantity is not Quantity.THROUGHPUT or rate.shape is None:
-            continue
-        for time in numbers:
-            if time.quantity is not Quantity.TIME or (time.of, time.shape) != (rate.of, rate.shape):
-                continue
-            if time.concurrency != rate.concurrency:
-                continue
-            tokens, found = shapes[rate.shape].tokens, rate.low * time.low
-            tolerance = TOLERANCE if time.statistic == "mean" else STATISTIC_TOLERANCE
-            fits = abs(found / tokens - 1) <= tolerance
-            yield AuditFinding(
-                rule=Rule.RATE_TIMES_LATENCY,
-                numbers=(rate.id, time.id),
-                agreement=Agreement.AGREES if fits else Agreement.CONTRADICTS,
-                explanation=(
-                    f"{_shown(rate)} x {_shown(time)} ({time.statistic}) is {found:,.0f} tokens; a call of {rate.shape} "
-                    f"has {tokens:,}."
-                ),
+def _work(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
+    """The work of a call follows from its shape."""
+    for work in _of(numbers, Quantity.WORK):
+        if work.shape is not None:
+            flops = float(shapes[work.shape].flops)
+            yield _compared(
+                Check.WORK,
+                (work,),
+                stated=as_published(work),
+                expected=Range(low=flops, high=flops),
+                tail=f"the expert matmuls of shape {work.shape}",
             )
 
 
-def _rates_apart(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
-    """Two throughputs of one thing at two shapes: what is apart in tokens/s, and what in FLOP/s."""
-    rates = [one for one in numbers if one.quantity is Quantity.THROUGHPUT and one.shape is not None]
-    for one, other in combinations(rates, 2):
-        if one.of != other.of or one.shape == other.shape or one.shape is None or other.shape is None:
+def _rate_times_work(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
+    """Tokens/s times FLOP per token is a FLOP/s."""
+    for rate in _of(numbers, Quantity.RATE):
+        for throughput in _of(numbers, Quantity.THROUGHPUT):
+            if rate.of == throughput.of and rate.shape is not None and rate.shape == throughput.shape:
+                yield _compared(
+                    Check.RATE_TIMES_WORK,
+                    (rate, throughput),
+                    stated=as_published(rate),
+                    expected=_demand(throughput, shapes[rate.shape]),
+                    tail=f"{_say(throughput)} at {_flop(shapes[rate.shape].flop_per_token)} per token",
+                )
+
+
+def _rate_times_latency(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
+    """In a closed loop, tokens/s times the mean latency is the tokens in flight (Little's law)."""
+    for throughput in _of(numbers, Quantity.THROUGHPUT):
+        for time in _of(numbers, Quantity.TIME):
+            if throughput.of != time.of or time.shape is None or time.shape != throughput.shape:
+                continue
+            if time.concurrency != throughput.concurrency:
+                continue
+            tokens = float(shapes[time.shape].tokens * time.concurrency)
+            implied = as_published(throughput) * as_published(time)
+            if time.statistic == "mean":
+                yield _compared(
+                    Check.RATE_TIMES_LATENCY,
+                    (throughput, time),
+                    stated=Range(low=tokens, high=tokens),
+                    expected=implied,
+                    tail=f"{_say(throughput)} times {_say(time)}, against the tokens in flight",
+                    unit="tokens",
+                )
+            elif time.statistic in {"p95", "p99"} and implied.high * (1 + TOLERANCE) < tokens:
+                # A high quantile below the mean: possible of no distribution anybody serves from.
+                yield _compared(
+                    Check.RATE_TIMES_LATENCY,
+                    (throughput, time),
+                    stated=Range(low=tokens, high=tokens),
+                    expected=implied,
+                    tail=f"{_say(throughput)} times {_say(time)}: a quantile below the mean",
+                    unit="tokens",
+                )
+
+
+def _across_shapes(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
+    """Rates of one thing at two shapes: tokens/s may differ, what they demand in FLOP/s should not differ much."""
+    rated = [
+        (
+            number,
+            _demand(number, shapes[number.shape]) if number.quantity is Quantity.THROUGHPUT else as_published(number),
+        )
+        for number in numbers
+        if number.quantity in {Quantity.THROUGHPUT, Quantity.RATE} and number.shape is not None
+    ]
+    for (one, first), (other, second) in combinations(rated, 2):
+        if one.of != other.of or one.shape == other.shape:
             continue
-        work, other_work = shapes[one.shape].flop_per_token, shapes[other.shape].flop_per_token
+        apart = _factor(first.middle, second.middle)
+        tokens = ""
+        if one.quantity is other.quantity is Quantity.THROUGHPUT:
+            tokens = f"a factor {_factor(one.low, other.low):.3g} apart in tokens/s at different shapes, and "
         yield AuditFinding(
-            rule=Rule.RATES_APART,
+            check=Check.ACROSS_SHAPES,
+            outcome=Outcome.NOTABLE,
             numbers=(one.id, other.id),
-            agreement=Agreement.NOTABLE,
-            explanation=(
-                f"{_shown(one)} at {one.shape} and {_shown(other)} at {other.shape} are {_factor(one.low, other.low)} "
-                f"apart in tokens/s; in FLOP/s they are {_factor(one.low * work, other.low * other_work)} apart "
-                f"({_si(one.low * work)}FLOP/s and {_si(other.low * other_work)}FLOP/s), since a token of {other.shape} "
-                f"is {other_work / work:.3g} times the work."
+            stated=second.middle,
+            expected=first.middle,
+            unit="FLOP/s",
+            factor=apart,
+            sentence=(
+                f"{_say(one)} ({one.shape}) and {_say(other)} ({other.shape}), both of {one.of}, are {tokens}"
+                f"a factor {apart:.3g} apart in FLOP/s: {_flop(first.middle)}/s and {_flop(second.middle)}/s."
             ),
+            sources=(one.source, other.source),
         )
 
 
-def _provenances(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
-    """What the text says of a number's origin against what its scripts show, and what it was derived from."""
-    by_id = {one.id: one for one in numbers}
+def _ceilings(
+    numbers: Sequence[Number], shapes: dict[str, Shape], machines: Sequence[Machine]
+) -> Iterator[AuditFinding]:
+    """A published rate is possible on machines whose peak is no less."""
     for number in numbers:
-        origins = [by_id[origin] for origin in number.derived_from]
-        rests_on = [one for one in origins if one.provenance in {Provenance.SIMULATED, Provenance.ASSERTED}]
-        said = number.presented_as
-        if said is None:
+        if number.quantity is Quantity.RATE:
+            demand, how = as_published(number), _say(number)
+        elif number.quantity is Quantity.THROUGHPUT and number.shape is not None:
+            shape = shapes[number.shape]
+            demand = _demand(number, shape)
+            how = f"{_say(number)} at {_flop(shape.flop_per_token)} per token"
+        else:
             continue
-        honest = said is number.provenance
-        if honest and not rests_on:
+        beyond = [machine for machine in machines if machine.flop_per_s < demand.low]
+        if not beyond:
             continue
-        told = f"{_shown(number)} is presented as {said}; its scripts show that it is {number.provenance}"
-        if origins:
-            told += f", derived from {', '.join(one.id for one in origins)}"
-        if rests_on:
-            told += f", of which {', '.join(f'{one.id} is {one.provenance}' for one in rests_on)}"
-        # A ratio of measured numbers may be called measured: nothing in it was made up.
-        derived = number.provenance is Provenance.DERIVED and not rests_on
+        largest = max(beyond, key=lambda machine: machine.flop_per_s)
+        every = len(beyond) == len(machines)
         yield AuditFinding(
-            rule=Rule.PROVENANCE,
-            numbers=(number.id, *number.derived_from),
-            agreement=Agreement.NOTABLE if derived else Agreement.CONTRADICTS,
-            explanation=f"{told}.",
+            check=Check.CEILING,
+            outcome=Outcome.CONTRADICTS if every else Outcome.NOTABLE,
+            numbers=(number.id,),
+            stated=demand.middle,
+            expected=largest.flop_per_s,
+            unit="FLOP/s",
+            factor=_factor(demand.middle, largest.flop_per_s),
+            sentence=(
+                f"{how} is {_flop(demand.middle)}/s, more than {largest.name} can do ({_flop(largest.flop_per_s)}/s)"
+                f"{': no machine known here can' if every else ''}."
+            ),
+            sources=(number.source, largest.source),
         )
 
 
-def _agreement(number: Number, found: float) -> Agreement:
-    fits = number.low * (1 - TOLERANCE) <= found <= number.high * (1 + TOLERANCE)
-    return Agreement.AGREES if fits else Agreement.CONTRADICTS
+def _provenance(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
+    """What is presented as measured must have been measured."""
+    for number in numbers:
+        if number.presented_as is None or Provenance.UNKNOWN in {number.provenance, number.presented_as}:
+            continue
+        # A ratio of measured numbers is derived, and honestly called measured; _circular follows what it came from.
+        kept = number.presented_as is number.provenance or number.provenance is Provenance.DERIVED
+        yield AuditFinding(
+            check=Check.PROVENANCE,
+            outcome=Outcome.AGREES if kept else Outcome.CONTRADICTS,
+            numbers=(number.id,),
+            stated=number.low,
+            expected=number.low,
+            unit=_base(number),
+            factor=1.0,
+            sentence=f"{_say(number)} is presented as {number.presented_as}, and its scripts show it was {number.provenance}.",
+            sources=(number.source,),
+        )
 
 
-def _shown(number: Number) -> str:
-    return f"{number.value:,.10g} {number.unit}"
+def _circular(all_numbers: Sequence[Number], numbers: dict[str, Number]) -> Iterator[AuditFinding]:
+    """A number computed from one that nobody measured says nothing that was not put in."""
+    for number in all_numbers:
+        roots = sorted(
+            origin.id
+            for origin in _ancestors(number, numbers)
+            if origin.provenance in {Provenance.SIMULATED, Provenance.ASSERTED}
+        )
+        if roots:
+            yield AuditFinding(
+                check=Check.CIRCULAR,
+                outcome=Outcome.CONTRADICTS if number.presented_as is Provenance.MEASURED else Outcome.NOTABLE,
+                numbers=(number.id, *roots),
+                stated=number.low,
+                expected=number.low,
+                unit=_base(number),
+                factor=1.0,
+                sentence=(
+                    f"{_say(number)} was computed from what nobody measured: "
+                    f"{', '.join(f'{root} ({_value(numbers[root])}, {numbers[root].provenance})' for root in roots)}."
+                ),
+                sources=(number.source, *(numbers[root].source for root in roots)),
+            )
 
 
-def _range(number: Number) -> str:
-    return f"{number.value:.10g}x" if number.up_to is None else f"{number.value:.10g}x to {number.up_to:.10g}x"
+def _ancestors(number: Number, numbers: dict[str, Number]) -> list[Number]:
+    """Everything a number was computed from, each once; a number among its own ancestors ends the search."""
+    seen: dict[str, Number] = {}
+    waiting = list(number.derived_from)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen[name] = numbers[name]
+            waiting.extend(numbers[name].derived_from)
+    return list(seen.values())
 
 
-def _factor(one: float, other: float) -> str:
-    return f"a factor {max(one, other) / min(one, other):.3g}"
+def _compared(
+    check: Check, numbers: Sequence[Number], *, stated: Range, expected: Range, tail: str, unit: str | None = None
+) -> AuditFinding:
+    """A finding on whether what was stated agrees with what the others imply."""
+    agrees = stated.agrees(expected)
+    factor = _gap(stated, expected)
+    prefix = not agrees and _is_prefix(factor)
+    shown = unit or _base(numbers[0])
+    verb = "agrees with" if agrees else "contradicts"
+    slip = f" (a factor {factor:,.0f}: a wrong prefix)" if prefix else f" (a factor {factor:.3g})" if not agrees else ""
+    return AuditFinding(
+        check=check,
+        outcome=Outcome.AGREES if agrees else Outcome.CONTRADICTS,
+        numbers=tuple(number.id for number in numbers),
+        stated=stated.middle,
+        expected=expected.middle,
+        unit=shown,
+        factor=factor,
+        sentence=f"{_range(stated, shown)} {verb} {_range(expected, shown)}{slip}: {tail}.",
+        sources=tuple(number.source for number in numbers),
+    )
 
 
-def _si(value: float) -> str:
-    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if value >= size:
-            return f"{value / size:.4g} {prefix}"
-    return f"{value:.4g} "
+def _of(numbers: Sequence[Number], quantity: Quantity) -> Iterator[Number]:
+    return (number for number in numbers if number.quantity is quantity)
+
+
+def _one_shape(*numbers: Number) -> bool:
+    """Whether all speak of one shape; a number that names none speaks of whichever the others do."""
+    return len({number.shape for number in numbers if number.shape is not None}) <= 1
+
+
+def _demand(throughput: Number, shape: Shape) -> Range:
+    """FLOP/s that a rate of tokens demands."""
+    per_token = float(shape.flop_per_token)
+    return as_published(throughput) * Range(low=per_token, high=per_token)
+
+
+def _factor(one: float, other: float) -> float:
+    return max(one, other) / min(one, other)
+
+
+def _gap(one: Range, other: Range) -> float:
+    """How far apart two ranges are at their nearest ends for ranges, at their middles for plain numbers."""
+    if one.high / one.low < _WIDE and other.high / other.low < _WIDE:
+        return _factor(one.middle, other.middle)
+    return max(1.0, one.low / other.high, other.low / one.high)
+
+
+#: A range this wide was published as a range, and is not a rounded number.
+_WIDE: Final = 1.19
+
+
+def _is_prefix(factor: float) -> bool:
+    steps = round(math.log(factor, _PREFIX))
+    return steps > 0 and abs(factor / _PREFIX**steps - 1) <= TOLERANCE
+
+
+_BASE: Final = {
+    Quantity.THROUGHPUT: "tokens/s",
+    Quantity.TIME: "s",
+    Quantity.WORK: "FLOP",
+    Quantity.RATE: "FLOP/s",
+    Quantity.SPEEDUP: "x",
+}
+
+
+def _base(number: Number) -> str:
+    return _BASE[number.quantity]
+
+
+def _value(number: Number) -> str:
+    """As published: `7x`, `15-60x`, `2,155 GFLOP/s`."""
+    ends = f"{number.value:,.12g}" + (f"-{number.up_to:,.12g}" if number.up_to else "")
+    return f"{ends}x" if number.unit == "x" else f"{ends} {number.unit}"
+
+
+def _say(number: Number) -> str:
+    """`382.87x (mojo over numpy)`."""
+    whom = f"{number.of} over {number.than}" if number.than else number.of
+    kind = "" if number.statistic == "mean" else f", {number.statistic.upper()}"
+    return f"{_value(number)} ({whom}{kind})"
+
+
+def _range(values: Range, unit: str) -> str:
+    if values.high / values.low < _WIDE:
+        return _amount(values.middle, unit)
+    return f"{_amount(values.low, unit)} to {_amount(values.high, unit)}"
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit in {"FLOP", "FLOP/s"}:
+        return _flop(value) + unit.removeprefix("FLOP")
+    if unit == "x":
+        return f"{value:,.4g}x"
+    return f"{value:,.6g} {unit}" if value < 1e6 else f"{value:,.0f} {unit}"  # noqa: PLR2004  # no exponents
+
+
+def _flop(flop: float) -> str:
+    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if flop >= size:
+            return f"{flop / size:.4g} {prefix}FLOP"
+    return f"{flop:.4g} FLOP"
