@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Run(Protocol):
     """Runs the candidate once: prepares the layer when it is not the last call's, and returns (out, ids, weights)."""
 
-    def __call__(self, layer: Layer, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def __call__(
+        self, layer: Layer, x: torch.Tensor, /
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Returns the output [T, d] and, where the candidate tells them, expert ids and weights [T, k]."""
         ...
 

@@ -1,0 +1,83 @@
+"""No honest kernel is ever rejected: every baseline, three kernels written differently, and the Mojo kernel.
+
+A failing example's message ends with the line that runs exactly it again. `make honest` asks 300 examples per dtype.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.faults.catalogue import FOLDER
+from tests.honest.menu import HONEST
+from tests.reference.loading import load
+from tests.strategies import cases
+from validation.correctness.attempt import Run
+from validation.correctness.case import Outcome
+from validation.correctness.runner import in_process
+from validation.correctness.spec import ALL_VARIANTS, CaseSpec
+from validation.correctness.suite import Candidate, check
+from validation.implementations.implementation import Implementation
+from validation.implementations.kernel_spec import parse_kernel
+from validation.implementations.menu import BASELINES
+
+_EXAMPLES: Final = int(os.environ.get("HONEST_EXAMPLES", "12"))
+
+#: python_lists takes seconds where the others take milliseconds; a test of its own asks it small layers.
+_MENU: Final[dict[str, Implementation]] = {
+    **{name: baseline for name, baseline in BASELINES.items() if name != "python_lists"},
+    **HONEST,
+    "by_steps": parse_kernel(str(FOLDER / "by_steps.py")),
+}
+
+#: The kernels of the menu that take (x, out).
+_FILLS: Final = {*BASELINES, "sorted_pairs"}
+
+
+def _told(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy baselines tell their routing as arrays; the worker makes tensors of them, and so does this."""
+
+    def tensors(*arguments: torch.Tensor) -> Any:
+        result = forward(*arguments)
+        if not isinstance(result, tuple):
+            return result
+        return tuple(None if part is None else torch.as_tensor(part) for part in result)
+
+    return tensors
+
+
+def run_of(name: str) -> Run:
+    fills = name in _FILLS
+    prepare = load(_MENU[name])
+    return in_process(lambda layer: _told(prepare(layer)), fills=fills)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", _MENU)
+def test_an_honest_kernel_is_never_rejected(name: str, dtype: str) -> None:
+    if dtype not in _MENU[name].dtypes and name in BASELINES:
+        pytest.skip(f"{name} does not compute {dtype}")
+    run, candidate = run_of(name), Candidate(name=name)
+
+    @settings(max_examples=_EXAMPLES)
+    @given(spec=cases(dtype, ALL_VARIANTS))
+    def is_not_rejected(spec: CaseSpec) -> None:
+        case = check(spec, run, candidate)
+        assert case.outcome is not Outcome.FAILED, f"{case.message}\n{case.repro}"
+
+    is_not_rejected()
+
+
+@settings(max_examples=max(4, _EXAMPLES // 4))
+@given(data=st.data())
+def test_an_honest_kernel_breaking_one_step_is_rejected_on_ordinary_shapes(data: st.DataObject) -> None:
+    """The examples can fail: one percent too large is found by almost any of them."""
+    spec = data.draw(cases("float32").filter(lambda s: s.workload.layer.d_model >= 16 and s.workload.tokens > 0))
+    run = in_process(load(parse_kernel(str(FOLDER / "by_steps.py"))), fills=False)
+    off = lambda layer, x: (run(layer, x)[0] * 1.01, None, None)  # noqa: E731
+    assert check(spec, off, Candidate(name="off")).outcome is not Outcome.PASSED
