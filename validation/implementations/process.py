@@ -227,7 +227,7 @@ class Worker:
         where the last such block of its shape lay.
         """
         assert self._shared is not None or dry
-        places, end = self._map(inputs, draw_addresses)
+        places, end = self._map(inputs, draw_addresses=draw_addresses)
         assert self._arena is not None
         assert self._staging is not None
         self._arena.words(0, end)[:] = arena.POISON
@@ -304,7 +304,7 @@ class Worker:
     def _answer(self) -> Message:
         return self._mailbox.answer(seconds=self.limits.seconds, memory_bytes=self.limits.memory_bytes)
 
-    def _map(self, inputs: Sequence[torch.Tensor], draw_addresses: bool) -> tuple[list[CallPlaces], int]:
+    def _map(self, inputs: Sequence[torch.Tensor], *, draw_addresses: bool) -> tuple[list[CallPlaces], int]:
         """Places for the block; arena and staging file are made anew when they are too small."""
         if self._shared is None:
             shapes, top_k, dtype = [(x.shape[0], x.shape[1]) for x in inputs], 1, inputs[0].dtype

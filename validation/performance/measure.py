@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.process import Limits, Worker
-from validation.implementations.clock import measure_price
 from validation.performance.events import ProcessFailed, ProcessStarted, SeriesMeasured
 from validation.performance.order import Turn, draw_order
 from validation.performance.sample import ProcessRun, Role, Series
@@ -18,9 +18,9 @@ from validation.performance.series import Check, Gauge, Subject, measure_series
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
-    from validation.implementations.clock import Price
     from validation.performance.events import Event
     from validation.performance.profile import Profile
     from validation.performance.series import WorkerLike

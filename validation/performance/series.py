@@ -17,10 +17,10 @@ from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Ser
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.process import BlockOutput, Output, Prepared
     from validation.implementations.shared_layer import SharedLayer
-    from validation.implementations.clock import Price
     from validation.performance.profile import Profile
     from validation.workloads.inputs import TokenBank
 

@@ -1,0 +1,41 @@
+"""The cheats: which gate must catch each.
+
+Each is a kernel file as a user would write it, in kernels/; `honest_layer.py` there is the honest one they are made
+from. `answers_on_disk` needs a file beside it, which the test writes.
+"""
+
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent / "kernels"
+
+CHEATS: Final[dict[str, str]] = {
+    "all_but_one": "every_output_right",
+    "answers_on_disk": "same_time_for_old_and_new",
+    "calls_reference": "keeps_to_itself",
+    "changes_affinity": "settings_unchanged",
+    "changes_threads": "settings_unchanged",
+    "clock_of_the_harness": "clocks_agree",
+    "clock_of_the_module": "clocks_agree",
+    "clock_of_the_results": "clocks_agree",
+    "flushes_denormals": "settings_unchanged",
+    "forks": "keeps_to_itself",
+    "honest_at_first": "every_output_right",
+    "honest_when_alone": "every_output_right",
+    "keeps_warm": "nothing_after_return",
+    "kills": "keeps_to_itself",
+    "lazy_tensor": "answers_to_the_end",
+    "memo_by_address": "every_output_right",
+    "memo_by_content": "same_time_for_old_and_new",
+    "memo_by_id": "every_output_right",
+    "memo_by_part": "every_output_right",
+    "memo_by_shape": "every_output_right",
+    "memo_by_sum": "every_output_right",
+    "mutates_input": "inputs_unchanged",
+    "overruns": "guards_held",
+    "sleeps_in_prepare": "prepare_does_not_sleep",
+    "stale_output": "every_output_right",
+    "thread_after_return": "nothing_after_return",
+    "work_in_copy": "clocks_agree",
+    "writes_results": "answers_to_the_end",
+}

@@ -1,0 +1,114 @@
+"""Gates that depend on time, judged on made-up observations."""
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from validation.correctness.case import Outcome
+from validation.correctness.integrity.clocks import clocks_agree
+from validation.correctness.integrity.doings import keeps_to_itself
+from validation.correctness.integrity.floor import above_the_floor
+from validation.correctness.integrity.inspect import GATES
+from validation.correctness.integrity.late_work import nothing_after_return
+from validation.correctness.integrity.memo import same_time_for_old_and_new
+from validation.correctness.integrity.observation import Observation, Scene, Seen
+from validation.correctness.integrity.preparation import prepare_does_not_sleep
+from validation.correctness.integrity.settings import settings_unchanged
+from validation.implementations.clock import Price
+from validation.implementations.mailbox import Doing
+
+MS: Final = 1_000_000
+
+
+def seen(scene: Scene, call_ms: float, parent_ms: float | None = None, calls: int = 4) -> Seen:
+    return Seen(
+        scene=scene,
+        calls_ns=(int(call_ms * MS),) * calls,
+        parent_ns=int((call_ms * calls + 0.2 if parent_ms is None else parent_ms) * MS),
+        right=(True,) * calls,
+        x_unchanged=(True,) * calls,
+        guards_held=True,
+    )
+
+
+#: 100 ms watched, a millisecond used: a tick's worth.
+HONEST: Final = Observation(
+    implementation="kernel",
+    threads=2,
+    blocks=(seen(Scene.FRESH, 10), seen(Scene.AGAIN, 9), seen(Scene.KNOWN, 10)),
+    price=Price(block_ns=100_000, call_ns=20_000),
+    prepare_wall_ns=400 * MS,
+    prepare_cpu_ns=350 * MS,
+    state_before={"torch threads": "2", "denormals": "kept"},
+    state_after={"torch threads": "1", "denormals": "kept"},
+    late_ns=1 * MS,
+    watched_ns=100 * MS,
+    floor_ns=8.5 * MS,
+)
+
+
+@pytest.mark.parametrize("judge", GATES)
+def test_an_honest_observation_passes(judge: object) -> None:
+    assert callable(judge)
+    assert judge(HONEST).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("judge", GATES[1:])
+def test_a_gate_does_not_pass_on_a_run_that_ended_early(judge: object) -> None:
+    assert callable(judge)
+    assert judge(Observation(implementation="kernel", threads=2, ended="killed")).outcome is Outcome.MISTRUSTED
+
+
+def test_a_call_below_the_floor_is_a_fault_of_the_harness() -> None:
+    gate = above_the_floor(replace(HONEST, floor_ns=10.0 * MS))
+    assert gate.outcome is Outcome.FAILED
+    assert gate.message == "harness_fault: a call took 9 ms; the machine needs 10 ms"
+
+
+@pytest.mark.parametrize("scene", [Scene.AGAIN, Scene.KNOWN])
+def test_known_input_may_not_be_much_faster(scene: Scene) -> None:
+    fast = replace(HONEST, blocks=(seen(Scene.FRESH, 10), seen(scene, 5)))
+    assert same_time_for_old_and_new(fast).outcome is Outcome.FAILED
+
+
+def test_a_host_that_slows_most_fresh_calls_makes_no_cheat() -> None:
+    disturbed = replace(HONEST, blocks=(seen(Scene.FRESH, 40), seen(Scene.FRESH, 10), seen(Scene.AGAIN, 9)))
+    assert same_time_for_old_and_new(disturbed).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("parent_ms", [20.0, 80.0])
+def test_most_blocks_must_agree_with_the_parents_clock(parent_ms: float) -> None:
+    blocks = tuple(seen(Scene.FRESH, 10, parent_ms) for _block in range(3))
+    assert clocks_agree(replace(HONEST, blocks=blocks)).outcome is Outcome.FAILED
+
+
+def test_a_few_disturbed_blocks_are_the_hosts() -> None:
+    blocks = (seen(Scene.FRESH, 10, 80.0), seen(Scene.FRESH, 10), seen(Scene.FRESH, 10))
+    assert clocks_agree(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
+
+
+def test_work_without_a_call_is_seen() -> None:
+    assert nothing_after_return(replace(HONEST, late_ns=90 * MS)).outcome is Outcome.FAILED
+    assert nothing_after_return(replace(HONEST, late_change=True)).outcome is Outcome.FAILED
+
+
+def test_a_prepare_that_waits_is_seen() -> None:
+    assert prepare_does_not_sleep(replace(HONEST, prepare_cpu_ns=10 * MS)).outcome is Outcome.FAILED
+
+
+def test_more_threads_are_a_change_and_fewer_are_none() -> None:
+    more = replace(HONEST, state_after={"torch threads": "16", "denormals": "kept"})
+    assert settings_unchanged(more).message == "torch threads: 2 became 16"
+
+
+def test_a_compiler_may_run_until_the_first_call_has_returned() -> None:
+    doing = Doing(event="subprocess.Popen", argument="'g++'", stage="forward")
+    at_first = replace(HONEST, doings=(doing,), doings_before=1)
+    assert keeps_to_itself(at_first).outcome is Outcome.PASSED
+    assert keeps_to_itself(replace(at_first, doings_before=0)).outcome is Outcome.FAILED
+
+
+def test_a_fork_is_grave_at_any_time() -> None:
+    forked = replace(HONEST, doings=(Doing(event="os.fork", argument="", stage="import"),), doings_before=1)
+    assert keeps_to_itself(forked).outcome is Outcome.FAILED

@@ -1,0 +1,24 @@
+"""Gate: the worker's clock tells what the parent's tells."""
+
+from validation.correctness.case import Gate
+from validation.correctness.integrity.observation import Observation
+from validation.correctness.integrity.verdict import gate
+
+
+def clocks_agree(observation: Observation) -> Gate:
+    """Fails when a clock was replaced, or when both clocks disagree in most blocks: the host disturbs a few."""
+    faults = []
+    patched = (observation.state_after or {}).get("patched clocks", "none")
+    if patched != "none":
+        faults.append(f"replaced {patched}")
+    if observation.price is not None and observation.blocks:
+        disagree = [
+            block for block in observation.blocks if not observation.price.agrees(block.calls_ns, block.parent_ns)
+        ]
+        if 2 * len(disagree) > len(observation.blocks):
+            worst = max(disagree, key=lambda block: abs(block.parent_ns - sum(block.calls_ns)))
+            faults.append(
+                f"{len(disagree)} of {len(observation.blocks)} blocks: its calls are said to take "
+                f"{sum(worst.calls_ns) / 1e6:.3g} ms, and took {worst.parent_ns / 1e6:.3g} ms"
+            )
+    return gate("clocks_agree", observation, "; ".join(faults) or None)

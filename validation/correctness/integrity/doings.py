@@ -1,0 +1,30 @@
+"""Gate: a kernel computes; it starts no processes, kills none, speaks to nobody, and reads no answers."""
+
+from typing import Final
+
+from validation.correctness.case import Gate
+from validation.correctness.integrity.observation import Observation
+from validation.correctness.integrity.verdict import gate
+from validation.implementations.mailbox import Doing
+
+#: A compiler may be started while a kernel is loaded, prepared, or called for the first time (torch.compile).
+_AT_FIRST: Final = frozenset({"subprocess.Popen", "os.posix_spawn", "os.spawn", "os.exec", "os.system"})
+
+#: Searching the heap is what some compilers do at first, and what nobody needs afterwards.
+_HEAP: Final = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents"})
+
+
+def keeps_to_itself(observation: Observation) -> Gate:
+    """Fails on a fork, a signal, a socket, or the opening of the suite's or a reference's files, at any time."""
+    grave = [
+        f"{doing.event}({doing.argument}) during {doing.stage}"
+        for number, doing in enumerate(observation.doings)
+        if _is_grave(doing, at_first=number < observation.doings_before)
+    ]
+    if observation.reports_closed and not observation.ended:
+        grave.append("closed the channel on which its doings are reported")
+    return gate("keeps_to_itself", observation, "; ".join(grave[:3]) or None)
+
+
+def _is_grave(doing: Doing, *, at_first: bool) -> bool:
+    return not (at_first and doing.event in _AT_FIRST | _HEAP)

@@ -1,0 +1,72 @@
+"""What a scripted run of a kernel observed, before anybody judges it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from validation.implementations.clock import Price
+    from validation.implementations.mailbox import Doing
+
+
+class Scene(StrEnum):
+    """What a block of calls is there for; the kernel is not told."""
+
+    FIRST = "first calls"
+    KNOWN = "tokens drawn from the published seed"
+    FRESH = "tokens nobody has seen"
+    AGAIN = "the same tokens again"
+    SAME_PLACE = "new tokens at the same addresses"
+    ALIKE = "tokens that differ from earlier ones in one row, or in their order"
+    MANY = "many calls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One block: times by both clocks, and for each call whether its output was right and its input left alone."""
+
+    scene: Scene
+    calls_ns: tuple[int, ...]
+    parent_ns: int
+    right: tuple[bool, ...]
+    x_unchanged: tuple[bool, ...]
+    guards_held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A whole run. Of one that ended early, `ended` names the cause, and what came later is missing.
+
+    `doings` up to `doings_before` were reported before the second call. `late_ns` is the CPU time the process used in
+    `watched_ns` after its threads had had time to fall asleep; `late_change` says that an output changed meanwhile.
+    `floor_ns` is the least time a call can take on this machine, None when no ceiling was measured.
+    """
+
+    implementation: str
+    threads: int
+    ended: str = ""
+    blocks: tuple[Seen, ...] = ()
+    price: Price | None = None
+    prepare_wall_ns: int = 0
+    prepare_cpu_ns: int = 0
+    doings: tuple[Doing, ...] = ()
+    doings_before: int = 0
+    reports_closed: bool = False
+    state_before: Mapping[str, str] | None = None
+    state_after: Mapping[str, str] | None = None
+    late_ns: int = 0
+    watched_ns: int = 0
+    late_change: bool = False
+    floor_ns: float | None = None
+
+    def of(self, *scenes: Scene) -> tuple[Seen, ...]:
+        """Returns the blocks of these scenes."""
+        return tuple(block for block in self.blocks if block.scene in scenes)
+
+    def fastest_ns(self, *scenes: Scene) -> int | None:
+        """Returns the shortest call of these scenes: the host only ever makes a call longer."""
+        return min((ns for block in self.of(*scenes) for ns in block.calls_ns), default=None)
