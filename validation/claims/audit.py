@@ -2,64 +2,23 @@
 
 Every finding follows from a general rule over the numbers of a claims file; none is written for a particular text. Two
 figures agree when their ranges overlap once each is widened by half a unit of its last published digit, and by 1 % for
-whatever was rounded on the way. It needs no kernel and no hardware, and takes milliseconds.
+what was rounded on the way. It needs no kernel and no hardware, and takes milliseconds.
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from itertools import combinations, permutations
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, permutations, product
 from typing import Final, Protocol
 
-from validation.claims.claim import Provenance
+from validation.claims.audit_finding import AuditFinding, Check, Outcome, compared
+from validation.claims.figures import Range, amount, as_published, digits, exactly, quoted, said, stated
 from validation.claims.machines import MACHINES, Machine
+from validation.claims.origins import circular, provenance
 from validation.claims.published import Number, Product, Quantity, Shape
-from validation.record import Record
 
-#: Slack beyond the published digits: intermediate figures may have been rounded too.
-TOLERANCE: Final = 0.01
-#: Two figures apart by a power of 1000, give or take this, are apart by a prefix.
-_PREFIX: Final = 1000.0
+__all__ = ["AuditFinding", "Check", "Outcome", "Published", "audit"]
 
-
-class Check(StrEnum):
-    """The rules."""
-
-    SAME = "same"
-    RATIO = "ratio"
-    CHAIN = "chain"
-    PRODUCT = "product"
-    UNIT = "unit"
-    WORK = "work"
-    RATE_TIMES_WORK = "rate_times_work"
-    RATE_TIMES_LATENCY = "rate_times_latency"
-    ACROSS_SHAPES = "across_shapes"
-    CEILING = "ceiling"
-    PROVENANCE = "provenance"
-    CIRCULAR = "circular"
-
-
-class Outcome(StrEnum):
-    """What a rule found; `notable` is neither a contradiction nor proof of agreement, but a reader should know it."""
-
-    AGREES = "agrees"
-    CONTRADICTS = "contradicts"
-    NOTABLE = "notable"
-
-
-class AuditFinding(Record):
-    """One rule applied to some of the numbers: `expected` follows from the others, `stated` is what was published."""
-
-    check: Check
-    outcome: Outcome
-    numbers: tuple[str, ...]
-    stated: float
-    expected: float
-    unit: str
-    factor: float
-    sentence: str
-    sources: tuple[str, ...]
+#: Below this a factor between rates at two shapes is what two shapes may well differ by.
+_APART: Final = 4.0
 
 
 class Published(Protocol):
@@ -78,231 +37,172 @@ class Published(Protocol):
         """What is said to make up what."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """A quantity between two values, in base units."""
-
-    low: float
-    high: float
-
-    def __truediv__(self, other: "Range") -> "Range":
-        """The range of the quotient."""
-        return Range(low=self.low / other.high, high=self.high / other.low)
-
-    def __mul__(self, other: "Range") -> "Range":
-        """The range of the product."""
-        return Range(low=self.low * other.low, high=self.high * other.high)
-
-    @property
-    def middle(self) -> float:
-        """Its geometric middle."""
-        return math.sqrt(self.low * self.high)
-
-    def agrees(self, other: "Range") -> bool:
-        """Whether they overlap, with 1 % to spare."""
-        slack = 1 + TOLERANCE
-        return self.low <= other.high * slack and other.low <= self.high * slack
-
-
 def audit(published: Published, machines: Sequence[Machine] = MACHINES) -> tuple[AuditFinding, ...]:
-    """Returns what the rules find in the numbers, contradictions first.
+    """Returns what the rules find, contradictions first.
 
     Args:
         published: a claims file.
         machines: what published rates are set against.
     """
     shapes = {shape.id: shape for shape in published.shapes}
-    numbers = {number.id: number for number in published.numbers}
+    by_id = {number.id: number for number in published.numbers}
+    distinct = _distinct(published.numbers)
     found = [
-        *_same(published.numbers),
-        *_ratios(published.numbers),
-        *_chains(published.numbers),
-        *_products(published.products, numbers),
-        *_units(published.numbers),
-        *_work(published.numbers, shapes),
-        *_rate_times_work(published.numbers, shapes),
-        *_rate_times_latency(published.numbers, shapes),
-        *_across_shapes(published.numbers, shapes),
-        *_ceilings(published.numbers, shapes, machines),
-        *_provenance(published.numbers),
-        *_circular(published.numbers, numbers),
+        *_same(published.numbers, distinct),
+        *_ratios(distinct),
+        *_chains(distinct),
+        *_products(published.products, by_id),
+        *_units(distinct),
+        *_work(distinct, shapes),
+        *_rate_times_work(distinct, shapes),
+        *_rate_times_latency(distinct, shapes),
+        *_across_shapes(distinct, shapes),
+        *_ceilings(distinct, shapes, machines),
+        *provenance(published.numbers),
+        *circular(published.numbers, by_id),
     ]
-    rank = {Outcome.CONTRADICTS: 0, Outcome.NOTABLE: 1, Outcome.AGREES: 2}
-    return tuple(sorted(found, key=lambda one: (rank[one.outcome], list(Check).index(one.check), one.numbers)))
+    outcomes, checks = list(Outcome), list(Check)
+    return tuple(sorted(found, key=lambda one: (outcomes.index(one.outcome), checks.index(one.check), one.numbers)))
 
 
-def as_published(number: Number) -> Range:
-    """Returns the values that would have been published as this number: half a unit of the last digit either way."""
-    text = f"{number.value:.15g}"
-    digit = 10.0 ** -len(text.partition(".")[2]) if "." in text else 1.0
-    scale = number.low / number.value
-    # A whole number may be exact or rounded to its last digit; 7 is taken as anything from 6.5 to 7.5.
-    return Range(low=number.low - digit * scale / 2, high=number.high + digit * scale / 2)
+def _speak_of_one_thing(one: Number, other: Number) -> bool:
+    """Whether two numbers are values of the same quantity of the same thing; an unnamed shape may be any."""
+    alike = ("quantity", "of", "than", "statistic", "concurrency")
+    return all(getattr(one, name) == getattr(other, name) for name in alike) and _one_shape(one, other)
 
 
-def _same(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
+def _distinct(numbers: Sequence[Number]) -> list[Number]:
+    """The numbers without their repetitions: of those that agree on one thing, the one with the most digits."""
+    kept: list[Number] = []
+    for number in sorted(numbers, key=lambda one: (-digits(one), one.id)):
+        if not any(_repeats(number, other) for other in kept):
+            kept.append(number)
+    order = [number.id for number in numbers]
+    return sorted(kept, key=lambda one: order.index(one.id))
+
+
+def _repeats(one: Number, other: Number) -> bool:
+    return _speak_of_one_thing(one, other) and as_published(one).agrees(as_published(other))
+
+
+def _same(numbers: Sequence[Number], distinct: Sequence[Number]) -> Iterator[AuditFinding]:
     """Numbers that speak of the same thing must be the same number."""
+    kept = {number.id for number in distinct}
     for one, other in combinations(numbers, 2):
-        speaks = (one.quantity, one.of, one.than, one.statistic, one.concurrency)
-        if speaks != (other.quantity, other.of, other.than, other.statistic, other.concurrency):
+        if not _speak_of_one_thing(one, other):
             continue
-        if None not in {one.shape, other.shape} and one.shape != other.shape:
+        # Two repetitions of different numbers would only say again what those say.
+        if not {one.id, other.id} <= kept and not _repeats(one, other):
             continue
-        thing = f"{one.of} over {one.than}" if one.than else f"{one.quantity} of {one.of}"
-        yield _compared(
+        over = "" if one.than is None else ", so they cannot both name the same baseline"
+        agree = _repeats(one, other)
+        yield compared(
             Check.SAME,
             (one, other),
-            stated=as_published(other),
-            expected=as_published(one),
-            tail=f"both said of {thing}" + (": they cannot both name the same baseline" if one.than else ""),
+            as_published(other),
+            as_published(one),
+            f"{said(one)} and {quoted(other)} are said of the same thing{'' if agree else over}",
         )
 
 
 def _ratios(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
-    """A speedup is the ratio of two throughputs, or of two times, at one shape."""
-    for speedup in _of(numbers, Quantity.SPEEDUP):
-        for quantity in (Quantity.THROUGHPUT, Quantity.TIME, Quantity.RATE):
-            for fast in _of(numbers, quantity):
-                for slow in _of(numbers, quantity):
-                    if (fast.of, slow.of) != (speedup.of, speedup.than) or not _one_shape(speedup, fast, slow):
-                        continue
-                    if (fast.statistic, fast.concurrency) != (slow.statistic, slow.concurrency):
-                        continue
-                    above, below = (slow, fast) if quantity is Quantity.TIME else (fast, slow)
-                    yield _compared(
-                        Check.RATIO,
-                        (speedup, above, below),
-                        stated=as_published(speedup),
-                        expected=as_published(above) / as_published(below),
-                        tail=f"the ratio of {_say(above)} to {_say(below)}",
-                    )
+    """A speedup is the ratio of two throughputs or rates, or of two times the other way round."""
+    measures = [one for one in numbers if one.quantity in {Quantity.THROUGHPUT, Quantity.TIME, Quantity.RATE}]
+    for speedup, (fast, slow) in product(_of(numbers, Quantity.SPEEDUP), permutations(measures, 2)):
+        if (fast.of, slow.of) != (speedup.of, speedup.than) or not _one_shape(speedup, fast, slow):
+            continue
+        if (fast.quantity, fast.statistic, fast.concurrency) != (slow.quantity, slow.statistic, slow.concurrency):
+            continue
+        above, below = (slow, fast) if fast.quantity is Quantity.TIME else (fast, slow)
+        ratio = as_published(above).over(as_published(below), "x")
+        words = f"{said(speedup)}, and {said(above)} over {said(below)} is {ratio}"
+        yield compared(Check.RATIO, (speedup, above, below), as_published(speedup), ratio, words)
 
 
 def _chains(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
-    """A over b times b over c is a over c."""
-    speedups = list(_of(numbers, Quantity.SPEEDUP))
-    for first, second, whole in permutations(speedups, 3):
+    """First over second times second over third is first over third."""
+    for first, second, whole in permutations(_of(numbers, Quantity.SPEEDUP), 3):
         linked = first.than == second.of and whole.of == first.of and whole.than == second.than
         if linked and first.of != second.than and _one_shape(first, second, whole):
-            yield _compared(
-                Check.CHAIN,
-                (whole, first, second),
-                stated=as_published(whole),
-                expected=as_published(first) * as_published(second),
-                tail=f"{_say(first)} times {_say(second)}",
-            )
+            expected = as_published(first).times(as_published(second), "x")
+            words = f"{said(whole)}, and {said(first)} times {said(second)} is {expected}"
+            yield compared(Check.CHAIN, (whole, first, second), as_published(whole), expected, words)
 
 
-def _products(products: Sequence[Product], numbers: dict[str, Number]) -> Iterator[AuditFinding]:
-    """Factors that are said to make up a total must multiply to it."""
-    for product in products:
-        parts = [numbers[name] for name in product.parts]
-        expected = Range(low=1.0, high=1.0)
+def _products(products: Sequence[Product], by_id: Mapping[str, Number]) -> Iterator[AuditFinding]:
+    """Factors that are said to make up a total must multiply to it.
+
+    They are taken as written: three factors rounded at will explain nearly any total.
+    """
+    for said_product in products:
+        parts = [by_id[name] for name in said_product.parts]
+        total = by_id[said_product.total]
+        expected = exactly(1.0, "x")
         for part in parts:
-            # The factors of a product are taken as published, without rounding: three of them rounded at will explain
-            # nearly any total.
-            expected *= Range(low=part.low, high=part.high)
-        total = numbers[product.total]
-        yield _compared(
-            Check.PRODUCT,
-            (total, *parts),
-            stated=as_published(total),
-            expected=expected,
-            tail=" x ".join(_value(part) for part in parts),
-        )
+            expected = expected.times(stated(part), "x")
+        factors = " times ".join(quoted(part) for part in parts)
+        words = f"{said(total)}, and {factors} is {expected}"
+        yield compared(Check.PRODUCT, (total, *parts), as_published(total), expected, words)
 
 
 def _units(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
     """A rate is a work over a time."""
-    for rate in _of(numbers, Quantity.RATE):
-        for work in _of(numbers, Quantity.WORK):
-            for time in _of(numbers, Quantity.TIME):
-                if {work.of, time.of} == {rate.of} and _one_shape(rate, work, time) and time.statistic == "mean":
-                    yield _compared(
-                        Check.UNIT,
-                        (rate, work, time),
-                        stated=as_published(rate),
-                        expected=as_published(work) / as_published(time),
-                        tail=f"{_say(work)} in {_say(time)}",
-                    )
+    rates, works, times = (_of(numbers, one) for one in (Quantity.RATE, Quantity.WORK, Quantity.TIME))
+    for rate, work, time in product(rates, works, times):
+        if {work.of, time.of} == {rate.of} and _one_shape(rate, work, time) and time.statistic == "mean":
+            expected = as_published(work).over(as_published(time), "FLOP/s")
+            words = f"{said(rate)}, and {quoted(work)} in {quoted(time)} is {expected}"
+            yield compared(Check.UNIT, (rate, work, time), as_published(rate), expected, words)
 
 
-def _work(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
+def _work(numbers: Sequence[Number], shapes: Mapping[str, Shape]) -> Iterator[AuditFinding]:
     """The work of a call follows from its shape."""
     for work in _of(numbers, Quantity.WORK):
         if work.shape is not None:
-            flops = float(shapes[work.shape].flops)
-            yield _compared(
-                Check.WORK,
-                (work,),
-                stated=as_published(work),
-                expected=Range(low=flops, high=flops),
-                tail=f"the expert matmuls of shape {work.shape}",
-            )
+            expected = exactly(float(shapes[work.shape].flops), "FLOP")
+            words = f"{said(work)}, and the expert matmuls of shape {work.shape} are {expected}"
+            yield compared(Check.WORK, (work,), as_published(work), expected, words)
 
 
-def _rate_times_work(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
-    """Tokens/s times FLOP per token is a FLOP/s."""
-    for rate in _of(numbers, Quantity.RATE):
-        for throughput in _of(numbers, Quantity.THROUGHPUT):
-            if rate.of == throughput.of and rate.shape is not None and rate.shape == throughput.shape:
-                yield _compared(
-                    Check.RATE_TIMES_WORK,
-                    (rate, throughput),
-                    stated=as_published(rate),
-                    expected=_demand(throughput, shapes[rate.shape]),
-                    tail=f"{_say(throughput)} at {_flop(shapes[rate.shape].flop_per_token)} per token",
-                )
+def _rate_times_work(numbers: Sequence[Number], shapes: Mapping[str, Shape]) -> Iterator[AuditFinding]:
+    """Tokens/s times FLOP per token is FLOP/s."""
+    for rate, tokens in product(_of(numbers, Quantity.RATE), _of(numbers, Quantity.THROUGHPUT)):
+        if rate.of == tokens.of and rate.shape is not None and rate.shape == tokens.shape:
+            expected = _demand(tokens, shapes[rate.shape])
+            words = f"{said(rate)}, and {_demanding(tokens, shapes[rate.shape])}"
+            yield compared(Check.RATE_TIMES_WORK, (rate, tokens), as_published(rate), expected, words)
 
 
-def _rate_times_latency(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
-    """In a closed loop, tokens/s times the mean latency is the tokens in flight (Little's law)."""
-    for throughput in _of(numbers, Quantity.THROUGHPUT):
-        for time in _of(numbers, Quantity.TIME):
-            if throughput.of != time.of or time.shape is None or time.shape != throughput.shape:
-                continue
-            if time.concurrency != throughput.concurrency:
-                continue
-            tokens = float(shapes[time.shape].tokens * time.concurrency)
-            implied = as_published(throughput) * as_published(time)
-            if time.statistic == "mean":
-                yield _compared(
-                    Check.RATE_TIMES_LATENCY,
-                    (throughput, time),
-                    stated=Range(low=tokens, high=tokens),
-                    expected=implied,
-                    tail=f"{_say(throughput)} times {_say(time)}, against the tokens in flight",
-                    unit="tokens",
-                )
-            elif time.statistic in {"p95", "p99"} and implied.high * (1 + TOLERANCE) < tokens:
-                # A high quantile below the mean: possible of no distribution anybody serves from.
-                yield _compared(
-                    Check.RATE_TIMES_LATENCY,
-                    (throughput, time),
-                    stated=Range(low=tokens, high=tokens),
-                    expected=implied,
-                    tail=f"{_say(throughput)} times {_say(time)}: a quantile below the mean",
-                    unit="tokens",
-                )
+def _rate_times_latency(numbers: Sequence[Number], shapes: Mapping[str, Shape]) -> Iterator[AuditFinding]:
+    """In a closed loop, tokens/s times mean latency is the tokens in flight (Little 1961).
 
-
-def _across_shapes(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Iterator[AuditFinding]:
-    """Rates of one thing at two shapes: tokens/s may differ, what they demand in FLOP/s should not differ much."""
-    rated = [
-        (
-            number,
-            _demand(number, shapes[number.shape]) if number.quantity is Quantity.THROUGHPUT else as_published(number),
-        )
-        for number in numbers
-        if number.quantity in {Quantity.THROUGHPUT, Quantity.RATE} and number.shape is not None
-    ]
-    for (one, first), (other, second) in combinations(rated, 2):
-        if one.of != other.of or one.shape == other.shape:
+    A P95 or P99 is above the mean of anything that is served, so it may only amount to more.
+    """
+    for rate, time in product(_of(numbers, Quantity.THROUGHPUT), _of(numbers, Quantity.TIME)):
+        if rate.of != time.of or time.shape is None or time.shape != rate.shape or rate.concurrency != time.concurrency:
             continue
-        apart = _factor(first.middle, second.middle)
+        tokens = exactly(float(shapes[time.shape].tokens * time.concurrency), "tokens")
+        implied = as_published(rate).times(as_published(time), "tokens")
+        mean = time.statistic == "mean"
+        if not mean and (time.statistic == "p50" or implied.low >= tokens.low or implied.agrees(tokens)):
+            continue
+        below = "" if mean else f" (the {time.statistic.upper()} would lie below the mean)"
+        words = f"{said(rate)} times {said(time)} is {implied}, and {tokens} are in flight{below}"
+        yield compared(Check.RATE_TIMES_LATENCY, (rate, time), tokens, implied, words)
+
+
+def _across_shapes(numbers: Sequence[Number], shapes: Mapping[str, Shape]) -> Iterator[AuditFinding]:
+    """Rates of one thing at two shapes: tokens/s may differ, the FLOP/s behind them should not differ much."""
+    rated = [(number, rate) for number in numbers if (rate := _flop_rate(number, shapes)) is not None]
+    for (one, first), (other, second) in combinations(rated, 2):
+        if one.of != other.of or one.shape == other.shape or None in {one.shape, other.shape}:
+            continue
+        apart = first.factor(second)
         tokens = ""
         if one.quantity is other.quantity is Quantity.THROUGHPUT:
-            tokens = f"a factor {_factor(one.low, other.low):.3g} apart in tokens/s at different shapes, and "
+            tokens = f"{stated(one).factor(stated(other)):.3g} in tokens/s and "
+        elif apart < _APART:
+            continue
         yield AuditFinding(
             check=Check.ACROSS_SHAPES,
             outcome=Outcome.NOTABLE,
@@ -312,129 +212,47 @@ def _across_shapes(numbers: Sequence[Number], shapes: dict[str, Shape]) -> Itera
             unit="FLOP/s",
             factor=apart,
             sentence=(
-                f"{_say(one)} ({one.shape}) and {_say(other)} ({other.shape}), both of {one.of}, are {tokens}"
-                f"a factor {apart:.3g} apart in FLOP/s: {_flop(first.middle)}/s and {_flop(second.middle)}/s."
+                f"{said(one)} at {one.shape} and {said(other)} at {other.shape} are apart by a factor {tokens}"
+                f"{apart:.3g} in FLOP/s: {first} and {second}."
             ),
             sources=(one.source, other.source),
         )
 
 
 def _ceilings(
-    numbers: Sequence[Number], shapes: dict[str, Shape], machines: Sequence[Machine]
+    numbers: Sequence[Number], shapes: Mapping[str, Shape], machines: Sequence[Machine]
 ) -> Iterator[AuditFinding]:
-    """A published rate is possible on machines whose peak is no less."""
+    """A published rate says on which machines it cannot have been measured."""
     for number in numbers:
-        if number.quantity is Quantity.RATE:
-            demand, how = as_published(number), _say(number)
-        elif number.quantity is Quantity.THROUGHPUT and number.shape is not None:
-            shape = shapes[number.shape]
-            demand = _demand(number, shape)
-            how = f"{_say(number)} at {_flop(shape.flop_per_token)} per token"
-        else:
-            continue
-        beyond = [machine for machine in machines if machine.flop_per_s < demand.low]
-        if not beyond:
+        rate = _flop_rate(number, shapes)
+        beyond = [machine for machine in machines if rate is not None and machine.flop_per_s < rate.low]
+        if rate is None or not beyond:
             continue
         largest = max(beyond, key=lambda machine: machine.flop_per_s)
         every = len(beyond) == len(machines)
+        how = (
+            said(number)
+            if number.shape is None or number.quantity is Quantity.RATE
+            else _demanding(number, shapes[number.shape])
+        )
         yield AuditFinding(
             check=Check.CEILING,
             outcome=Outcome.CONTRADICTS if every else Outcome.NOTABLE,
             numbers=(number.id,),
-            stated=demand.middle,
+            stated=rate.middle,
             expected=largest.flop_per_s,
             unit="FLOP/s",
-            factor=_factor(demand.middle, largest.flop_per_s),
+            factor=rate.middle / largest.flop_per_s,
             sentence=(
-                f"{how} is {_flop(demand.middle)}/s, more than {largest.name} can do ({_flop(largest.flop_per_s)}/s)"
-                f"{': no machine known here can' if every else ''}."
+                f"{how}, more than {largest.name} can do ({amount(largest.flop_per_s, 'FLOP/s')})"
+                f"{', and no machine listed here can do it' if every else ''}."
             ),
             sources=(number.source, largest.source),
         )
 
 
-def _provenance(numbers: Sequence[Number]) -> Iterator[AuditFinding]:
-    """What is presented as measured must have been measured."""
-    for number in numbers:
-        if number.presented_as is None or Provenance.UNKNOWN in {number.provenance, number.presented_as}:
-            continue
-        # A ratio of measured numbers is derived, and honestly called measured; _circular follows what it came from.
-        kept = number.presented_as is number.provenance or number.provenance is Provenance.DERIVED
-        yield AuditFinding(
-            check=Check.PROVENANCE,
-            outcome=Outcome.AGREES if kept else Outcome.CONTRADICTS,
-            numbers=(number.id,),
-            stated=number.low,
-            expected=number.low,
-            unit=_base(number),
-            factor=1.0,
-            sentence=f"{_say(number)} is presented as {number.presented_as}, and its scripts show it was {number.provenance}.",
-            sources=(number.source,),
-        )
-
-
-def _circular(all_numbers: Sequence[Number], numbers: dict[str, Number]) -> Iterator[AuditFinding]:
-    """A number computed from one that nobody measured says nothing that was not put in."""
-    for number in all_numbers:
-        roots = sorted(
-            origin.id
-            for origin in _ancestors(number, numbers)
-            if origin.provenance in {Provenance.SIMULATED, Provenance.ASSERTED}
-        )
-        if roots:
-            yield AuditFinding(
-                check=Check.CIRCULAR,
-                outcome=Outcome.CONTRADICTS if number.presented_as is Provenance.MEASURED else Outcome.NOTABLE,
-                numbers=(number.id, *roots),
-                stated=number.low,
-                expected=number.low,
-                unit=_base(number),
-                factor=1.0,
-                sentence=(
-                    f"{_say(number)} was computed from what nobody measured: "
-                    f"{', '.join(f'{root} ({_value(numbers[root])}, {numbers[root].provenance})' for root in roots)}."
-                ),
-                sources=(number.source, *(numbers[root].source for root in roots)),
-            )
-
-
-def _ancestors(number: Number, numbers: dict[str, Number]) -> list[Number]:
-    """Everything a number was computed from, each once; a number among its own ancestors ends the search."""
-    seen: dict[str, Number] = {}
-    waiting = list(number.derived_from)
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen[name] = numbers[name]
-            waiting.extend(numbers[name].derived_from)
-    return list(seen.values())
-
-
-def _compared(
-    check: Check, numbers: Sequence[Number], *, stated: Range, expected: Range, tail: str, unit: str | None = None
-) -> AuditFinding:
-    """A finding on whether what was stated agrees with what the others imply."""
-    agrees = stated.agrees(expected)
-    factor = _gap(stated, expected)
-    prefix = not agrees and _is_prefix(factor)
-    shown = unit or _base(numbers[0])
-    verb = "agrees with" if agrees else "contradicts"
-    slip = f" (a factor {factor:,.0f}: a wrong prefix)" if prefix else f" (a factor {factor:.3g})" if not agrees else ""
-    return AuditFinding(
-        check=check,
-        outcome=Outcome.AGREES if agrees else Outcome.CONTRADICTS,
-        numbers=tuple(number.id for number in numbers),
-        stated=stated.middle,
-        expected=expected.middle,
-        unit=shown,
-        factor=factor,
-        sentence=f"{_range(stated, shown)} {verb} {_range(expected, shown)}{slip}: {tail}.",
-        sources=tuple(number.source for number in numbers),
-    )
-
-
-def _of(numbers: Sequence[Number], quantity: Quantity) -> Iterator[Number]:
-    return (number for number in numbers if number.quantity is quantity)
+def _of(numbers: Sequence[Number], quantity: Quantity) -> list[Number]:
+    return [number for number in numbers if number.quantity is quantity]
 
 
 def _one_shape(*numbers: Number) -> bool:
@@ -442,74 +260,20 @@ def _one_shape(*numbers: Number) -> bool:
     return len({number.shape for number in numbers if number.shape is not None}) <= 1
 
 
-def _demand(throughput: Number, shape: Shape) -> Range:
+def _demand(tokens: Number, shape: Shape) -> Range:
     """FLOP/s that a rate of tokens demands."""
-    per_token = float(shape.flop_per_token)
-    return as_published(throughput) * Range(low=per_token, high=per_token)
+    return as_published(tokens).times(exactly(float(shape.flop_per_token), "FLOP"), "FLOP/s")
 
 
-def _factor(one: float, other: float) -> float:
-    return max(one, other) / min(one, other)
+def _demanding(tokens: Number, shape: Shape) -> str:
+    per_token = amount(float(shape.flop_per_token), "FLOP")
+    return f"{said(tokens)} at {per_token} per token is {_demand(tokens, shape)}"
 
 
-def _gap(one: Range, other: Range) -> float:
-    """How far apart two ranges are at their nearest ends for ranges, at their middles for plain numbers."""
-    if one.high / one.low < _WIDE and other.high / other.low < _WIDE:
-        return _factor(one.middle, other.middle)
-    return max(1.0, one.low / other.high, other.low / one.high)
-
-
-#: A range this wide was published as a range, and is not a rounded number.
-_WIDE: Final = 1.19
-
-
-def _is_prefix(factor: float) -> bool:
-    steps = round(math.log(factor, _PREFIX))
-    return steps > 0 and abs(factor / _PREFIX**steps - 1) <= TOLERANCE
-
-
-_BASE: Final = {
-    Quantity.THROUGHPUT: "tokens/s",
-    Quantity.TIME: "s",
-    Quantity.WORK: "FLOP",
-    Quantity.RATE: "FLOP/s",
-    Quantity.SPEEDUP: "x",
-}
-
-
-def _base(number: Number) -> str:
-    return _BASE[number.quantity]
-
-
-def _value(number: Number) -> str:
-    """As published: `7x`, `15-60x`, `2,155 GFLOP/s`."""
-    ends = f"{number.value:,.12g}" + (f"-{number.up_to:,.12g}" if number.up_to else "")
-    return f"{ends}x" if number.unit == "x" else f"{ends} {number.unit}"
-
-
-def _say(number: Number) -> str:
-    """`382.87x (mojo over numpy)`."""
-    whom = f"{number.of} over {number.than}" if number.than else number.of
-    kind = "" if number.statistic == "mean" else f", {number.statistic.upper()}"
-    return f"{_value(number)} ({whom}{kind})"
-
-
-def _range(values: Range, unit: str) -> str:
-    if values.high / values.low < _WIDE:
-        return _amount(values.middle, unit)
-    return f"{_amount(values.low, unit)} to {_amount(values.high, unit)}"
-
-
-def _amount(value: float, unit: str) -> str:
-    if unit in {"FLOP", "FLOP/s"}:
-        return _flop(value) + unit.removeprefix("FLOP")
-    if unit == "x":
-        return f"{value:,.4g}x"
-    return f"{value:,.6g} {unit}" if value < 1e6 else f"{value:,.0f} {unit}"  # noqa: PLR2004  # no exponents
-
-
-def _flop(flop: float) -> str:
-    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if flop >= size:
-            return f"{flop / size:.4g} {prefix}FLOP"
-    return f"{flop:.4g} FLOP"
+def _flop_rate(number: Number, shapes: Mapping[str, Shape]) -> Range | None:
+    """FLOP/s that a number states or demands; None when it is no rate, or its shape is unnamed."""
+    if number.quantity is Quantity.RATE:
+        return as_published(number)
+    if number.quantity is Quantity.THROUGHPUT and number.shape is not None:
+        return _demand(number, shapes[number.shape])
+    return None

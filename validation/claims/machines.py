@@ -1,7 +1,8 @@
 """Physical machines that a published rate is set against when the text names none.
 
-Peaks are computed from the makers' data at the highest clock they state, so that no machine is sold short: cores x clock
-x FLOP per cycle, where a core with two 512-bit FMA units does 64 float32 FLOP per cycle and one with two 256-bit units 32.
+Peaks are computed from the makers' data at the highest clock they state, so that no machine is sold short: cores x
+clock x FLOP per cycle, where a core with two 512-bit FMA units does 64 float32 FLOP per cycle, and one with two of 256
+bits 32.
 """
 
 from dataclasses import dataclass

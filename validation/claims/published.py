@@ -66,8 +66,8 @@ class Number(Record):
     """One published number: `value` (to `up_to`) `unit` of `of`, at `shape`, for a speedup over `than`.
 
     Numbers of equal `of`, `than` and `shape` speak of the same thing. `statistic` is what a time is of its samples.
-    `presented_as` is what the text says of the number's origin, `provenance` what its scripts show; `derived_from`
-    names the numbers it was computed from.
+    `presented_as` is what the text says of the number's origin, `provenance` what its scripts show, `ran` what they in
+    fact ran where that is not `of`; `derived_from` names the numbers it was computed from.
     """
 
     id: Identifier
@@ -82,6 +82,7 @@ class Number(Record):
     source: Text
     provenance: Provenance = Provenance.UNKNOWN
     presented_as: Provenance | None = None
+    ran: Identifier | None = None
     derived_from: tuple[Identifier, ...] = ()
 
     @model_validator(mode="after")
