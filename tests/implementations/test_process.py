@@ -171,7 +171,9 @@ def test_an_input_is_not_to_be_seen_before_its_call(
 def test_a_changed_input_is_noticed(shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
     shared_worker.load(forward_kernel(tmp_path, "out.copy_(x)\nx[3, 3] += 1.0"))
     shared_worker.prepare(layer)
-    assert not shared_worker.call(x).x_unchanged
+    assert not shared_worker.call_block([x]).outputs[0].x_unchanged
+    with pytest.raises(ImplementationFailed, match="changed its input x"):
+        shared_worker.call(x)
 
 
 def test_spoilt_weights_are_the_kernels_own_copy(
