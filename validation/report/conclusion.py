@@ -39,8 +39,11 @@ def conclude(material: Material) -> Conclusion:
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """Returns `one claim`, `12 claims`."""
-    word = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
-    return f"{word} {noun if number == 1 else plural or noun + 's'}"
+    return f"{_number(number)} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _number(number: int) -> str:
+    return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
 
 
 def listed(items: Sequence[str]) -> str:
@@ -67,20 +70,20 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts
     elif not decided:
         text = "This evidence could not decide any of the published claims"
     elif not held:
-        text = f"Of the {count(len(decided), 'published claim')} that could be decided, none holds as a fair reader takes it"
-        if len(decided) == 1:
+        text = f"Of the {count(_claims(decided), 'published claim')} that could be decided, none holds as a fair reader takes it"
+        if _claims(decided) == 1:
             text = "The one published claim that could be decided does not hold as a fair reader takes it"
     else:
         names = _named([f"{_name(f, verdicts, several)} ({_outcome(f)})" for f in held])
-        verb = "holds" if len(held) == 1 else "hold"
-        of = f"Of the {count(len(decided), 'published claim')} that could be decided, "
-        text = f"{of if len(decided) > 1 else ''}{count(len(held), 'claim') if len(decided) > 1 else 'The claim'} {verb}: {names}"
+        verb = "holds" if _claims(held) == 1 else "hold"
+        of = f"Of the {count(_claims(decided), 'published claim')} that could be decided, "
+        text = f"{of if _claims(decided) > 1 else ''}{count(_claims(held), 'claim') if _claims(decided) > 1 else 'The claim'} {verb}: {names}"
     if weak:
         verb = "holds" if len(weak) == 1 else "hold"
         text += f"; {_named([_name(f, verdicts, several) for f in weak])} {verb} only against a weak baseline"
     if own:
         kept = sum(finding.verdict in HOLDS for finding in own)
-        kept_of = "all" if kept == len(own) else count(kept, "").strip()
+        kept_of = "all" if kept == len(own) else _number(kept)
         own_text = f"of this project's own {count(len(own), 'threshold')}, {kept_of} {'is' if kept == 1 else 'are'} met"
         text = f"{text}; {own_text}" if text else own_text[0].upper() + own_text[1:]
     return f"{text or 'No claims were judged'}."
@@ -100,12 +103,13 @@ def _fails(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts
     open_questions = [
         f"{count(number, 'claim')} {'stays' if number == 1 else 'stay'} open for {why}"
         for why, number in (
-            ("noise", sum(f.verdict is Verdict.INCONCLUSIVE for f in judged)),
-            ("a fault of the measurement", sum(f.verdict is Verdict.HARNESS_FAULT for f in judged)),
+            ("noise", _claims([f for f in judged if f.verdict is Verdict.INCONCLUSIVE])),
+            ("a fault of the measurement", _claims([f for f in judged if f.verdict is Verdict.HARNESS_FAULT])),
         )
         if number
     ]
-    untested = sum(f.verdict is Verdict.NOT_TESTED for f in judged)
+    tested = [f for f in judged if f.verdict is not Verdict.NOT_TESTED]
+    untested = _claims(judged) - _claims(tested)
     if untested:
         open_questions.append(f"{count(untested, 'claim')} {'was' if untested == 1 else 'were'} not tested here")
     parts += open_questions
@@ -156,6 +160,11 @@ def _where(evidences: Sequence[Evidence]) -> str:
 def day(timestamp: str) -> str:
     """Returns the date of an ISO 8601 timestamp."""
     return timestamp[:10]
+
+
+def _claims(findings: Sequence[Finding]) -> int:
+    """How many claims: one that was judged on two machines is one claim."""
+    return len({finding.claim for finding in findings})
 
 
 def _outcome(finding: Finding) -> str:

@@ -8,7 +8,7 @@ from validation.report.conclusion import Conclusion, conclude
 from validation.report.headline import PAGE_ONE_ROWS, headline_charts, headline_rows
 from validation.report.machine import MachineView, machine_view
 from validation.report.mark import MARKS, Mark
-from validation.report.material import Material
+from validation.report.material import Material, in_order
 from validation.report.strips import Strip, strips
 from validation.report.view import ClaimView, FindingView, claim_views, finding_views
 from validation.verdicts.verdict import Verdict
@@ -28,9 +28,21 @@ class Document:
     machines: tuple[MachineView, ...]
     strips: tuple[Strip, ...]
 
+    @property
+    def candidates(self) -> tuple[tuple[str, str], ...]:
+        """Name and source digest of every kernel under validation, each once."""
+        found = {
+            (record.name, record.sha256): None
+            for machine in self.machines
+            for record in machine.evidence.implementations
+            if record.role == "candidate"
+        }
+        return tuple(found)
+
 
 def compose(material: Material) -> Document:
     """Returns the report of the material; equal material gives an equal report."""
+    material = in_order(material)
     findings = finding_views(material)
     claims = claim_views(material, findings)
     titles = {claim.id: claim.title for claim in claims}

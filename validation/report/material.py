@@ -1,10 +1,11 @@
 """What a report is made of: the exact bytes of its sources beside what they say."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from validation.claims.load import ClaimsFile
 from validation.evidence.record import Evidence
+from validation.verdicts.store import dump
 from validation.verdicts.verdict import Verdicts
 
 
@@ -40,7 +41,7 @@ class Material:
     @property
     def verdicts_data(self) -> bytes:
         """verdicts.json as it is written and attached."""
-        return self.verdicts.model_dump_json(indent=1).encode() + b"\n"
+        return dump(self.verdicts)
 
     @property
     def evidence_sha256(self) -> str:
@@ -61,3 +62,9 @@ class Material:
     def recorded_at(self) -> str:
         """When the last of the runs was recorded: the date of the report."""
         return max(file.evidence.recorded_at for file in self.evidence)
+
+
+def in_order(material: Material) -> Material:
+    """Returns the material with its evidence in the order of the verdicts, each file once."""
+    files = {file.sha256: file for file in material.evidence}
+    return replace(material, evidence=tuple(files[reference.sha256] for reference in material.verdicts.evidence))

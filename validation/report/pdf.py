@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import warnings
 from datetime import UTC, datetime
 from typing import Final
 
@@ -43,21 +44,29 @@ def write_pdf(document: Document) -> bytes:
     logger = logging.getLogger("weasyprint")
     logger.addHandler(complaints)
     try:
-        pdf = weasyprint.HTML(
-            string=render(document, "print"),
-            base_url=_ROOT,
-            url_fetcher=ClosedFetcher(allowed_protocols=["data", "file"]),
-        ).write_pdf(
-            pdf_variant="pdf/a-3a",
-            pdf_identifier=hashlib.sha256(material.evidence_sha256.encode() + material.verdicts_data).digest()[:16],
-            custom_metadata=True,
-            attachments=[
-                weasyprint.Attachment(
-                    file_obj=io.BytesIO(data), name=name, description=text, relationship="Data", created=at, modified=at
-                )
-                for name, data, text in attachments(material)
-            ],
-        )
+        with warnings.catch_warnings():
+            # WeasyPrint 70.0 leaves its colour profile open for the garbage collector to close.
+            warnings.filterwarnings("ignore", category=ResourceWarning, message=".*sRGB2014")
+            pdf = weasyprint.HTML(
+                string=render(document, "print"),
+                base_url=_ROOT,
+                url_fetcher=ClosedFetcher(allowed_protocols=["data", "file"]),
+            ).write_pdf(
+                pdf_variant="pdf/a-3a",
+                pdf_identifier=hashlib.sha256(material.evidence_sha256.encode() + material.verdicts_data).digest()[:16],
+                custom_metadata=True,
+                attachments=[
+                    weasyprint.Attachment(
+                        file_obj=io.BytesIO(data),
+                        name=name,
+                        description=text,
+                        relationship="Data",
+                        created=at,
+                        modified=at,
+                    )
+                    for name, data, text in attachments(material)
+                ],
+            )
     finally:
         logger.removeHandler(complaints)
     if complaints.lines:

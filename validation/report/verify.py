@@ -24,7 +24,7 @@ from validation.record import Record
 from validation.report.document import compose
 from validation.report.embedded import Embedded, read_pdf, take_out
 from validation.report.layout import layout, renderer
-from validation.report.material import ClaimsSource, EvidenceFile, Material
+from validation.report.material import ClaimsSource, EvidenceFile, Material, in_order
 from validation.report.pdf import write_pdf
 from validation.report.printed import footers, printed_blocks
 from validation.usage import UsageError
@@ -131,7 +131,7 @@ def _read(embedded: Embedded, evidence_names: list[str]) -> tuple[Material, Verd
     evidence = tuple(EvidenceFile(data=files[t], evidence=parse_evidence(files[t], t)) for t in evidence_names)
     claims = tuple(ClaimsSource(data=files[title], file=_claims(files[title], title)) for title in claims_names)
     derived = judge(tuple(source.file for source in claims), evidence, stated.suite)
-    return Material(evidence=evidence, claims=claims, verdicts=derived), stated
+    return in_order(Material(evidence=evidence, claims=claims, verdicts=derived)), stated
 
 
 def _claims(data: bytes, name: str) -> ClaimsFile:

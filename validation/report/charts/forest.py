@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Inches: names at the left, figures at the right, rows between.
-_LEFT: Final = 2.5
+_LEFT: Final = 2.85
 _RIGHT: Final = 1.85
 _ROW: Final = 0.33
 _TOP: Final = 0.26
