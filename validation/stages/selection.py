@@ -80,8 +80,8 @@ def chosen_device(wanted: str) -> Literal["cpu", "cuda"]:
     """
     if wanted == "cuda":
         raise UsageError(
-            "--device must be cpu or auto: this suite runs and measures kernels on the CPU. Readings about a GPU are "
-            "judged from evidence recorded on one (`judge`, `report`), and are not_tested without it."
+            "--device must be cpu or auto; got cuda: this suite runs and measures kernels on the CPU. Readings about a "
+            "GPU are judged from evidence recorded on one (`judge`, `report`), and are not_tested without it."
         )
     return "cpu"
 
