@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from validation.correctness.case import Outcome
+from validation.correctness.integrity.inspect import GATES, inspect
 from validation.correctness.runner import in_worker
 from validation.correctness.spec import PLAIN
 from validation.correctness.suite import ALL_VARIANTS, Candidate, check, find_case, plan_cases
@@ -22,6 +23,7 @@ from validation.stages.acceptance import reject
 from validation.stages.console import step
 from validation.stages.selection import chosen_candidate, chosen_device, thread_count
 from validation.usage import UsageError
+from validation.workloads.registry import find as find_workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     import torch
 
     from validation.correctness.attempt import Run
-    from validation.correctness.case import Case
+    from validation.correctness.case import Case, Gate
     from validation.correctness.plan import Profile
     from validation.correctness.suite import CaseSpec
     from validation.implementations.implementation import Implementation
@@ -41,6 +43,9 @@ _LIMITS: Final = Limits(seconds=30.0, memory_bytes=4 << 30)
 
 #: A kernel that took so many processes along is not given another; the cases left would each wait out the limit.
 _MOST_DEATHS: Final = 3
+
+#: The shape of the published claims: a call of some ms, in which hidden work would show.
+_GATE_WORKLOAD: Final = "seed-claim"
 
 SEED: Final = 0
 
@@ -69,12 +74,20 @@ def check_kernel(request: CheckRequest) -> bool:
     console = Console(stderr=request.as_json)
     specs = single or planned(candidate, request.profile)
     cases = observe_cases(candidate, specs, thread_count(), request.kernel, console)
+    # A single case is re-run to look at it, and a kernel that is wrong need not be asked whether it is honest.
+    gates = () if single or _failed(cases) else observe_gates(candidate, thread_count(), console)
     if request.as_json:
-        document = {"candidate": candidate.name, "cases": [case.model_dump(mode="json") for case in cases]}
+        document = {
+            "candidate": candidate.name,
+            "cases": [case.model_dump(mode="json") for case in cases],
+            "gates": [gate.model_dump(mode="json") for gate in gates],
+        }
         typer.echo(json.dumps(document, indent=1))
-        return not _failed(cases)
+        return not _failed(cases) and not _closed(gates)
     print_cases(cases, console)
-    return reject(tuple(f"{case.id}: {case.message}\n    re-run: {case.repro}" for case in _failed(cases)), console)
+    print_gates(gates, console)
+    wrong = (f"{case.id}: {case.message}\n    re-run: {case.repro}" for case in _failed(cases))
+    return reject((*wrong, *(f"{gate.gate}: {gate.message}" for gate in _closed(gates))), console)
 
 
 def planned(candidate: Implementation, profile: Profile, dtypes: Sequence[str] | None = None) -> tuple[CaseSpec, ...]:
@@ -109,6 +122,14 @@ def observe_cases(
                 console.print(f"  {candidate.name} took {running.deaths} processes along; the cases left are not run")
                 break
     return tuple(cases)
+
+
+def observe_gates(candidate: Implementation, threads: int, console: Console) -> tuple[Gate, ...]:
+    """Returns every integrity gate as the candidate passed it, in one scripted run on the published shape."""
+    with step(console, "integrity gates", len(GATES)) as shown:
+        gates = inspect(candidate, find_workload(_GATE_WORKLOAD), threads=threads, limits=_LIMITS)
+        shown.done = len(gates)
+    return gates
 
 
 class _Candidate:
@@ -179,6 +200,20 @@ def print_cases(cases: Sequence[Case], console: Console) -> None:
 
     if Outcome.MISTRUSTED in {case.outcome for case in cases}:
         console.print("mistrusted: a pass that proves nothing, since a kernel returning zeros would pass too.")
+
+
+def print_gates(gates: Sequence[Gate], console: Console) -> None:
+    """Prints a line for each gate."""
+    if gates:
+        table = Table("integrity gate", "outcome", box=None, pad_edge=False)
+        for gate in gates:
+            style = "red" if gate.outcome is Outcome.FAILED else ""
+            table.add_row(gate.gate.replace("_", " "), Text(gate.outcome.value.replace("_", " "), style=style))
+        console.print(table)
+
+
+def _closed(gates: Sequence[Gate]) -> list[Gate]:
+    return [gate for gate in gates if gate.outcome is Outcome.FAILED]
 
 
 def _failed(cases: Sequence[Case]) -> list[Case]:

@@ -14,7 +14,7 @@ from validation.evidence.record import Evidence, Status
 from validation.evidence.store import load
 from validation.evidence.suite import suite_info
 from validation.stages.acceptance import objections
-from validation.stages.check import observe_cases, planned
+from validation.stages.check import observe_cases, observe_gates, planned
 from validation.stages.observe import (
     Journal,
     complete,
@@ -65,6 +65,8 @@ def _observe(plan: RunPlan, journal: Journal, console: Console) -> None:
         dtypes = sorted({contest.workload.layer.dtype for contest in plan.contests}) or ["float32"]
         specs = planned(plan.candidate, plan.correctness, dtypes)
         journal.add(cases=observe_cases(plan.candidate, specs, plan.threads, plan.kernel, console))
+    if not journal.evidence.gates and not objections((journal.evidence,), None):
+        journal.add(gates=observe_gates(plan.candidate, plan.threads, console))
     if objections((journal.evidence,), None):
         # No speed number without a correctness pass: a wrong kernel's time is nobody's business.
         journal.add(notes=(*journal.evidence.notes, "The candidate failed its checks, so it was not timed."))
