@@ -14,7 +14,7 @@ OUT ?= build/report
 
 # What pip cannot bring. Mojo needs a C linker and the probes a C compiler; the PDF needs Pango and HarfBuzz; the
 # report's tests read PDFs with poppler and qpdf.
-DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf
+DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf chromium
 APT := apt-get install -y --no-install-recommends $(DEBIAN)
 
 .PHONY: help setup system validate test lint format report demo doctor bench build lock clean

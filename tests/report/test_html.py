@@ -28,7 +28,8 @@ addEventListener("load", () => {
   const out = {}, rows = () => [...document.querySelectorAll("#findings tbody tr:not(.open)")];
   const filter = document.getElementById("filter");
   filter.value = "numpy-speedup"; filter.dispatchEvent(new Event("input"));
-  out.filtered = rows().filter((row) => !row.hidden).every((row) => row.textContent.includes("numpy-speedup")) && rows().some((row) => row.hidden);
+  const left = rows().filter((row) => !row.hidden);
+  out.filtered = left.length < rows().length && left.every((row) => row.textContent.includes("numpy-speedup"));
   filter.value = ""; filter.dispatchEvent(new Event("input"));
   document.querySelectorAll("#findings thead button")[4].click();
   const required = rows().map((row) => Number(row.dataset.required));
@@ -84,7 +85,8 @@ def test_the_page_asks_for_nothing_outside_itself(report: Path) -> None:
     assert "default-src 'none'" in html
 
 
-def test_filter_sort_and_samples_work_in_chromium(report: Path, tmp_path: Path, tools: None) -> None:
+@pytest.mark.usefixtures("tools")
+def test_filter_sort_and_samples_work_in_chromium(report: Path, tmp_path: Path) -> None:
     html = (report / "report.html").read_text().replace("</body>", PROBE + "</body>")
     dom = in_chromium(html, tmp_path, "--window-size=1280,900")
     assert "data-error" not in dom
@@ -93,7 +95,8 @@ def test_filter_sort_and_samples_work_in_chromium(report: Path, tmp_path: Path, 
     assert told[1].replace("&quot;", '"') == '{"filtered":true,"sorted":true,"points":true,"overflow":true}'
 
 
-def test_a_phone_needs_no_sideways_scrolling(report: Path, tmp_path: Path, tools: None) -> None:
+@pytest.mark.usefixtures("tools")
+def test_a_phone_needs_no_sideways_scrolling(report: Path, tmp_path: Path) -> None:
     shutil.copy(report / "report.html", tmp_path / "inner.html")
     outer = (
         "<!doctype html><iframe id=f width=390 height=800 src=inner.html></iframe><script>"

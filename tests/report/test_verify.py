@@ -1,6 +1,8 @@
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,7 @@ def test_a_pdf_without_evidence_is_the_users_mistake(tmp_path: Path) -> None:
 
 def test_a_truncated_report_is_the_users_mistake(pdf: Path) -> None:
     pdf.write_bytes(pdf.read_bytes()[:2000])
-    with pytest.raises(UsageError, match="undamaged|embed"):
+    with pytest.raises(UsageError, match=r"undamaged|embed"):
         verify(pdf)
 
 
@@ -168,9 +170,6 @@ def test_deeply_nested_evidence_is_rejected_without_a_crash(pdf: Path) -> None:
 
 
 def test_verifying_needs_no_torch() -> None:
-    import subprocess
-    import sys
-
     code = "import sys; import validation.report.verify; sys.exit('torch' in sys.modules or 'mojo' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert verifying.verify is verify

@@ -70,14 +70,16 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts
     elif not decided:
         text = "This evidence could not decide any of the published claims"
     elif not held:
-        text = f"Of the {count(_claims(decided), 'published claim')} that could be decided, none holds as a fair reader takes it"
+        told = count(_claims(decided), "published claim")
+        text = f"Of the {told} that could be decided, none holds as a fair reader takes it"
         if _claims(decided) == 1:
             text = "The one published claim that could be decided does not hold as a fair reader takes it"
     else:
         names = _named([f"{_name(f, verdicts, several)} ({_outcome(f)})" for f in held])
         verb = "holds" if _claims(held) == 1 else "hold"
         of = f"Of the {count(_claims(decided), 'published claim')} that could be decided, "
-        text = f"{of if _claims(decided) > 1 else ''}{count(_claims(held), 'claim') if _claims(decided) > 1 else 'The claim'} {verb}: {names}"
+        told = f"{of}{count(_claims(held), 'claim')}" if _claims(decided) > 1 else "The claim"
+        text = f"{told} {verb}: {names}"
     if weak:
         verb = "holds" if len(weak) == 1 else "hold"
         text += f"; {_named([_name(f, verdicts, several) for f in weak])} {verb} only against a weak baseline"
@@ -120,9 +122,10 @@ def _fails(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts
 
 
 def _wrong(evidences: Sequence[Evidence]) -> str:
-    failed = [
-        case for evidence in evidences for case in (*evidence.cases, *evidence.gates) if case.outcome is Outcome.FAILED
+    outcomes = [item.outcome for e in evidences for item in e.cases] + [
+        item.outcome for e in evidences for item in e.gates
     ]
+    failed = outcomes.count(Outcome.FAILED)
     wrong_outputs = sum(
         block.outputs_wrong
         for evidence in evidences
@@ -132,7 +135,7 @@ def _wrong(evidences: Sequence[Evidence]) -> str:
     )
     if not failed and not wrong_outputs:
         return ""
-    found = ([count(len(failed), "failed check")] if failed else []) + (
+    found = ([count(failed, "failed check")] if failed else []) + (
         [count(wrong_outputs, "wrong output") + " while it was timed"] if wrong_outputs else []
     )
     return f"a kernel that was run gave wrong or dishonest answers ({listed(found)}), so no speed of it counts"
@@ -141,8 +144,8 @@ def _wrong(evidences: Sequence[Evidence]) -> str:
 def _where(evidences: Sequence[Evidence]) -> str:
     told = []
     for evidence in evidences:
-        checks = [item for item in (*evidence.cases, *evidence.gates)]
-        passed = sum(item.outcome is Outcome.PASSED for item in checks)
+        checks = [item.outcome for item in evidence.cases] + [item.outcome for item in evidence.gates]
+        passed = sum(outcome is Outcome.PASSED for outcome in checks)
         pairs = len({process.round for process in evidence.processes if not process.discarded})
         seen = []
         if pairs:
@@ -150,9 +153,8 @@ def _where(evidences: Sequence[Evidence]) -> str:
         if checks:
             seen.append(f"{passed:,} of {len(checks):,} checks passed")
         cut = ", a run that was cut off" if evidence.status is Status.PARTIAL else ""
-        told.append(
-            f"{machine_name(evidence)} on {day(evidence.recorded_at)}{' (' + ', '.join(seen) + ')' if seen else ''}{cut}"
-        )
+        checked = f" ({', '.join(seen)})" if seen else ""
+        told.append(f"{machine_name(evidence)} on {day(evidence.recorded_at)}{checked}{cut}")
     text = "; and on ".join(told)
     return f"This was measured on {text}; it says nothing about other machines."
 

@@ -58,8 +58,8 @@ def take_out(pdf: pikepdf.Pdf, name: str) -> Embedded:
         raise UsageError(
             f"{name} must embed evidence.json and verdicts.json, as every report of ours does; it embeds {held}."
         )
-    info = pdf.docinfo if "/Info" in pdf.trailer else {}
-    return Embedded(files=files, origin=str(info.get("/Keywords", "")))
+    origin = str(pdf.docinfo.get("/Keywords", "")) if "/Info" in pdf.trailer else ""
+    return Embedded(files=files, origin=origin)
 
 
 def _unpack(stream: pikepdf.Object, what: str) -> bytes:

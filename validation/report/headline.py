@@ -26,7 +26,7 @@ def headline_rows(views: Sequence[FindingView]) -> tuple[FindingView, ...]:
 
 
 def headline_charts(views: Sequence[FindingView], titles: dict[str, str], *, several: bool) -> tuple[Chart, ...]:
-    """Returns one forest plot of speedups and one of everything else, divided by what was claimed, cut to a page each."""
+    """Returns one forest plot of speedups and one of all else, divided by what was claimed, cut to a page each."""
     speedups = [view for view in views if view.finding.metric == "speedup"]
     others = [view for view in views if view.finding.metric != "speedup"]
     charts = [

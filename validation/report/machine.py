@@ -226,7 +226,7 @@ def _ladder(group: tuple[Timing, ...]) -> Chart | None:
         steps,
         alt=f"Ladder of implementations on {group[0].workload}, slowest to fastest: {ordered[-1].implementation} is "
         f"{significant(ratio)} times as fast as {ordered[0].implementation}.",
-        caption=f"{group[0].workload}, {group[0].dtype}, {group[0].device}: each bar is the gain over the one above it.",
+        caption=f"{group[0].workload}, {group[0].dtype}, {group[0].device}: a bar is the gain over the row above it.",
     )
 
 
@@ -273,9 +273,10 @@ def _shares(times: Sequence[Timing]) -> Chart | None:
     faster = sum(speedup >= 1 for speedup in speedups)
     return workload_share(
         speedups,
-        alt=f"The kernel is at least as fast as the strongest measured baseline on {faster} of {count(len(speedups), 'workload')}; "
+        alt=f"The kernel is at least as fast as the strongest measured baseline on {faster} of "
+        f"{count(len(speedups), 'workload')}; "
         f"the speedups go from {significant(min(speedups))} to {significant(max(speedups))}.",
-        caption="Share of workloads on which the kernel is at least so many times as fast as the strongest baseline there.",
+        caption="Share of workloads on which the kernel is at least so many times as fast as the strongest baseline.",
     )
 
 
@@ -300,7 +301,10 @@ def _facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         facts.append(
             (
                 "GPU",
-                f"{e.gpu.name}, {size(e.gpu.memory_bytes)}, driver {e.gpu.driver}, capability {e.gpu.compute_capability}",
+                (
+                    f"{e.gpu.name}, {size(e.gpu.memory_bytes)}, driver {e.gpu.driver}, "
+                    f"capability {e.gpu.compute_capability}"
+                ),
             )
         )
     facts += [
@@ -318,8 +322,10 @@ def _facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         facts.append(
             (
                 f"Ceiling: {what}, {ceiling.device}",
-                f"{significant(ceiling.value / scale, 4)} {unit}, {count(ceiling.threads, 'thread')}, best of "
-                f"{len(ceiling.samples)} ({ceiling.method})",
+                (
+                    f"{significant(ceiling.value / scale, 4)} {unit}, {count(ceiling.threads, 'thread')}, best of "
+                    f"{len(ceiling.samples)} ({ceiling.method})"
+                ),
             )
         )
     return tuple(facts)

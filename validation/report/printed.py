@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pikepdf
 
@@ -110,7 +110,7 @@ def _has_blocks(node: pikepdf.Object, depth: int) -> bool:
     )
 
 
-def _children(node: pikepdf.Object) -> list[object]:
+def _children(node: pikepdf.Object) -> list[Any]:
     kids = node.get("/K")
     if kids is None:
         return []
@@ -128,8 +128,9 @@ def _marked_text(page: pikepdf.Page) -> dict[int | None, str]:
     texts: dict[int | None, str] = {}
     stack: list[int | None] = []
     current: dict[int, str] = {}
-    for operands, operator in pikepdf.parse_content_stream(page):
-        match str(operator):
+    for instruction in pikepdf.parse_content_stream(page):
+        operands: Any = instruction.operands
+        match str(instruction.operator):
             case "BDC":
                 properties = operands[1]
                 inside = isinstance(properties, pikepdf.Dictionary) and "/MCID" in properties
@@ -142,7 +143,7 @@ def _marked_text(page: pikepdf.Page) -> dict[int | None, str]:
             case "Tf":
                 current = fonts.get(str(operands[0]), {})
             case "Tj" | "TJ":
-                shown = operands[0] if str(operator) == "TJ" else [operands[0]]
+                shown = operands[0] if str(instruction.operator) == "TJ" else [operands[0]]
                 text = "".join(_decode(bytes(part), current) for part in shown if isinstance(part, pikepdf.String))
                 key = stack[-1] if stack else None
                 texts[key] = texts.get(key, "") + text

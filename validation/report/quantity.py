@@ -36,7 +36,7 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
-def quantity(metric: str, value: float) -> str:
+def quantity(metric: str, value: float) -> str:  # noqa: PLR0911 - one line a metric
     """Returns a metric's value with its unit."""
     match metric:
         case "speedup":

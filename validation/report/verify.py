@@ -8,16 +8,15 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import pikepdf
-from pydantic import ValidationError
 
 from validation.claims.load import SCHEMA_VERSION as CLAIMS_SCHEMA
-from validation.claims.load import ClaimsFile, parse_claims
+from validation.claims.load import parse_claims
 from validation.evidence.record import SCHEMA_VERSION as EVIDENCE_SCHEMA
 from validation.evidence.store import parse as parse_evidence
 from validation.record import Record
@@ -29,6 +28,8 @@ from validation.report.pdf import write_pdf
 from validation.report.printed import footers, printed_blocks
 from validation.usage import UsageError
 from validation.verdicts.judge import judge
+from validation.verdicts.rules import RULES_VERSION
+from validation.verdicts.store import parse as parse_verdicts
 from validation.verdicts.verdict import SCHEMA_VERSION as VERDICTS_SCHEMA
 from validation.verdicts.verdict import Finding, Verdicts
 
@@ -77,65 +78,66 @@ def verify(path: Path) -> Verification:
 
 def _verify(pdf: pikepdf.Pdf, data: bytes, name: str) -> Verification:
     embedded = take_out(pdf, name)
-    digests = {title: hashlib.sha256(content).hexdigest() for title, content in embedded.files.items()}
-    evidence_names = sorted((t for t in digests if t.startswith("evidence")), key=_number)
-    common = {"evidence_sha256": tuple(digests[t] for t in evidence_names), "pages": len(pdf.pages)}
+    evidence_names = sorted((title for title in embedded.files if title.startswith("evidence")), key=_number)
+    found = Verification(
+        outcome=Outcome.REJECTED,
+        evidence_sha256=tuple(hashlib.sha256(embedded.files[title]).hexdigest() for title in evidence_names),
+        pages=len(pdf.pages),
+    )
+    differences: list[str] = []
     try:
-        material, stated = _read(embedded, evidence_names)
+        stated, evidence, claims = _read(embedded, evidence_names)
+        differences += _hash_differences(stated, evidence, claims)
+        if not differences:
+            _require_rules(stated)
+        derived = judge([source.file for source in claims], evidence, stated.suite)
     except _DifferentVersionError as error:
-        return Verification(outcome=Outcome.OTHER_VERSION, remarks=(str(error),), **common)
+        return found.model_copy(update={"outcome": Outcome.OTHER_VERSION, "remarks": (str(error),)})
     except UsageError as error:
-        return Verification(outcome=Outcome.REJECTED, differences=(str(error),), **common)
-    differences = list(_hash_differences(stated, material))
-    if stated.rules_version != material.verdicts.rules_version:
-        remark = (
-            f"The verdicts follow rules version {stated.rules_version}; this is version {material.verdicts.rules_version}. "
-            f"Verify with moe-validation {stated.suite.version}, commit {stated.suite.commit[:12]}."
-        )
-        outcome = Outcome.REJECTED if differences else Outcome.OTHER_VERSION
-        return Verification(outcome=outcome, differences=tuple(differences), remarks=(remark,), **common)
-    differences += _verdict_differences(stated, material.verdicts)
-    if differences:
-        drawn, remarks = [], ["The pages were not compared: what is embedded already contradicts itself."]
-    else:
-        drawn, remarks = _drawn_differences(pdf, data, embedded.origin, material)
-    differences += drawn
-    return Verification(
-        outcome=Outcome.REJECTED if differences else Outcome.VERIFIED,
-        differences=tuple(differences),
-        remarks=tuple(remarks),
-        findings=len(material.verdicts.findings),
-        **common,
+        return found.model_copy(update={"differences": (*differences, str(error))})
+    material = in_order(Material(evidence=evidence, claims=claims, verdicts=derived))
+    differences += _verdict_differences(stated, derived)
+    remarks = ["The pages were not compared: what is embedded already contradicts itself."]
+    if not differences:
+        differences, remarks = _drawn_differences(pdf, data, embedded.origin, material)
+    return found.model_copy(
+        update={
+            "outcome": Outcome.REJECTED if differences else Outcome.VERIFIED,
+            "differences": tuple(differences),
+            "remarks": tuple(remarks),
+            "findings": len(derived.findings),
+        }
     )
 
 
-def _read(embedded: Embedded, evidence_names: list[str]) -> tuple[Material, Verdicts]:
-    """Returns the material with verdicts derived now, and the verdicts that the report embeds."""
+def _read(
+    embedded: Embedded, evidence_names: list[str]
+) -> tuple[Verdicts, tuple[EvidenceFile, ...], tuple[ClaimsSource, ...]]:
+    """Returns the verdicts, the evidence and the claims that the report embeds."""
     files = embedded.files
     _require_version(files["verdicts.json"], "verdicts.json", VERDICTS_SCHEMA)
     for title in evidence_names:
         _require_version(files[title], title, EVIDENCE_SCHEMA)
     claims_names = sorted((title for title in files if title.startswith("claims")), key=_number)
     for title in claims_names:
-        stated_version = re.search(rb"^\s*schema_version\s*=\s*(\d+)", files[title], re.MULTILINE)
-        if stated_version and int(stated_version[1]) != CLAIMS_SCHEMA:
+        version = re.search(rb"^\s*schema_version\s*=\s*(\d{1,9})", files[title], re.MULTILINE)
+        if version and int(version[1]) != CLAIMS_SCHEMA:
             raise _DifferentVersionError(
-                f"{title} has schema_version {int(stated_version[1])}; this suite reads {CLAIMS_SCHEMA}."
+                f"{title} has schema_version {int(version[1])}; this suite reads {CLAIMS_SCHEMA}."
             )
-    try:
-        stated = Verdicts.model_validate_json(files["verdicts.json"])
-    except ValidationError as error:
-        raise UsageError(
-            f"verdicts.json breaks its own record: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}."
-        ) from None
-    evidence = tuple(EvidenceFile(data=files[t], evidence=parse_evidence(files[t], t)) for t in evidence_names)
-    claims = tuple(ClaimsSource(data=files[title], file=_claims(files[title], title)) for title in claims_names)
-    derived = judge(tuple(source.file for source in claims), evidence, stated.suite)
-    return in_order(Material(evidence=evidence, claims=claims, verdicts=derived)), stated
+    return (
+        parse_verdicts(files["verdicts.json"], "verdicts.json"),
+        tuple(EvidenceFile(data=files[t], evidence=parse_evidence(files[t], t)) for t in evidence_names),
+        tuple(ClaimsSource(data=files[title], file=parse_claims(files[title], title)) for title in claims_names),
+    )
 
 
-def _claims(data: bytes, name: str) -> ClaimsFile:
-    return parse_claims(data, name)
+def _require_rules(stated: Verdicts) -> None:
+    if stated.rules_version != RULES_VERSION:
+        raise _DifferentVersionError(
+            f"The verdicts follow rules version {stated.rules_version}; this is version {RULES_VERSION}. "
+            f"Verify with moe-validation {stated.suite.version}, commit {stated.suite.commit[:12]}."
+        )
 
 
 def _require_version(data: bytes, title: str, expected: int) -> None:
@@ -146,20 +148,30 @@ def _require_version(data: bytes, title: str, expected: int) -> None:
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != expected:
         raise _DifferentVersionError(
-            f"{title} has schema_version {version!r}; this suite reads {expected}. Verify with the version that wrote it."
+            f"{title} has schema_version {version!r}; this suite reads {expected}. "
+            "Verify with the version that wrote it."
         )
 
 
-def _hash_differences(stated: Verdicts, material: Material) -> Iterator[str]:
-    for number, file in enumerate(material.evidence):
-        said = stated.evidence[number].sha256 if number < len(stated.evidence) else "nothing"
-        if said != file.sha256:
-            yield f"evidence file {number + 1} has sha256 {file.sha256}, and verdicts.json was derived from {said}."
-    if len(stated.evidence) > len(material.evidence):
-        yield f"verdicts.json was derived from {len(stated.evidence)} evidence files; {len(material.evidence)} are embedded."
-    found = tuple(source.file.sha256 for source in material.claims)
+def _hash_differences(
+    stated: Verdicts, evidence: tuple[EvidenceFile, ...], claims: tuple[ClaimsSource, ...]
+) -> Iterator[str]:
+    said = {reference.sha256 for reference in stated.evidence}
+    held = {file.sha256 for file in evidence}
+    for digest in sorted(held - said):
+        yield f"evidence with sha256 {digest} is embedded; verdicts.json was derived from {_listed(said)}."
+    for digest in sorted(said - held):
+        yield f"verdicts.json was derived from evidence with sha256 {digest}, which is not embedded."
+    found = tuple(source.file.sha256 for source in claims)
     if found != stated.claims_sha256:
-        yield f"the claims files have sha256 {', '.join(found) or 'none'}, and verdicts.json was derived from {', '.join(stated.claims_sha256)}."
+        yield (
+            f"the claims files have sha256 {_listed(found)}, "
+            f"and verdicts.json was derived from {_listed(stated.claims_sha256)}."
+        )
+
+
+def _listed(digests: Iterable[str]) -> str:
+    return ", ".join(sorted(digests)) or "none"
 
 
 def _verdict_differences(stated: Verdicts, derived: Verdicts) -> list[str]:
@@ -215,9 +227,8 @@ def _drawn_differences(pdf: pikepdf.Pdf, data: bytes, origin: str, material: Mat
         ), []
     changed = [str(number) for number, same in enumerate(same_drawing, 1) if not same]
     if changed and renderer() in origin:
-        return [
-            f"the drawing of page {', '.join(changed)} differs from what the evidence gives, though its text does not."
-        ], []
+        where = ", ".join(changed)
+        return [f"the drawing of page {where} differs from what the evidence gives; its text does not."], []
     if changed:
         return [], [
             f"Drawn with {origin}; here it is {renderer()}. The text is the same, the drawings were not compared."

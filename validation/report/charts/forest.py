@@ -39,7 +39,9 @@ class ForestRow:
     mark: Mark
 
 
-def forest(rows: Sequence[ForestRow], *, axis: str, unit: str, alt: str, caption: str, key: bool = True) -> Chart:
+def forest(  # noqa: PLR0913 - a figure and its words
+    rows: Sequence[ForestRow], *, axis: str, unit: str, alt: str, caption: str, key: bool = True
+) -> Chart:
     """Draws the rows top to bottom on a logarithmic axis with a dashed line at 1.
 
     Args:

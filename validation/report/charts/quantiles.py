@@ -4,8 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 
-from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+from validation.report.charts.style import (
+    CANDIDATE,
+    INK,
+    MUTED,
+    PAGE_WIDTH,
+    SMALL,
+    Chart,
+    drawing,
+    fit,
+    svg_of,
+    time_label,
+)
 
 _LEFT, _RIGHT, _HEIGHT = 0.7, 1.9, 2.3
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)))
@@ -62,15 +74,15 @@ def _time_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
         values = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
         if len(values) <= 7:  # noqa: PLR2004 - as many labels as 1.7 inches hold apart
             break
-    return values, [f"{v / 1e6:g} s" if v >= 1e6 else f"{v / 1e3:g} ms" if v >= 1e3 else f"{v:g} µs" for v in values]
+    return values, [time_label(value) for value in values]
 
 
-def _label_ends(ax, ends):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - matplotlib's axes and the list above
+def _label_ends(ax: Axes, ends: list[tuple[float, QuantileLine, str]]) -> None:
     """Labels are pushed apart until none touches the next: 0.13 inches of a 1.75-inch axis."""
     low, high = np.log10(ax.get_ylim())
     step = 0.125 / (_HEIGHT - 0.55)
     placed: list[float] = []
-    for value, line, colour in sorted(ends, key=lambda end: end[0]):
+    for value, _, _ in sorted(ends, key=lambda end: end[0]):
         at = (np.log10(value) - low) / (high - low)
         at = max(at, placed[-1] + step) if placed else max(at, 0.0)
         placed.append(at)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from validation.report.charts.style import BEYOND, CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
 
@@ -21,7 +22,7 @@ class RooflinePoint:
     candidate: bool
 
 
-def roofline(
+def roofline(  # noqa: PLR0913 - the axes of one figure
     points: Sequence[RooflinePoint], *, peak: float, bandwidth: float, unit: str, alt: str, caption: str
 ) -> Chart:
     """Draws the points under min(peak, bandwidth x intensity); the candidate's are numbered and named at the right."""
@@ -69,9 +70,9 @@ def roofline(
             if index == 11:  # noqa: PLR2004 - as many names as the height holds; all are in the table
                 break
         if any(not p.candidate for p in points):
-            ax.text(1.03, 0.02, "○ baselines".replace("○", "o"), transform=ax.transAxes, fontsize=SMALL, color=MUTED)
+            ax.text(1.03, 0.02, "o  baselines", transform=ax.transAxes, fontsize=SMALL, color=MUTED)
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_minor_locator(__import__("matplotlib.ticker", fromlist=["NullLocator"]).NullLocator())
+            axis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.yaxis.set_major_formatter(lambda value, _: f"{value / 1e9:,g}")
         ax.set_xlabel("arithmetic intensity, FLOP per byte of weights, tokens and outputs", fontsize=SMALL, color=MUTED)

@@ -117,7 +117,8 @@ def _points(text: str, bold: bool) -> float:  # noqa: FBT001 - a cache takes no 
 
 def fit(text: str, width: float, size: float, lines: int = 1, *, bold: bool = False) -> str:
     """Returns `text` broken into at most `lines` lines of `width` inches, cut with an ellipsis where it is longer."""
-    words, done, line = drawable(text).split(" "), [], ""
+    words, line = drawable(text).split(" "), ""
+    done: list[str] = []
     while words:
         word = words.pop(0)
         joined = f"{line} {word}".strip()
@@ -152,7 +153,7 @@ def _font(*, bold: bool) -> font_manager.FontProperties:
 
 @cache
 def _load_fonts() -> tempfile.TemporaryDirectory[str]:
-    """matplotlib reads no WOFF2, so ours are unpacked once per process."""
+    """Our WOFF2 fonts, unpacked once per process: matplotlib reads only TTF and OTF."""
     folder = tempfile.TemporaryDirectory(prefix="moe-validation-fonts-")
     for name in ("IBMPlexSans-Regular", "IBMPlexSans-SemiBold"):
         font = TTFont(FONTS / f"{name}.woff2")
@@ -161,3 +162,11 @@ def _load_fonts() -> tempfile.TemporaryDirectory[str]:
         font.save(path)
         font_manager.fontManager.addfont(path)
     return folder
+
+
+def time_label(microseconds: float) -> str:
+    """Returns a tick's label: 3 ms."""
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if microseconds >= size:
+            return f"{microseconds / size:g} {unit}"
+    return f"{microseconds:g} µs"

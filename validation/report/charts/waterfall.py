@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, RULE, SMALL, Chart, drawing, fit, svg_of
+from validation.report.charts.style import (
+    CANDIDATE,
+    INK,
+    MUTED,
+    PAGE_WIDTH,
+    RULE,
+    SMALL,
+    Chart,
+    drawing,
+    fit,
+    svg_of,
+    time_label,
+)
 
 _LEFT, _RIGHT, _ROW = 2.3, 1.5, 0.21
 _WORSE = "#b3261e"
@@ -61,9 +73,7 @@ def waterfall(steps: Sequence[Step], *, alt: str, caption: str) -> Chart:
         ax.minorticks_off()
         decades = [10.0**power for power in range(-1, 9)]
         ticks = [step * d for d in decades for step in (1, 3) if ax.get_xlim()[0] <= step * d <= ax.get_xlim()[1]]
-        ax.set_xticks(
-            ticks, [f"{t / 1e6:g} s" if t >= 1e6 else f"{t / 1e3:g} ms" if t >= 1e3 else f"{t:g} µs" for t in ticks]
-        )
+        ax.set_xticks(ticks, [time_label(tick) for tick in ticks])
         ax.spines["left"].set_visible(False)
         ax.set_xlabel("time of one call, logarithmic: a bar to the left is faster", fontsize=SMALL, color=MUTED)
         return Chart(svg=svg_of(figure), alt=alt, caption=caption)
