@@ -85,7 +85,7 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts
         text += f"; {_named([_name(f, verdicts, several) for f in weak])} {verb} only against a weak baseline"
     if own:
         kept = sum(finding.verdict in HOLDS for finding in own)
-        kept_of = "all" if kept == len(own) else _number(kept)
+        kept_of = "all" if kept == len(own) else _number(kept) if kept else "none"
         own_text = f"of this project's own {count(len(own), 'threshold')}, {kept_of} {'is' if kept == 1 else 'are'} met"
         text = f"{text}; {own_text}" if text else own_text[0].upper() + own_text[1:]
     return f"{text or 'No claims were judged'}."

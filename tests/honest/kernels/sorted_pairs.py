@@ -2,7 +2,6 @@
 
 # As a user writes it: without annotations.
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201, ANN202
 
 import torch
 
