@@ -21,13 +21,15 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
     """Returns the forward function.
 
     Raises:
-        ValueError: a row of a weight is no multiple of 16 bytes, which grouped_mm cannot take.
+        NotImplementedError: a row of a weight is no multiple of 16 bytes, which grouped_mm cannot take.
     """
     config, route = layer.config, prepare_router(layer)
     activate = ACTIVATIONS[config.activation]
     for name, width in (("d_model", config.d_model), ("d_ff", config.d_ff)):
         if width * layer.w1.element_size() % 16:
-            raise ValueError(f"grouped_mm takes rows of whole 16 bytes; {name} = {width} in {config.dtype} is not")
+            raise NotImplementedError(
+                f"grouped_mm takes rows of whole 16 bytes; {name} = {width} in {config.dtype} is not"
+            )
 
     @torch.inference_mode()
     def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:

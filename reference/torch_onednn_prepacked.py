@@ -28,7 +28,15 @@ _POST_OPS: Final = {
 
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
-    """Returns the forward function over packed weights."""
+    """Returns the forward function over packed weights.
+
+    Raises:
+        NotImplementedError: a float16 layer on a CPU without float16 instructions, which oneDNN does not emulate.
+    """
+    if layer.config.dtype == "float16" and not torch.ops.mkldnn._is_mkldnn_fp16_supported():  # noqa: SLF001 - see above
+        raise NotImplementedError(
+            "oneDNN takes float16 only on CPUs with avx512_fp16 or avx_ne_convert; this one has none"
+        )
     config, route = layer.config, prepare_router(layer)
     post_op = _POST_OPS[config.activation]
     up, down = _pack(layer.w1), _pack(layer.w2)

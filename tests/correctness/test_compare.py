@@ -83,3 +83,16 @@ def test_effective_bits_are_about_those_of_float32() -> None:
     bits = compare(expect(layer, x), forward(layer, x)).effective_bits
     assert bits is not None
     assert 19 < bits < 24
+
+
+def test_a_token_that_overflows_float16_on_the_way_is_excused_and_many_make_the_case_mistrusted() -> None:
+    layer, x = small_layer(dtype="float16")
+    layer = replace(layer, w1=layer.w1 * 8)
+    x[2] = (x[2] * 10_000).clamp(-60_000, 60_000)
+    out = forward(layer, x)
+    out[2] = float("inf")
+    one = compare(expect(layer, x), out)
+    assert one.passed, one.message
+    x[2:8] = x[2]
+    out[2:8] = float("inf")
+    assert "6 of 24 tokens may overflow" in compare(expect(layer, x), out).mistrusted

@@ -53,13 +53,15 @@ class Precision:
 
     `accumulate` is the unit roundoff of sums, `store` that of values kept between steps. `tiny` is the absolute error
     of storing a value near zero: a subnormal's spacing in float16, a flush to zero in the others. `bits` is the
-    least effective bits, -log2(rms error / rms reference), of the whole output.
+    least effective bits, -log2(rms error / rms reference), of the whole output. Beyond `largest` a stored value is
+    infinite: no bound holds for what is computed from it.
     """
 
     accumulate: float
     store: float
     tiny: float
     bits: float
+    largest: float
 
 
 #: `bits`. One rounding to p bits has relative rms 0.425 * 2^-p (uniform error, mantissas spread as 1/m). A kernel that
@@ -68,9 +70,9 @@ class Precision:
 #: place 7.8, 8-bit floats in bfloat16's 4.8) misses. float32 accumulates, so its errors grow as sqrt(n): naive
 #: sequential sums of 16384 terms still leave 17 bits, TF32 and float16 leave 10.8. METHOD sets 16.
 PRECISIONS: Final = {
-    "float32": Precision(accumulate=2.0**-24, store=2.0**-24, tiny=FLUSH, bits=16.0),
-    "bfloat16": Precision(accumulate=2.0**-23, store=2.0**-8, tiny=FLUSH, bits=6.0),
-    "float16": Precision(accumulate=2.0**-23, store=2.0**-11, tiny=2.0**-24, bits=9.0),
+    "float32": Precision(accumulate=2.0**-24, store=2.0**-24, tiny=FLUSH, bits=16.0, largest=2.0**127),
+    "bfloat16": Precision(accumulate=2.0**-23, store=2.0**-8, tiny=FLUSH, bits=6.0, largest=2.0**127),
+    "float16": Precision(accumulate=2.0**-23, store=2.0**-11, tiny=2.0**-24, bits=9.0, largest=65504.0),
 }
 
 
@@ -96,7 +98,7 @@ class ExpertBound:
 
 
 def certain(n: int, u: float) -> float:
-    """The limit that no order of summation exceeds: n u / (1 - n u). From n u = 1 on (256 in bfloat16) there is none."""
+    """The limit that no order of summation exceeds: n u / (1 - n u). None from n u = 1 on (256 in bfloat16)."""
     return n * u / (1.0 - n * u) if n * u < 1.0 else inf
 
 
@@ -128,7 +130,8 @@ def expert_bound(x: Array, layer: OracleLayer, expert: int, trace: ExpertTrace, 
     Pre-activation z: sum error, and a rounding where it is stored (twice where a bias is added in a step of its own).
     Hidden h: slope times the error of z, the activation's own error, a rounding; the product rule where gated. Output:
     the error of h carried through w2, sum error, roundings. Roundings of h that all agree (h constant) shift the output
-    by that share of itself: a term relative to the output. Where inputs are subnormal, flushing them is allowed.
+    by that share of itself: a term relative to the output. Where inputs are subnormal, flushing them is allowed. Where
+    a step may overflow the dtype the bound is infinite.
     """
     hidden, coherent_hidden = _hidden_bound(x, layer, expert, trace, precision)
     w2 = layer.w2[expert]
@@ -145,6 +148,11 @@ def expert_bound(x: Array, layer: OracleLayer, expert: int, trace: ExpertTrace, 
     coherent = total.coherent
     if coherent_hidden.any():
         coherent = coherent + coherent_hidden @ magnitudes
+    stored = np.maximum(np.abs(trace.hidden) + hidden + coherent_hidden, np.abs(trace.pre)).max(axis=1, initial=0.0)
+    if trace.gate_pre is not None:
+        stored = np.maximum(stored, np.abs(trace.gate_pre).max(axis=1, initial=0.0))
+    overflows = np.maximum(stored[:, None], np.abs(trace.output) + random + coherent) > precision.largest
+    random[overflows] = np.inf
     energy = np.square(trace.hidden) @ squares.mean(axis=1) + np.square(bias).mean()
     return ExpertBound(random=random, coherent=coherent, energy=energy)
 

@@ -185,7 +185,7 @@ def _ratio(values: Array, output: Array, bound: Array) -> Array:
         error = np.abs(values - output)
         ratio: Array = error / bound
     if not np.isfinite(ratio.max(initial=0.0)):
-        ratio[error == 0.0] = 0.0
+        ratio[(error == 0.0) | np.isinf(bound)] = 0.0
         ratio[np.isnan(ratio)] = np.inf
     return ratio
 
@@ -199,13 +199,14 @@ def _judge(expected: Expected, answers: Answers, values: Array, unresolved: NDAr
     # Too many legal routings to list: such a token is counted and capped, and must still be finite.
     ratio[unresolved] = np.where(np.isfinite(values[unresolved]), 0.0, np.inf)
     worst = float(ratio.max(initial=0.0))
-    judged = finite.copy()
+    may_overflow = _may_overflow(answers)
+    judged = finite & ~may_overflow
     judged[unresolved] = False
     noise, allowed = _rms(expected, answers, values, judged)
     failed = [
         criterion
         for criterion, wrong in (
-            (Criterion.FINITE, bool(swallowed.any()) or not np.isfinite(values[finite]).all()),
+            (Criterion.FINITE, bool(swallowed.any()) or not np.isfinite(values[finite & ~may_overflow]).all()),
             (Criterion.BITWISE, expected.exact and worst > 0.0),
             (Criterion.ELEMENTWISE, not expected.exact and worst > 1.0),
             (Criterion.PER_TOKEN, bool((noise > _TOKEN_FACTOR**2 * allowed).any())),
@@ -222,6 +223,11 @@ def _judge(expected: Expected, answers: Answers, values: Array, unresolved: NDAr
         unresolved=len(unresolved),
         message=_message(failed, answers, values, ratio, swallowed, judged, noise, allowed) if failed else "",
     )
+
+
+def _may_overflow(answers: Answers) -> NDArray[np.bool_]:
+    """Tokens of which some element may overflow the dtype on the way: nothing can be asked of them."""
+    return np.asarray(np.isinf(answers.bound).any(axis=1))
 
 
 def _rms(expected: Expected, answers: Answers, values: Array, judged: NDArray[np.bool_]) -> tuple[Array, Array]:
@@ -251,19 +257,27 @@ def _bits(answers: Answers, values: Array, judged: NDArray[np.bool_]) -> float |
 def _vacuous(expected: Expected, answers: Answers, unresolved: NDArray[np.int64]) -> str:
     """Why a pass proves nothing, or nothing."""
     tokens = len(answers.output)
-    if tokens == 0:
-        return ""
     output = answers.output[expected.router.finite]
-    if output.size and np.count_nonzero(output) * 2 < output.size:
-        return f"{output.size - np.count_nonzero(output)} of {output.size} elements of the answer are zero"
-    if output.size and _judge(expected, answers, np.where(np.isnan(answers.output), np.nan, 0.0), unresolved).passed:
-        return "a kernel returning zeros would pass"
-    near_ties = int(expected.router.ambiguous.sum())
-    if not expected.exact_routing and near_ties > max(1.0, NEAR_TIE_CAP * tokens):
-        return f"{near_ties} of {tokens} tokens may be routed in more than one way"
-    if len(unresolved) > max(1.0, UNRESOLVED_CAP * tokens):
-        return f"{len(unresolved)} of {tokens} tokens have too many legal routings to list"
-    return ""
+    if output.size == 0:
+        return ""
+    zeros = output.size - np.count_nonzero(output)
+    near_ties = 0 if expected.exact_routing else int(expected.router.ambiguous.sum())
+    overflowing = int(_may_overflow(answers).sum())
+    silent = np.where(np.isnan(answers.output), np.nan, 0.0)
+    reasons = (
+        (zeros * 2 > output.size, f"{zeros} of {output.size} elements of the answer are zero"),
+        (
+            near_ties > max(1.0, NEAR_TIE_CAP * tokens),
+            f"{near_ties} of {tokens} tokens may be routed in more than one way",
+        ),
+        (
+            len(unresolved) > max(1.0, UNRESOLVED_CAP * tokens),
+            f"{len(unresolved)} of {tokens} tokens have too many legal routings to list",
+        ),
+        (overflowing > UNRESOLVED_CAP * tokens, f"{overflowing} of {tokens} tokens may overflow the dtype on the way"),
+        (_judge(expected, answers, silent, unresolved).passed, "a kernel returning zeros would pass"),
+    )
+    return next((reason for holds, reason in reasons if holds), "")
 
 
 def _message(  # noqa: PLR0913, PLR0917 -- everything that may be said

@@ -35,7 +35,7 @@ class Answers:
     """Outputs [n, d] and their elementwise bounds; per row the `energy` and `coherent` mean squares.
 
     `energy` [n] is the mean square the row would have if its terms had random signs, `coherent` [n] that of the errors
-    that do not average out; effective bits are judged by both.
+    that do not average out; effective bits are judged by both. A bound is infinite where the dtype may overflow.
     """
 
     output: Array
@@ -105,19 +105,20 @@ class Expected:
         place = np.where(found, place, 0)
         # An expert that is not kept has a weight that vanishes: it adds nothing.
         present = found.astype(np.float64)
-        answers = _mix(
-            router=self.router,
-            tokens=np.full(len(sets), row),
-            ids=ids,
-            outputs=choices.outputs[place] * present[..., None],
-            expert=ExpertBound(
-                random=choices.random[place] * present[..., None],
-                coherent=choices.coherent[place] * present[..., None],
-                energy=choices.energy[place] * present,
-            ),
-            precision=self.precision,
-            renormalize=self.renormalize,
-        )
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            answers = _mix(
+                router=self.router,
+                tokens=np.full(len(sets), row),
+                ids=ids,
+                outputs=choices.outputs[place] * present[..., None],
+                expert=ExpertBound(
+                    random=choices.random[place] * present[..., None],
+                    coherent=choices.coherent[place] * present[..., None],
+                    energy=choices.energy[place] * present,
+                ),
+                precision=self.precision,
+                renormalize=self.renormalize,
+            )
         return _exactly(answers, self.dtype) if self.exact else answers
 
 
@@ -293,7 +294,9 @@ def _mix(  # noqa: PLR0913 -- one step of the layer, with all that it depends on
     top_k = ids.shape[1]
     weight, off, typical = weights[..., None], off[..., None], typical[..., None]
     size = np.abs(outputs)
-    slot_error = weight * expert.random + off * (size + expert.random + expert.coherent)
+    # A weight of 0 does not save an overflow: 0 * inf is NaN.
+    slot_error = np.where(np.isinf(expert.random), np.inf, weight * expert.random)
+    slot_error += off * (size + expert.random + expert.coherent)
     slot_error += precision.store * weight * size
     if top_k < bounds.LAMBDA**2:
         random = slot_error.sum(axis=1)
@@ -303,6 +306,7 @@ def _mix(  # noqa: PLR0913 -- one step of the layer, with all that it depends on
     if top_k > 1:
         random += bounds.probable(top_k, precision.store) * (weight * size).sum(axis=1)
     random += precision.store * np.abs(output) + precision.tiny
+    random[(weight * size).sum(axis=1) > precision.largest] = np.inf
     coherent = (weight * expert.coherent).sum(axis=1)
     lasting = coherent + (typical * size).sum(axis=1)
     return Answers(

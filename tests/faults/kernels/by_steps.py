@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -55,8 +54,7 @@ def mix(layer: Any, x: Tensor, ids: Tensor, weights: Tensor, expert_of: Callable
     return out
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """`tells` returns the routing beside the output; `finish` is the last look at the output."""
 
     logits_of: Callable[..., Tensor] = logits_of
@@ -64,7 +62,7 @@ class Steps:
     weigh: Callable[..., Tensor] = weigh
     expert: Callable[..., Tensor] = expert
     mix: Callable[..., Tensor] = mix
-    finish: Callable[[Tensor], Tensor] = field(default=lambda out: out)
+    finish: Callable[[Tensor], Tensor] = lambda out: out
     tells: bool = False
 
     def prepare(self, layer: Any) -> Callable[..., Any]:
