@@ -14,7 +14,7 @@ class Profile:
     `block_s` fill one block at least.
 
     Warm-up goes on for `warm_s` and for two calls at least. Blocks that the speed probe rejects are repeated until
-    `retry` times the planned number of blocks were made. The discarded round makes `least_calls` at most.
+    `retry` times the planned number of blocks were made, or two more than planned. The discarded round makes `least_calls` at most.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Profile:
 #: A block of more calls says nothing more, and its inputs are all held in memory.
 MOST_BLOCK_CALLS: Final = 256
 
-SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=5, budget_s=0.4, warm_s=0.06)
+SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=5, budget_s=0.4, warm_s=0.06, retry=1)
 STANDARD: Final = Profile(name="standard", pairs=12, least_calls=10, budget_s=1.0, warm_s=0.1)
 FULL: Final = Profile(name="full", pairs=20, least_calls=30, budget_s=3.0, warm_s=0.2)
 
