@@ -14,7 +14,8 @@ class Profile:
     `block_s` fill one block at least.
 
     Warm-up goes on for `warm_s` and for two calls at least. Blocks that the speed probe rejects are repeated until
-    `retry` times the planned number of blocks were made, or two more than planned. The discarded round makes `least_calls` at most.
+    `retry` times the planned number of blocks were made, or two more than planned. The discarded round makes
+    `least_calls` at most.
     """
 
     name: str
