@@ -17,6 +17,9 @@ _WORDS: Final = {
     Outcome.REJECTED: "Rejected",
 }
 
+#: One changed sample changes the digest of every finding: the first few say what happened.
+_SHOWN: Final = 6
+
 
 def verify_report(pdf: Path, *, as_json: bool) -> bool:
     """Prints what was found; False unless the report is verified.
@@ -31,8 +34,10 @@ def verify_report(pdf: Path, *, as_json: bool) -> bool:
     typer.echo(f"{_WORDS[found.outcome]}: {pdf.name}, {found.findings} findings on {found.pages} pages")
     for digest in found.evidence_sha256:
         typer.echo(f"  evidence sha256 {digest}")
-    for line in found.differences:
+    for line in found.differences[:_SHOWN]:
         typer.echo(f"  differs: {line}")
+    if len(found.differences) > _SHOWN:
+        typer.echo(f"  ... and {len(found.differences) - _SHOWN} more differences (--json lists them)")
     for line in found.remarks:
         typer.echo(f"  note: {line}")
     return found.outcome is Outcome.VERIFIED
