@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from validation.correctness.case import Gate, Outcome
 from validation.correctness.integrity.clocks import clocks_agree
 from validation.correctness.integrity.doings import keeps_to_itself
 from validation.correctness.integrity.ending import answers_to_the_end
@@ -20,7 +21,6 @@ from validation.correctness.integrity.settings import settings_unchanged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from validation.correctness.case import Gate
     from validation.correctness.integrity.observation import Observation
     from validation.implementations.implementation import Implementation
     from validation.implementations.process import Limits
@@ -41,6 +41,16 @@ GATES: Final[tuple[Callable[[Observation], Gate], ...]] = (
 )
 
 
+#: Gates that judge by the clock. A host that takes cores away makes an honest kernel look suspicious for seconds: of
+#: 11 gates this is what failed under two other test runs (6.8 ms against 12.4 ms on the same work).
+BY_THE_CLOCK: Final = frozenset(
+    {"same_time_for_old_and_new", "clocks_agree", "nothing_after_return", "prepare_does_not_sleep"}
+)
+
+#: So often must a gate that judges by the clock fail, in a fresh process each time: a cheat does it every time.
+CONVICTIONS: Final = 3
+
+
 def inspect(
     implementation: Implementation,
     workload: Workload,
@@ -51,7 +61,28 @@ def inspect(
 ) -> tuple[Gate, ...]:
     """Returns the outcome of every gate for a kernel; it never raises for what the kernel does.
 
-    `floor_ns` is the least time a call of `workload` can take here, from measured ceilings.
+    `floor_ns` is the least time a call of `workload` can take here, from measured ceilings. A gate that judges by the
+    clock is looked at again, in another process, before it fails; whatever any other gate sees in any of the processes
+    stays.
     """
+    found = _look(implementation, workload, threads, floor_ns, limits)
+    for _again in range(CONVICTIONS - 1):
+        if not any(one.outcome is Outcome.FAILED and one.gate in BY_THE_CLOCK for one in found):
+            break
+        found = _both(found, _look(implementation, workload, threads, floor_ns, limits))
+    return found
+
+
+def _look(
+    implementation: Implementation, workload: Workload, threads: int, floor_ns: float | None, limits: Limits | None
+) -> tuple[Gate, ...]:
     observation = observe(implementation, workload, threads=threads, floor_ns=floor_ns, limits=limits)
     return tuple(judge(observation) for judge in GATES)
+
+
+def _both(before: tuple[Gate, ...], now: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    """Gates by the clock fail when they failed both times, the others when they failed once."""
+    return tuple(
+        later if (earlier.outcome is Outcome.FAILED) is (earlier.gate in BY_THE_CLOCK) else earlier
+        for earlier, later in zip(before, now, strict=True)
+    )
