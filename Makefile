@@ -49,8 +49,9 @@ $(STAMP):
 validate: setup ## set up, build, check, measure, judge and report: build/report/report.pdf
 	$(BIN)/moe-validation run --out $(OUT)
 
+# Two at a time: many tests wait for a process to be ended at its limit. More would get in the way of the kernel's threads.
 test: setup ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: setup ## ruff, mypy, import-linter, codespell, mojo format; changes nothing
 	$(BIN)/ruff check .
