@@ -24,7 +24,9 @@ DRIFT = 0.05
 RESAMPLES = 1000
 
 
-def simulate(speedup: float, *, seed: int, pairs: int = PAIRS, heavy_tail: bool = False) -> tuple[Floats, Floats]:
+def simulate(
+    speedup: float, *, seed: int, pairs: int = PAIRS, calls: int = CALLS, heavy_tail: bool = False
+) -> tuple[Floats, Floats]:
     """Calls of baseline and candidate, log scale, each [runs, pairs, calls]; the baseline takes `speedup` as long."""
     rng = np.random.default_rng(seed)
     shape = (RUNS, pairs, 2)
@@ -34,8 +36,8 @@ def simulate(speedup: float, *, seed: int, pairs: int = PAIRS, heavy_tail: bool 
     order = np.argsort(rng.random((RUNS, pairs)), axis=1) % 2  # half the pairs AB, half BA
     start = 2 * np.arange(pairs)[None, :, None] + np.stack([order, 1 - order], axis=-1)
     drift = DRIFT * start / (2 * pairs)
-    calls = rng.standard_normal((*shape, CALLS), dtype=np.float32) * np.float32(CALL_NOISE)
-    logs = (process + drift)[..., None] + calls
+    noise = rng.standard_normal((*shape, calls), dtype=np.float32) * np.float32(CALL_NOISE)
+    logs = (process + drift)[..., None] + noise
     logs[:, :, 0] += np.log(speedup)
     return logs[:, :, 0], logs[:, :, 1]
 
@@ -58,6 +60,13 @@ def test_the_95_percent_interval_covers_the_truth_in_93_to_97_percent_of_runs(sp
     low, high = interval(*simulate(speedup, seed=31 + pairs, pairs=pairs))
     truth = np.log(speedup)
     assert 0.93 <= ((low <= truth) & (truth <= high)).mean() <= 0.97
+
+
+@pytest.mark.parametrize(("pairs", "calls"), [(5, 5), (12, 10)])
+def test_coverage_holds_with_the_fewest_calls_a_profile_makes(pairs: int, calls: int) -> None:
+    """Few calls widen a process's value, and the interval with it: what is lost is sharpness, not truth."""
+    low, high = interval(*simulate(2.0, seed=91, pairs=pairs, calls=calls))
+    assert 0.93 <= ((low <= np.log(2)) & (np.log(2) <= high)).mean() <= 0.97
 
 
 def test_coverage_holds_when_slow_processes_have_a_heavy_tail() -> None:

@@ -68,7 +68,7 @@ class Observation:
 def observe(reading: Reading, evidence: Evidence, confidence: float) -> Observation:
     """Returns what `evidence` says of `reading`, intervals at `confidence`."""
     candidate = _candidate(reading, evidence, confidence)
-    menu = _menu(reading, evidence, confidence, besides=candidate.subject.implementation)
+    menu = () if reading.baseline is None else _menu(reading, evidence, confidence, candidate.subject.implementation)
     baseline = _choose(reading.baseline, menu, evidence)
     family = _family(evidence, candidate.subject.implementation)
     again = measured(evidence, _again(candidate.subject, evidence))
@@ -84,7 +84,10 @@ def observe(reading: Reading, evidence: Evidence, confidence: float) -> Observat
         rivals=tuple(
             side for side in menu if side is not baseline and _family(evidence, side.subject.implementation) != family
         ),
-        estimate=_estimate(reading.metric, workload, candidate, baseline, confidence),
+        # Under another load the calls that were timed say nothing.
+        estimate=_estimate(reading.metric, workload, candidate, baseline, confidence)
+        if closed_loop_of_one(reading)
+        else None,
         null=null,
         claimed_ns=_claimed_ns(reading, workload, candidate, baseline),
         limit=_limit(reading.metric, workload, candidate, baseline),
@@ -126,7 +129,7 @@ def _again(subject: Subject, evidence: Evidence) -> Subject:
     )
 
 
-def _menu(reading: Reading, evidence: Evidence, confidence: float, *, besides: str) -> tuple[Side, ...]:
+def _menu(reading: Reading, evidence: Evidence, confidence: float, besides: str) -> tuple[Side, ...]:
     """Every baseline that has a time on the baseline's workload, device and dtype."""
     dtype = reading.baseline_dtype or reading.dtype
     device = reading.baseline_device or reading.device
