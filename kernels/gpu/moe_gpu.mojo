@@ -144,9 +144,7 @@ def launch[
     ref d = kept[Device](Int(py=device))[]
     ref variant = kept[Variant[dtype, gated, shape]](Int(py=handles[3]))[]
     ref maps = kept[Maps[dtype]](Int(py=handles[4]))[]
-    var stream = d.ctx.create_external_stream(
-        OpaquePointer[MutAnyOrigin](unsafe_from_address=Int(py=handles[5]))
-    )
+    var stream = d.ctx.create_external_stream(OpaquePointer[MutAnyOrigin](unsafe_from_address=Int(py=handles[5])))
     var p = addresses
     var n = sizes
     var layer = Layer[dtype](

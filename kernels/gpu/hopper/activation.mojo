@@ -11,9 +11,7 @@ def erf(x: Float32) -> Float32:
     """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26): two units in float32's last place of 1."""
     var z = abs(x)
     var t = reciprocal(1.0 + 0.3275911 * z)
-    var p = t * (
-        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * Float32(1.061405429))))
-    )
+    var p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * Float32(1.061405429)))))
     var y = 1.0 - p * exp(-z * z)
     return y if x >= 0 else -y
 

@@ -19,9 +19,7 @@ def combine[dtype: DType, shape: Shape](a: Layer[dtype], thread: Int, threads: I
     var pieces = (d + 7) // 8
     var rows = Int(a.n_tokens) * k
     var whole = d % 8 == 0 and Int(a.outputs) % 16 == 0
-    for i in range(
-        Int(block_idx.x) * threads + thread, Int(a.n_tokens) * pieces, Int(grid_dim.x) * threads
-    ):
+    for i in range(Int(block_idx.x) * threads + thread, Int(a.n_tokens) * pieces, Int(grid_dim.x) * threads):
         var token = divide(i, pieces)
         var column = (i - token * pieces) * 8
         var sum = SIMD[DType.float32, 8](0)

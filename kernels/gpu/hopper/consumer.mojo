@@ -86,9 +86,7 @@ def multiply[
         comptime for k in range(ROW_BYTES // 32):
             comptime keep = 0 if first and k == 0 else 1
             low = wgmma_async[64, n, step, a_type=dtype, b_type=dtype, scale_d=keep](a_low + k * 32, b + k * 32, low)
-            high = wgmma_async[64, n, step, a_type=dtype, b_type=dtype, scale_d=keep](
-                a_high + k * 32, b + k * 32, high
-            )
+            high = wgmma_async[64, n, step, a_type=dtype, b_type=dtype, scale_d=keep](a_high + k * 32, b + k * 32, high)
         wgmma_commit_group_sync()
 
     stage_product[True]()
@@ -107,9 +105,7 @@ def multiply[
 
 
 @inline(.always)
-def skip_stages[
-    dtype: DType, shape: Shape
-](block: Block[dtype, shape], thread: Int, stages: Int, mut ring: Ring):
+def skip_stages[dtype: DType, shape: Shape](block: Block[dtype, shape], thread: Int, stages: Int, mut ring: Ring):
     """A warpgroup without rows in this tile: releases its share of the stages."""
     for _ in range(stages):
         block.full()[unsafe_offset=ring.stage].wait(ring.parity)
@@ -142,10 +138,10 @@ def store_hidden[
         var high = SIMD[DType.float32, width](0)
         comptime for i in range(width):
             high[i] = truncate_to_tf32(h[i])
-        to.unsafe_store[width=width, alignment = 4 * width](high.cast[dtype]())
-        to.unsafe_offset(Int(a.k1)).unsafe_store[width=width, alignment = 4 * width]((h - high).cast[dtype]())
+        to.unsafe_store[width=width, alignment=4 * width](high.cast[dtype]())
+        to.unsafe_offset(Int(a.k1)).unsafe_store[width=width, alignment=4 * width]((h - high).cast[dtype]())
     else:
-        to.unsafe_store[width=width, alignment = 2 * width](h.cast[dtype]())
+        to.unsafe_store[width=width, alignment=2 * width](h.cast[dtype]())
 
 
 @inline(.always)
@@ -159,15 +155,7 @@ def truncate_to_tf32(v: Float32) -> Float32:
 @inline(.always)
 def consume_tile[
     dtype: DType, shape: Shape, //, gated: Bool, matmul: Int, n: Int
-](
-    a: Layer[dtype],
-    block: Block[dtype, shape],
-    tile: Tile,
-    warpgroup: Int,
-    thread: Int,
-    stages: Int,
-    mut ring: Ring,
-):
+](a: Layer[dtype], block: Block[dtype, shape], tile: Tile, warpgroup: Int, thread: Int, stages: Int, mut ring: Ring,):
     """One tile of at most `n` tokens: products, then activation and store."""
     var low = StaticTuple[Float32, n // 2]()
     var high = StaticTuple[Float32, n // 2]()
@@ -232,7 +220,7 @@ def consume_tile[
             comptime for side in range(2):
                 if column + (j * 8 + side) < tile.n_tokens:
                     to.unsafe_offset((j * 8 + side) * Int(a.d_stride)).unsafe_store[
-                        width=4, alignment = 4 * size_of[kind]()
+                        width=4, alignment=4 * size_of[kind]()
                     ]((four[j, side]() + bias).cast[kind]())
     else:
         var to = a.logits.unsafe_offset(row * Int(a.logits_stride) + group_row + feature)

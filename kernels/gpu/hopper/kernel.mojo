@@ -104,9 +104,7 @@ def produce[
 
 
 @inline(.always)
-def consume[
-    dtype: DType, shape: Shape, //, gated: Bool
-](block: Block[dtype, shape], a: Layer[dtype], thread: Int):
+def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, shape], a: Layer[dtype], thread: Int):
     """The consumer warpgroups: routing, sorting, tensor cores, combining."""
     comptime threads = shape.consumers * 128
     var ring = Ring(0, 0)

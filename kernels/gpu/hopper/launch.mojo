@@ -22,7 +22,8 @@ def weight_map[
     ](
         ctx,
         TileTensor(
-            Pointer[Scalar[dtype], MutAnyOrigin](unsafe_from_address=address), row_major(Coord(Int64(rows), Int64(columns)))
+            Pointer[Scalar[dtype], MutAnyOrigin](unsafe_from_address=address),
+            row_major(Coord(Int64(rows), Int64(columns))),
         ),
     )
 ):
@@ -32,7 +33,8 @@ def weight_map[
     ](
         ctx,
         TileTensor(
-            Pointer[Scalar[dtype], MutAnyOrigin](unsafe_from_address=address), row_major(Coord(Int64(rows), Int64(columns)))
+            Pointer[Scalar[dtype], MutAnyOrigin](unsafe_from_address=address),
+            row_major(Coord(Int64(rows), Int64(columns))),
         ),
     )
 

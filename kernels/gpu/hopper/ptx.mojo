@@ -23,25 +23,25 @@ def arrive_after_copies(bar: UInt32):
 @inline(.always)
 def max_over_warp(v: UInt32) -> UInt32:
     """Returns the largest `v` of the warp's 32 lanes, in every lane."""
-    return inlined_assembly[
-        "redux.sync.max.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True
-    ](v)
+    return inlined_assembly["redux.sync.max.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
+        v
+    )
 
 
 @inline(.always)
 def min_over_warp(v: UInt32) -> UInt32:
     """Returns the smallest `v` of the warp's 32 lanes, in every lane."""
-    return inlined_assembly[
-        "redux.sync.min.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True
-    ](v)
+    return inlined_assembly["redux.sync.min.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
+        v
+    )
 
 
 @inline(.always)
 def add_over_warp(v: Int32) -> Int32:
     """Returns the sum of the warp's 32 lanes, in every lane."""
-    return inlined_assembly[
-        "redux.sync.add.s32 $0, $1, 0xffffffff;", Int32, constraints="=r,r", has_side_effect=True
-    ](v)
+    return inlined_assembly["redux.sync.add.s32 $0, $1, 0xffffffff;", Int32, constraints="=r,r", has_side_effect=True](
+        v
+    )
 
 
 @inline(.always)

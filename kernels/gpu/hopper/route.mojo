@@ -130,8 +130,11 @@ def route_token[dtype: DType](a: Layer[dtype], token: Int):
         if j == 0:
             largest = value
         # inf - inf is NaN, as it should be; but one chosen infinity takes all the weight.
-        var e = Float32(1) if value == largest and j == 0 and value == value and abs(value) <= 3.4028235e38 else exp(
-            value - largest
+        var e = (
+            Float32(1) if value == largest
+            and j == 0
+            and value == value
+            and abs(value) <= 3.4028235e38 else exp(value - largest)
         )
         total += e
         comptime for slot in range(SLOTS):

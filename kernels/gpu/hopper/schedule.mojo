@@ -65,9 +65,7 @@ def find_expert[dtype: DType, shape: Shape](block: Block[dtype, shape], table: I
 
 
 @inline(.always)
-def count_tiles[
-    dtype: DType, shape: Shape, //, matmul: Int
-](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
+def count_tiles[dtype: DType, shape: Shape, //, matmul: Int](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
     """Tiles of a matmul over all experts."""
     comptime if matmul == ROUTER:
         return ceildiv(Int(a.logits_stride), shape.consumers * GROUP_ROWS) * ceildiv(Int(a.n_tokens), Int(a.tokens1))
@@ -104,9 +102,7 @@ def find_tile[
 
 
 @inline(.always)
-def first_finished_slot[
-    dtype: DType, shape: Shape
-](a: Layer[dtype], block: Block[dtype, shape], e: Int) -> Int:
+def first_finished_slot[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], e: Int) -> Int:
     """Where the counters of an expert's blocks of rows begin, counted from the first."""
     return divide(Int(block.table(FIRST)[unsafe_offset=e]), weight_tiles[shape](Int(a.rows1)))
 

@@ -82,8 +82,8 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     @inline(.always)
     def table(self, i: Int) -> Shared[DType.int32]:
         """Table i of E + 1 words: 0 first row, 1 first tile of the first matmul, 2 first tile of the second."""
-        return self.base.unsafe_offset(Self.shape.tables_at()).unsafe_bitcast[Int32]().unsafe_offset(
-            i * (MAX_EXPERTS + 8)
+        return (
+            self.base.unsafe_offset(Self.shape.tables_at()).unsafe_bitcast[Int32]().unsafe_offset(i * (MAX_EXPERTS + 8))
         )
 
     @inline(.always)

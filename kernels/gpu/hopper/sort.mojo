@@ -35,9 +35,7 @@ struct Run(TrivialRegisterPassable):
 
 
 @inline(.always)
-def count_pairs[
-    dtype: DType, shape: Shape
-](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+def count_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
     """Routes the block's tokens and stores how many pairs each expert got."""
     var run = Run.of(a)
     var k = Int(a.top_k)
@@ -78,9 +76,7 @@ def load_window[
 
 
 @inline(.always)
-def place_pairs[
-    dtype: DType, shape: Shape
-](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+def place_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
     """Fills the tables of the schedule and stores the place of every pair of this block."""
     var run = Run.of(a)
     var experts = Int(a.n_experts)
