@@ -17,7 +17,7 @@ OUT ?= build/report
 DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf chromium
 APT := apt-get install -y --no-install-recommends $(DEBIAN)
 
-.PHONY: help setup system validate test lint format report demo doctor bench build lock clean
+.PHONY: help setup system honest mutants validate test lint format report demo doctor bench build lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -45,6 +45,12 @@ $(STAMP):
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@rm -f $(VENV)/.setup-* && touch $@
+
+honest: setup ## 300 Hypothesis cases per dtype for every honest kernel; test runs 6
+	HONEST_EXAMPLES=300 $(BIN)/python -m pytest tests/correctness/test_honest_menu.py
+
+mutants: setup ## slips of the pen in the Mojo sources, each built and run against the suite; about 15 minutes
+	$(BIN)/python -m tests.mutants
 
 validate: setup ## set up, build, check, measure, judge and report: build/report/report.pdf
 	$(BIN)/moe-validation run --out $(OUT)

@@ -25,7 +25,7 @@ from validation.implementations.implementation import Implementation
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.menu import BASELINES
 
-_EXAMPLES: Final = int(os.environ.get("HONEST_EXAMPLES", "12"))
+_EXAMPLES: Final = int(os.environ.get("HONEST_EXAMPLES", "6"))
 
 #: python_lists takes seconds where the others take milliseconds; a test of its own asks it small layers.
 _MENU: Final[dict[str, Implementation]] = {

@@ -48,9 +48,7 @@ def ask(spec: CaseSpec) -> Question:
     expected = expect(layer, x, exact=spec.check is Check.EXACT, exact_routing=spec.check is Check.EXACT_TIES)
     base = Call(label="", layer=layer, x=x, expected=expected)
     more = _MORE.get(spec.check)
-    if more is None:
-        return Question(calls=(base,), refusable=spec.check is Check.NONFINITE)
-    return more(spec, base)
+    return Question(calls=(base,)) if more is None else more(spec, base)
 
 
 def _rows(base: Call, label: str, index: Sequence[int] | NDArray[np.int64]) -> Call:
@@ -114,6 +112,18 @@ def _repeat(_: CaseSpec, base: Call) -> Question:
     return Question(calls=(base, *again), same_bits=True)
 
 
+def _nonfinite(spec: CaseSpec, base: Call) -> Question:
+    """Then NaN alone through a layer one wider, and clean tokens again: a NaN left in padding must not come back."""
+    workload = spec.workload
+    config = replace(workload.layer, d_model=workload.layer.d_model + 1, d_ff=workload.layer.d_ff + 1)
+    wider, x = draw(replace(spec, check=Check.RANDOM, workload=replace(workload, layer=config)))
+    x = torch.full_like(x, float("nan"))
+    spoilt = Call(label="a wider layer, NaN alone", layer=wider, x=x, expected=expect(wider, x))
+    clean_x = draw(replace(spec, check=Check.RANDOM))[1]
+    clean = replace(base, label="then clean tokens", x=clean_x, expected=expect(base.layer, clean_x))
+    return Question(calls=(base, spoilt, clean), refusable=True)
+
+
 def _strided(spec: CaseSpec, base: Call) -> Question:
     x = base.x
     if spec.modifier == "transposed":
@@ -141,6 +151,7 @@ _MORE: Final[dict[Check, Callable[[CaseSpec, Call], Question]]] = {
     Check.SHRINKING: _shrinking,
     Check.TWO_LAYERS: _two_layers,
     Check.REPEAT: _repeat,
+    Check.NONFINITE: _nonfinite,
     Check.STRIDED: _strided,
     Check.MISALIGNED: _misaligned,
 }

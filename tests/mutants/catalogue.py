@@ -1,0 +1,216 @@
+"""Textual mutants of the Mojo kernel's sources: one thing wrong in each, as a slip of the pen would have it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """`old` becomes `new` in `file`; `occurrence` says which `old`, from 0, where there are several.
+
+    `equivalent` says why no input can tell the mutant from the kernel, where none can.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    occurrence: int = 0
+    equivalent: str = ""
+
+
+def _of(file: str, *mutants: tuple[str, str, str] | tuple[str, str, str, int]) -> tuple[Mutant, ...]:
+    return tuple(
+        Mutant(name=m[0], file=f"moe/{file}.mojo", old=m[1], new=m[2], occurrence=m[3] if len(m) > 3 else 0)
+        for m in mutants
+    )
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    *_of(
+        "routing",
+        (
+            "last token of a tile unrouted",
+            "min(TILE_ROWS, self.work.tokens - first)",
+            "max(1, min(TILE_ROWS, self.work.tokens - first) - 1)",
+        ),
+        ("padding logits are zero", "logits[unsafe_offset=e] = Float32.MIN", "logits[unsafe_offset=e] = 0"),
+        ("padding experts eligible", "keys[unsafe_offset=e] = TAKEN", "keys[unsafe_offset=e] = 0"),
+        ("chosen expert chosen again", "keys[unsafe_offset=id] = TAKEN", "keys[unsafe_offset=id] = key"),
+        (
+            "softmax total not shifted",
+            "total += exp(logits.unsafe_load[width=LANES](e) - top)",
+            "total += exp(logits.unsafe_load[width=LANES](e))",
+        ),
+        ("softmax share not shifted", "exp(weights[unsafe_offset=rank] - top)", "exp(weights[unsafe_offset=rank])"),
+        ("raw weights renormalised", "sum = total.reduce_add()", "sum += 0 * total.reduce_add()"),
+        ("negative logits backwards", "bits ^ ((bits >> 31) & 0x7FFFFFFF)", "bits"),
+        (
+            "ties to the highest id",
+            "var id = 0\n        while keys[unsafe_offset=id] != key:\n            id += 1",
+            "var id = padded - 1\n        while keys[unsafe_offset=id] != key:\n            id -= 1",
+        ),
+        ("weights not divided", "weights[unsafe_offset=rank] / sum", "weights[unsafe_offset=rank]"),
+        (
+            "router bias of the first panel",
+            "self.layer.router_bias).unsafe_offset(p * LANES)",
+            "self.layer.router_bias).unsafe_offset(0)",
+        ),
+        ("router weights of the first panel", "self.layer.router + p * panel_bytes", "self.layer.router"),
+        (
+            "one expert too few",
+            "for rank in range(top_k):\n        var best",
+            "for rank in range(max(1, top_k - 1)):\n        var best",
+        ),
+    ),
+    *_of(
+        "dispatch",
+        ("cursor not moved", "cursors[unsafe_offset=e] = place + 1", "cursors[unsafe_offset=e] = place"),
+        ("neighbour's token", "Int32(token)", "Int32(max(token - 1, 0))"),
+        ("slots not sorted back", "[unsafe_offset=slot] = Int32(place)", "[unsafe_offset=slot] = Int32(slot)"),
+        ("single last row lost", "while first < end:", "while first + 1 < end:"),
+        (
+            "neighbour's expert",
+            "[unsafe_offset=3 * count + 2] = Int32(e)",
+            "[unsafe_offset=3 * count + 2] = Int32(max(e - 1, 0))",
+        ),
+        (
+            "block beyond its expert",
+            "min(end - first, max(SMALLEST_BLOCK, min(BLOCK_ROWS, fair)))",
+            "max(SMALLEST_BLOCK, min(BLOCK_ROWS, fair))",
+        ),
+    ),
+    *_of(
+        "combine",
+        ("last rank left out", "for rank in range(self.layer.top_k):", "for rank in range(self.layer.top_k - 1):"),
+        (
+            "best weight for all",
+            "at[Float32](self.work.weights)[unsafe_offset=slot]",
+            "at[Float32](self.work.weights)[unsafe_offset=token * self.layer.top_k]",
+        ),
+        ("writes past the row", "if j + LANES <= d:", "if j < d:"),
+        ("last element unwritten", "for lane in range(d - j):", "for lane in range(d - j - 1):"),
+        (
+            "last token of a ticket unwritten",
+            "min(first + TOKENS_PER_TICKET, self.work.tokens)",
+            "min(first + TOKENS_PER_TICKET - 1, self.work.tokens)",
+        ),
+        ("ranks not summed", ".fma(result, sum)", ".fma(result, Vec(0))"),
+    ),
+    *_of(
+        "forward",
+        ("every pass reads the first tokens", "work.x = x + offset", "work.x = x"),
+        ("every pass writes the first tokens", "work.output = output + offset", "work.output = output"),
+        ("every pass tells the first ids", "expert_ids + 4 * done * layer.top_k", "expert_ids"),
+    ),
+    *_of(
+        "activation",
+        ("relu of the absolute value", "x.lt(0).select(Vec(0), x)", "abs(x)"),
+        ("gelu a little narrow", "erf(x * 0.7071067811865476)", "erf(x * 0.7071)"),
+        ("gelu_tanh a little flat", "0.044715", "0.0447"),
+        ("silu the wrong way", "exp(-x)", "exp(x)"),
+        ("gate added", "(first * second)", "(first + second)"),
+        ("second vector not activated", "activate[kind](second)", "second"),
+    ),
+    *_of(
+        "experts",
+        ("gather leaves out the last feature", "while j < d:", "while j < d - 1:"),
+        ("odd pair not cleared", "row[unsafe_offset=d] = 0", "row[unsafe_offset=d] = row[unsafe_offset=d]"),
+        ("hidden sums restarted", "start if step == 0 else tile_sums", "start"),
+        ("output sums restarted", "var begin = start if step == 0 else tile_c", "var begin = start"),
+        ("relu of partial sums", "if step + chunk == k:", "if True:", 1),
+        ("hidden stored too early", "if step + chunk == k:", "if step == 0:", 0),
+        (
+            "first expert's first bias",
+            "at[Float32](layer.first_bias).unsafe_offset(expert * panels * PANEL)",
+            "at[Float32](layer.first_bias)",
+        ),
+        (
+            "first expert's second bias",
+            "at[Float32](layer.second_bias).unsafe_offset(expert * panels * PANEL)",
+            "at[Float32](layer.second_bias)",
+        ),
+        ("first expert's w2", "layer.second + expert * panels * panel_bytes[dtype](layer.d_ff)", "layer.second"),
+        (
+            "last panels of hidden left out",
+            "min(panel + PANELS_PER_TICKET, panels)",
+            "min(panel + PANELS_PER_TICKET, panels - 1)",
+            0,
+        ),
+        (
+            "last panels of output left out",
+            "min(panel + PANELS_PER_TICKET, panels)",
+            "min(panel + PANELS_PER_TICKET, panels - 1)",
+            1,
+        ),
+        (
+            "block's last row not gathered",
+            "gather_rows[Self.dtype](self.layer, self.work, first, rows, Int(inputs))",
+            "gather_rows[Self.dtype](self.layer, self.work, first, rows - 1, Int(inputs))",
+        ),
+    ),
+    *_of(
+        "tile",
+        ("sums do not start from the bias", "start.unsafe_load[width=LANES](i * start_stride + j * LANES)", "Vec(0)"),
+        ("last step left out", "for _ in range(steps):", "for _ in range(max(1, steps - 1)):"),
+        ("first row's activations", "row[unsafe_offset=i * lda]", "row[unsafe_offset=0]"),
+    ),
+    *_of(
+        "prepare",
+        (
+            "first expert's w1",
+            "at[Scalar[Self.dtype]](self.weights.w1).unsafe_offset(expert * d * f)",
+            "at[Scalar[Self.dtype]](self.weights.w1)",
+        ),
+        (
+            "gate and up exchanged",
+            "pack_panel[Self.dtype](gate, column, up, column, d, f, packed)",
+            "pack_panel[Self.dtype](up, column, gate, column, d, f, packed)",
+        ),
+        (
+            "b1 added to the gate",
+            "bias[unsafe_offset=lane] = 0\n",
+            "bias[unsafe_offset=lane] = _element[Self.dtype](self.weights.b1, column + lane, expert, f)\n",
+        ),
+        (
+            "b2 of the neighbouring panel",
+            "self.weights.b2, panel * PANEL + lane, expert, d",
+            "self.weights.b2, lane, expert, d",
+        ),
+    ),
+    *_of(
+        "pack",
+        ("columns beyond the matrix", "var inside = lane < width and row < k", "var inside = row < k"),
+        ("last column zero", "var width = min(LANES, n - column)", "var width = min(LANES, n - column - 1)"),
+    ),
+    *_of(
+        "workspace",
+        (
+            "workspace for half the slots",
+            "var results = _take(end, slots * ld_results * 4)",
+            "var results = _take(end, slots * ld_results * 2)",
+        ),
+    ),
+    *_of(
+        "pool",
+        ("does not wait for the others", "!= Int64(workers)", "!= self._counter(FINISHED)[].load()"),
+        (
+            "tickets given twice",
+            "self._counter(TICKET)[].fetch_add(1)",
+            "self._counter(TICKET)[].load() + 0 * self._counter(TICKET)[].fetch_add(1)",
+        ),
+    ),
+    Mutant(
+        name="negative zero below zero",
+        file="moe/routing.mojo",
+        old="(logits + 0)",
+        new="(logits)",
+        equivalent="sums start from +0, and +0 plus -0 is +0: no logit is -0",
+    ),
+    Mutant(
+        name="relu swallows NaN",
+        file="moe/activation.mojo",
+        old="x.lt(0).select(Vec(0), x)",
+        new="max(x, Vec(0))",
+        equivalent="a token with a NaN has NaN logits, so NaN weights: its output is NaN whatever its hidden units are",
+    ),
+)
