@@ -1,4 +1,4 @@
-"""`python -m tests.mutants [WORD]`: builds every mutant (whose name holds WORD), runs the suite on it, prints the score.
+"""`python -m tests.mutants [WORD]`: builds every mutant (its name holds WORD), runs the suite on it, prints the score.
 
 A mutant is killed when some case fails, its process dies or hangs, or it writes where it must not. It survives when all
 cases pass. Takes about 15 minutes on 2 cores: 10 s to build each, and to kill it mostly one case.
