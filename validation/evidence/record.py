@@ -8,6 +8,7 @@ from pydantic import Field
 from validation.correctness.case import Case, Gate
 from validation.evidence.environment import Environment
 from validation.performance.ceiling import Ceiling
+from validation.performance.figure import Figure
 from validation.performance.sample import ProbeRule, ProcessRun
 from validation.record import Record
 
@@ -79,5 +80,6 @@ class Evidence(Record):
     cases: tuple[Case, ...] = ()
     gates: tuple[Gate, ...] = ()
     processes: tuple[ProcessRun, ...] = ()
+    figures: tuple[Figure, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -60,7 +60,7 @@ def impossible(seen: Observation) -> Ruling | None:
     if metric is Metric.FLOOR_SHARE:
         allowed = "Nothing can pass the hardware's limit, by definition"
     else:
-        over = f" over {seen.baseline.subject.implementation}" if seen.baseline is not None else ""
+        over = _over(seen)
         allowed = f"On this machine the ceilings allow {side} {amount(metric, limit)}{over}"
     found = f"; measured {measured(metric, seen.estimate)}" if seen.estimate is not None else ""
     return Ruling(
@@ -102,12 +102,12 @@ def invalid(seen: Observation) -> Ruling | None:
 def not_measured(seen: Observation) -> Ruling | None:
     """`not_tested` when this run did not measure what the reading needs."""
     reading = seen.reading
+    if reading.metric is Metric.FIGURE:
+        return None if seen.figures else _no_figure(seen)
     if seen.workload is None:
         return _not_tested(
             Reason.WORKLOAD_NOT_RECORDED, f"This run did not measure {reading.workload} in {reading.dtype}."
         )
-    if reading.metric is Metric.FIGURE:
-        return _not_tested(Reason.FIGURE_NOT_RECORDED, f"This run recorded no figure {reading.figure!r}.")
     if not closed_loop_of_one(reading):
         return _not_tested(
             Reason.LOAD_NOT_MEASURED, "This run sent one request after the other; the claimed load was not measured."
@@ -135,14 +135,15 @@ def noisy(seen: Observation) -> Ruling | None:
             "time says nothing of a kernel that was not shown to be right.",
         )
     if seen.pairs < MIN_PAIRS:
-        return _inconclusive(
-            Reason.TOO_FEW_PAIRS, f"{seen.pairs} process pairs have enough accepted calls; a verdict needs {MIN_PAIRS}."
-        )
+        what = "samples were taken" if seen.figures else "process pairs have enough accepted calls"
+        return _inconclusive(Reason.TOO_FEW_PAIRS, f"{seen.pairs} {what}; a verdict needs {MIN_PAIRS}.")
     if seen.estimate is None:
         return _inconclusive(
             Reason.TOO_FEW_CALLS, "Too few calls were accepted for an interval of this quantile to have both ends."
         )
-    return _null(seen) or _wide(seen.estimate, seen)
+    # A figure is not timed by the pairs that the null is about; its own spread has to do.
+    null = None if seen.reading.metric is Metric.FIGURE else _null(seen)
+    return null or _wide(seen.estimate, seen)
 
 
 def compared(seen: Observation, delta: float = DELTA) -> Ruling:
@@ -152,7 +153,7 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
     verdict = against_bound(estimate, reading.requirement.at_least, reading.requirement.at_most, delta)
     found = measured(reading.metric, estimate)
     claimed = bound(reading.metric, reading.requirement.bound)
-    over = f" over {seen.baseline.subject.implementation}" if seen.baseline is not None else ""
+    over = _over(seen)
     if verdict is Verdict.INCONCLUSIVE:
         return _inconclusive(
             Reason.BOUND_INSIDE_INTERVAL,
@@ -265,8 +266,10 @@ def _wide(estimate: Estimate, seen: Observation) -> Ruling | None:
 def _stronger(seen: Observation, delta: float) -> Side | None:
     """The strongest rival faster than a named baseline against which the claim is not confirmed, if there is one.
 
-    `strongest` is never weak: it is computed as the strongest of what the reading names.
+    `strongest` is never weak: it is computed as the strongest of what the reading names. A figure has no menu.
     """
+    if seen.reading.metric is not Metric.SPEEDUP:
+        return None
     if (
         seen.baseline is None
         or seen.baseline.level is None
@@ -290,6 +293,16 @@ def _limited(seen: Observation) -> str:
         return ""
     side = "at least" if seen.reading.requirement.at_most is not None else "at most"
     return f" The ceilings here allow {side} {amount(seen.reading.metric, seen.limit)}."
+
+
+def _over(seen: Observation) -> str:
+    return f" over {seen.baseline.subject.implementation}" if seen.baseline is not None else ""
+
+
+def _no_figure(seen: Observation) -> Ruling:
+    reading = seen.reading
+    of = f" of {seen.candidate.subject.implementation} and {reading.baseline}" if reading.baseline is not None else ""
+    return _not_tested(Reason.FIGURE_NOT_RECORDED, f"This run recorded no figure {reading.figure!r}{of}.")
 
 
 def _rate(side: Side) -> str:

@@ -6,10 +6,12 @@ from typing import Final
 from validation.claims.claim import QUANTILES, Arrivals, Metric, Reading
 from validation.claims.load import STRONGEST
 from validation.evidence.record import Evidence, WorkloadRecord
+from validation.performance.figure import Figure
 from validation.performance.sample import Role
 from validation.performance.statistics import NULL_CONFIDENCE, Estimate, quantile
+from validation.verdicts.figures import figure_estimate, find_figures
 from validation.verdicts.floors import Floor, floor
-from validation.verdicts.samples import Measured, Subject, baselines, digest, measured
+from validation.verdicts.samples import Measured, Subject, baselines, digest, digest_of, measured
 
 #: How readings name the kernel under validation, whoever wrote it.
 CANDIDATE: Final = "candidate"
@@ -35,6 +37,7 @@ class Observation:
     """A reading and what was seen of it on one machine; None where nothing was.
 
     `estimate`, `limit` are in the metric's unit, `claimed_ns` is the time per call that the claim amounts to here.
+    `figures` are those of the reading's figure: the candidate's, then the baseline's if it names one.
     `rivals` are the other baselines measured where the baseline was, of another family than the candidate's.
     """
 
@@ -46,13 +49,16 @@ class Observation:
     baseline: Side | None
     rivals: tuple[Side, ...]
     estimate: Estimate | None
+    figures: tuple[Figure, ...]
     null: Estimate | None
     claimed_ns: float | None
     limit: float | None
 
     @property
     def pairs(self) -> int:
-        """Pairs of process values the estimate rests on, or process values where nothing is paired."""
+        """Pairs of process values the estimate rests on, or values where nothing is paired."""
+        if self.figures:
+            return min(len(figure.samples) for figure in self.figures)
         own = self.candidate.measured.values.keys()
         return len(own if self.baseline is None else own & self.baseline.measured.values.keys())
 
@@ -61,6 +67,8 @@ class Observation:
         """Digest of the calls the estimate was computed from."""
         if self.estimate is None:
             return None
+        if self.figures:
+            return digest_of([list(figure.samples) for figure in self.figures])
         sides = [side for side in (self.candidate, self.baseline) if side is not None]
         return digest(*(side.measured for side in sides))
 
@@ -69,11 +77,14 @@ def observe(reading: Reading, evidence: Evidence, confidence: float) -> Observat
     """Returns what `evidence` says of `reading`, intervals at `confidence`."""
     candidate = _candidate(reading, evidence, confidence)
     menu = () if reading.baseline is None else _menu(reading, evidence, confidence, candidate.subject.implementation)
-    baseline = _choose(reading.baseline, menu, evidence)
+    baseline = _choose(reading.baseline, menu, evidence, candidate)
     family = _family(evidence, candidate.subject.implementation)
     again = measured(evidence, _again(candidate.subject, evidence))
     null = measured(evidence, _first(candidate.subject, evidence)).over(again, NULL_CONFIDENCE)
     workload = _workload(evidence, reading.workload, reading.dtype)
+    figures = find_figures(reading, evidence, candidate.subject.implementation)
+    # Under another load the calls that were timed say nothing.
+    timed = closed_loop_of_one(reading)
     return Observation(
         reading=reading,
         evidence=evidence,
@@ -84,10 +95,12 @@ def observe(reading: Reading, evidence: Evidence, confidence: float) -> Observat
         rivals=tuple(
             side for side in menu if side is not baseline and _family(evidence, side.subject.implementation) != family
         ),
-        # Under another load the calls that were timed say nothing.
-        estimate=_estimate(reading.metric, workload, candidate, baseline, confidence)
-        if closed_loop_of_one(reading)
+        estimate=figure_estimate(figures, confidence)
+        if reading.metric is Metric.FIGURE
+        else _estimate(reading.metric, workload, candidate, baseline, confidence)
+        if timed
         else None,
+        figures=figures,
         null=null,
         claimed_ns=_claimed_ns(reading, workload, candidate, baseline),
         limit=_limit(reading.metric, workload, candidate, baseline),
@@ -156,12 +169,18 @@ def _side(subject: Subject, evidence: Evidence, confidence: float) -> Side:
     )
 
 
-def _choose(baseline: str | None, menu: tuple[Side, ...], evidence: Evidence) -> Side | None:
-    """The named baseline, or the fastest of the menu or of a family of it."""
+def _choose(baseline: str | None, menu: tuple[Side, ...], evidence: Evidence, candidate: Side) -> Side | None:
+    """The named baseline, or the fastest of the menu or of a family of it.
+
+    Variants of the kernel under validation are no competition for it: the strongest is of another family.
+    """
     if baseline is None:
         return None
     if baseline == STRONGEST:
-        return min(menu, key=_time, default=None)
+        own = _family(evidence, candidate.subject.implementation)
+        under_validation = candidate.subject.role is Role.CANDIDATE
+        others = [s for s in menu if not under_validation or _family(evidence, s.subject.implementation) != own]
+        return min(others, key=_time, default=None)
     prefix, _, family = baseline.partition(":")
     if prefix == STRONGEST:
         of_family = [side for side in menu if _family(evidence, side.subject.implementation) == family]

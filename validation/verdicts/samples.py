@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from validation.evidence.record import Evidence
@@ -98,8 +98,12 @@ def deaths(evidence: Evidence, subject: Subject) -> tuple[str, ...]:
 
 def digest(*sides: Measured) -> str:
     """Returns the sha256 over the calls an estimate was computed from."""
-    calls = [[[turn, side.calls[turn]] for turn in sorted(side.calls)] for side in sides]
-    return hashlib.sha256(json.dumps(calls, separators=(",", ":")).encode()).hexdigest()
+    return digest_of([[[turn, side.calls[turn]] for turn in sorted(side.calls)] for side in sides])
+
+
+def digest_of(samples: Sequence[object]) -> str:
+    """Returns the sha256 over samples as compact JSON."""
+    return hashlib.sha256(json.dumps(samples, separators=(",", ":")).encode()).hexdigest()
 
 
 def check_acceptance(evidence: Evidence) -> None:

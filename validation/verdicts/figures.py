@@ -1,0 +1,55 @@
+"""Figures a reading names: quantities that were measured beside the timed calls."""
+
+from validation.claims.claim import Reading
+from validation.evidence.record import Evidence
+from validation.performance.figure import Figure
+from validation.performance.statistics import Estimate, level, ratio
+
+
+def find_figures(reading: Reading, evidence: Evidence, candidate: str) -> tuple[Figure, ...]:
+    """Returns the candidate's figure, and the baseline's after it if the reading names one; empty unless all are there.
+
+    A figure that names no implementation or workload is about the whole run and fits every reading of its name.
+    """
+    if reading.figure is None:
+        return ()
+    own = _find(reading, evidence, candidate, reading.device, reading.dtype)
+    if reading.baseline is None:
+        return () if own is None else (own,)
+    other = _find(
+        reading,
+        evidence,
+        reading.baseline,
+        reading.baseline_device or reading.device,
+        reading.baseline_dtype or reading.dtype,
+    )
+    return () if own is None or other is None else (own, other)
+
+
+def figure_estimate(figures: tuple[Figure, ...], confidence: float) -> Estimate | None:
+    """Returns the figure itself, or how many times the baseline's is the candidate's, paired in the order taken.
+
+    None without figures, or with too few samples for an interval; samples without a partner are left out.
+    """
+    if not figures:
+        return None
+    own = figures[0].samples
+    if len(figures) == 1:
+        return level(own, confidence)
+    other = figures[1].samples
+    pairs = min(len(own), len(other))
+    return ratio(other[:pairs], own[:pairs], confidence)
+
+
+def _find(reading: Reading, evidence: Evidence, implementation: str, device: str, dtype: str) -> Figure | None:
+    return next(
+        (
+            one
+            for one in evidence.figures
+            if one.name == reading.figure
+            and one.implementation in {"", implementation}
+            and one.workload in {"", reading.workload}
+            and (one.device, one.dtype) == (device, dtype)
+        ),
+        None,
+    )
