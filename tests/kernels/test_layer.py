@@ -19,6 +19,8 @@ from validation.workloads.workload import Routing
 DIMENSIONS = st.sampled_from([1, 2, 3, 15, 16, 17, 31, 33, 64, 96, 127, 255, 257, 300, 511, 704])
 #: d_ff beyond CHUNK_STEPS = 1024 splits the sum over K.
 HIDDEN = DIMENSIONS | st.sampled_from([1024, 1025, 2100])
+#: Elements, and elements of a row, from which a relative rms error is worth its name.
+LEAST_ELEMENTS, LEAST_ROW = 256, 15
 TOKENS = st.integers(0, 40) | st.sampled_from([97, 193, 500, 700])
 
 
@@ -52,11 +54,16 @@ def assert_right(prepare: Prepare, config: LayerConfig, x: torch.Tensor, seed: i
     assert all(len(set(row)) == config.top_k for row in ids.tolist())
     best = chances.topk(config.top_k, 1).values
     assert torch.allclose(chosen.sum(1), best.sum(1), rtol=1e-4, atol=0)
-    _reference, shares = expected(layer, x, ids)
+    reference, shares = expected(layer, x, ids)
     assert torch.allclose(weights.double(), shares, rtol=1e-4, atol=1e-30)
-    # Not by a plain relative error: outputs that cancel leave none of it to a right kernel (5.4 bits were seen).
-    told = compare(expect(layer, x), out, ids, weights, lowest_id_wins=True)
-    assert told.passed, f"{told.message}: {config}, T = {x.shape[0]}, seed {seed}"
+    case = f"{config}, T = {x.shape[0]}, seed {seed}"
+    if out.numel() < LEAST_ELEMENTS or config.d_model < LEAST_ROW:
+        # Few elements may cancel, and leave a right kernel 5.4 bits: here the derived bound decides, which is dearer.
+        told = compare(expect(layer, x), out, ids, weights, lowest_id_wins=True)
+        assert told.passed, f"{told.message}: {case}"
+    else:
+        bits = effective_bits(out, reference)
+        assert bits >= EFFECTIVE_BITS[config.dtype], f"{bits:.1f} effective bits: {case}"
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
