@@ -46,8 +46,8 @@ $(STAMP):
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@rm -f $(VENV)/.setup-* && touch $@
 
-honest: setup ## 300 Hypothesis cases per dtype for every honest kernel; test runs 6
-	HONEST_EXAMPLES=300 $(BIN)/python -m pytest tests/correctness/test_honest_menu.py
+honest: setup ## 300 Hypothesis cases per dtype for every honest kernel, some 20 minutes; test runs 6
+	HONEST_EXAMPLES=300 $(BIN)/python -m pytest -o timeout=3600 tests/correctness/test_honest_menu.py
 
 mutants: setup ## slips of the pen in the Mojo sources, each built and run against the suite; about 15 minutes
 	$(BIN)/python -m tests.mutants
