@@ -96,6 +96,8 @@ def plan_run(request: RunRequest) -> RunPlan:
     contests = []
     for workload in measured:
         meets, too_slow = _baselines(workload, device)
+        if request.profile != "full":
+            meets = tuple(one for one in meets if _is_asked_for(one, claims))
         contests.append(Contest(workload=workload, baselines=meets))
         left_out += too_slow
     return RunPlan(
@@ -111,6 +113,19 @@ def plan_run(request: RunRequest) -> RunPlan:
         named=tuple({(one.name, one.layer.dtype): one for one in (*measured, *named)}.values()),
         left_out=left_out,
     )
+
+
+def _is_asked_for(baseline: Implementation, claims: Iterable[ClaimsSource]) -> bool:
+    """Whether a testable reading names the baseline, its family, or the strongest of all."""
+    names = {
+        name
+        for source in claims
+        for claim in source.file.claims
+        for reading in claim.readings
+        if reading.untestable is None
+        for name in (reading.baseline, reading.candidate)
+    }
+    return bool(names & {baseline.name, "strongest", f"strongest:{baseline.family}"})
 
 
 def _named_workloads(claims: Iterable[ClaimsSource], device: str) -> tuple[Workload, ...]:
