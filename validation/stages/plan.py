@@ -95,11 +95,9 @@ def plan_run(request: RunRequest) -> RunPlan:
     measured, left_out = _measured(request.profile, named, asked)
     contests = []
     for workload in measured:
-        meets, too_slow = _baselines(workload, device)
-        if request.profile != "full":
-            meets = tuple(one for one in meets if _is_asked_for(one, claims))
+        meets, missing = _baselines(workload, device, None if request.profile == "full" else _named_baselines(claims))
         contests.append(Contest(workload=workload, baselines=meets))
-        left_out += too_slow
+        left_out += missing
     return RunPlan(
         profile=PROFILES[request.profile],
         correctness=request.profile,
@@ -115,17 +113,17 @@ def plan_run(request: RunRequest) -> RunPlan:
     )
 
 
-def _is_asked_for(baseline: Implementation, claims: Iterable[ClaimsSource]) -> bool:
-    """Whether a testable reading names the baseline, its family, or the strongest of all."""
-    names = {
+def _named_baselines(claims: Iterable[ClaimsSource]) -> frozenset[str]:
+    """What testable readings name outright."""
+    return frozenset(
         name
         for source in claims
         for claim in source.file.claims
         for reading in claim.readings
         if reading.untestable is None
         for name in (reading.baseline, reading.candidate)
-    }
-    return bool(names & {baseline.name, "strongest", f"strongest:{baseline.family}"})
+        if name is not None
+    )
 
 
 def _named_workloads(claims: Iterable[ClaimsSource], device: str) -> tuple[Workload, ...]:
@@ -169,19 +167,26 @@ def _measured(
     return tuple(wanted), tuple(left_out)
 
 
-def _baselines(workload: Workload, device: str) -> tuple[tuple[Implementation, ...], tuple[str, ...]]:
-    """The baselines that take this workload, and a line for each that is too slow for it or lacks its compiler."""
-    layer = workload.layer
-    present = [one for one in BASELINES.values() if not one.program or shutil.which(one.program)]
-    meets = tuple(one for one in present if one.takes(workload.flops, layer.dtype, device))
-    too_slow = tuple(
-        f"{one.name} on {workload.name}: a call of {workload.flops / 1e9:.3g} GFLOP would take too long"
-        for one in present
-        if one not in meets and one.takes(0, layer.dtype, device)
-    )
-    too_slow += tuple(
-        f"{one.name} on {workload.name}: {one.program} is not installed"
-        for one in BASELINES.values()
-        if one not in present
-    )
-    return meets, too_slow
+def _baselines(
+    workload: Workload, device: str, named: frozenset[str] | None
+) -> tuple[tuple[Implementation, ...], tuple[str, ...]]:
+    """The baselines that meet the candidate on this workload, and a line for each that does not and why.
+
+    Every fast one does, named or not: who names a weak baseline alone must still be measured against the strong ones.
+    Slow ones, which bound their work by `most_flops` and are never the strongest, do where they are `named`; with
+    None all of them do.
+    """
+    meets, missing = [], []
+    for one in BASELINES.values():
+        if not one.takes(0, workload.layer.dtype, device):
+            continue
+        title = f"{one.name} on {workload.name}"
+        if one.program and not shutil.which(one.program):
+            missing.append(f"{title}: {one.program} is not installed")
+        elif not one.takes(workload.flops, workload.layer.dtype, device):
+            missing.append(f"{title}: a call of {workload.flops / 1e9:.3g} GFLOP would take too long")
+        elif named is not None and one.most_flops is not None and one.name not in named:
+            missing.append(f"{title}: slow, and no reading names it; only profile full measures it")
+        else:
+            meets.append(one)
+    return tuple(meets), tuple(missing)

@@ -1,0 +1,61 @@
+"""What a run measures does not depend on which baselines somebody chose to name."""
+
+from pathlib import Path
+
+import pytest
+
+from validation.implementations.menu import BASELINES
+from validation.stages.plan import RunPlan, RunRequest, plan_run
+
+CLAIM = """schema_version = 1
+[[claims]]
+id = "fast"
+title = "fast"
+quote = "2x"
+source = "text.md:1"
+provenance = "measured"
+provenance_reason = "said"
+[[claims.readings]]
+id = "cpu"
+strict = true
+meaning = "against a weak baseline alone"
+metric = "speedup"
+requirement = { at_least = 2 }
+workload = "seed-claim"
+device = "cpu"
+baseline = "BASELINE"
+"""
+
+
+def plan(folder: Path, baseline: str, profile: str = "standard") -> RunPlan:
+    claims, kernel = folder / "claims.toml", folder / "kernel.py"
+    claims.write_text(CLAIM.replace("BASELINE", baseline))
+    kernel.write_text("")
+    return plan_run(
+        RunRequest(
+            profile="full" if profile == "full" else "standard",
+            kernel=str(kernel),
+            claims=(claims,),
+            device="cpu",
+            workloads=(),
+            out=folder,
+            resume=False,
+        )
+    )
+
+
+@pytest.mark.parametrize("baseline", ["torch_per_token", "torch_dense", "numpy_grouped"])
+def test_naming_a_weak_baseline_does_not_keep_the_strong_ones_away(tmp_path: Path, baseline: str) -> None:
+    met = {one.name for one in plan(tmp_path, baseline).contests[0].baselines}
+    fast = {one.name for one in BASELINES.values() if one.most_flops is None and "float32" in one.dtypes}
+    assert fast | {baseline} <= met
+
+
+def test_a_slow_baseline_that_nobody_names_is_left_out_and_listed(tmp_path: Path) -> None:
+    found = plan(tmp_path, "numpy_grouped")
+    assert "numpy_per_token" not in {one.name for one in found.contests[0].baselines}
+    assert any(line.startswith("numpy_per_token on seed-claim") for line in found.left_out)
+
+
+def test_the_full_profile_measures_the_slow_ones_too(tmp_path: Path) -> None:
+    assert "numpy_per_token" in {one.name for one in plan(tmp_path, "numpy_grouped", "full").contests[0].baselines}
