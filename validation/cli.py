@@ -171,6 +171,18 @@ def list_implementations(*, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def bundle(
+    *,
+    target: Annotated[str, typer.Option(help="The GPU architecture; sm_90a is Hopper (H100, H200).")] = "sm_90a",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to make.")] = Path("build/bundle"),
+) -> None:
+    """Compile the GPU kernel into a folder that runs where no Mojo is installed. Needs no GPU."""
+    from validation.stages.bundle import make_bundle
+
+    make_bundle(target, out)
+
+
+@app.command()
 def demo(*, out: Annotated[Path, typer.Option("--out", metavar="DIR")] = Path("build/demo")) -> None:
     """Under two minutes: build the kernel, show that it is right and how fast on one shape."""
     from validation.stages.demo import demonstrate

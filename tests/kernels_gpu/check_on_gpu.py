@@ -18,7 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.kernels_gpu.reference_gpu import answer, make_layer, make_tokens, routing_faults
-from validation.implementations.mojo_gpu_kernel import prepare
+from validation.implementations.mojo_gpu import prepare
 
 BF, HALF, FLOAT = torch.bfloat16, torch.float16, torch.float32
 # Largest rms error over rms of the answer: the rounding of inputs to a product, hidden activations and outputs.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.kernels_gpu.reference_gpu import answer, make_layer, make_tokens
-from validation.implementations.mojo_gpu_kernel import prepare
+from validation.implementations.mojo_gpu import prepare
 
 SHAPES: dict[str, tuple[int, int, int, int, int]] = {
     "seed-claim": (1024, 256, 1024, 4, 2),

@@ -1,122 +1,129 @@
-"""The GPU bundle: a folder with the compiled kernel and all it needs, which runs where no Mojo is installed."""
+"""Makes GPU bundles and finds the one to use; what a bundle is stands in mojo_gpu/bundle.py."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
-from pathlib import Path  # noqa: TC003 - used at run time too
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
 
+from validation.implementations.mojo_build import SOURCES
+from validation.implementations.mojo_gpu.bundle import (
+    EXTENSION,
+    MANIFEST,
+    RUNTIME,
+    BundleError,
+    Manifest,
+    file_sha256,
+    require_fit,
+    verify,
+)
 from validation.usage import UsageError
 
-TARGET = "sm_90a"
-EXTENSION = "moe_gpu.so"
-RUNTIME = (
-    "libAsyncRTMojoBindings.so",
-    "libAsyncRTRuntimeGlobals.so",
-    "libKGENCompilerRTShared.so",
-    "libMSupportGlobals.so",
-)
-"""The libraries the extension loads; they find each other through their own `$ORIGIN`."""
-MANIFEST = "manifest.json"
-OLDEST_DRIVER = 580
-"""Major version of the oldest NVIDIA driver the kernel has run on."""
+TARGET: Final = "sm_90a"
+#: Major version of the oldest NVIDIA driver the kernel has run on.
+OLDEST_DRIVER: Final = 580
+#: Names the bundle where no option does.
+VARIABLE: Final = "MOE_KERNEL_BUNDLE"
+#: A compile takes 90 s on one core; ten times that is a hang.
+_TIMEOUT_S: Final = 900
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a bundle is: the target it was compiled for, the compiler, and the SHA-256 of each file."""
+def build_bundle(out: Path, *, commit: str, target: str = TARGET, sources: Path = SOURCES / "gpu") -> Manifest:
+    """Compiles the GPU kernel into a relocatable bundle at `out`; takes two minutes and no GPU.
 
-    target: str
-    compiler: str
-    oldest_driver: int
-    files: dict[str, str]
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def build_bundle(source: Path, out: Path, *, mojo: Path, target: str = TARGET) -> Manifest:
-    """Compiles `source`/moe_gpu.mojo into a relocatable bundle at `out`; takes two minutes and no GPU.
+    The folder appears whole or not at all. One that is there already is replaced when it is a bundle.
 
     Raises:
-        UsageError: The target is not sm_90a, the compiler lacks MAX's libraries, or it fails.
+        UsageError: another target, a folder that holds something else, a compiler without MAX's libraries, or one that
+            fails.
     """
     if target != TARGET:
-        raise UsageError(f"The GPU kernel is written for {TARGET} (Hopper); --target was {target}. Pass {TARGET}.")
-    runtime = mojo.resolve().parent.parent / "lib" / f"python{_python_of(mojo)}" / "site-packages" / "modular" / "lib"
-    if not (runtime / "mojo" / "layout.mojoc").exists():
-        raise UsageError(
-            f"The GPU kernel needs MAX's libraries beside Mojo; {runtime} has none. Run: pip install max==26.7.0"
+        raise UsageError(f"--target must be {TARGET}: the GPU kernel is written for Hopper; got {target}.")
+    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out must be a new folder or an old bundle; {out} holds something else. Choose another.")
+    mojo, runtime = _compiler()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        _compile(mojo, sources, made / EXTENSION, target)
+        for name in RUNTIME:
+            shutil.copy2(runtime / name, made / name)
+        manifest = Manifest(
+            target=target,
+            compiler=_run([str(mojo), "--version"]).strip(),
+            commit=commit,
+            sources_sha256=_sources_sha256(sources),
+            oldest_driver=OLDEST_DRIVER,
+            files={name: file_sha256(made / name) for name in (EXTENSION, *RUNTIME)},
         )
-    out.mkdir(parents=True, exist_ok=True)
-    command = [str(mojo), "build", "--target-accelerator", target, "-I", str(source), "--emit", "shared-lib"]
-    command += ["-Xlinker", "-rpath", "-Xlinker", "$ORIGIN", str(source / "moe_gpu.mojo"), "-o", str(out / EXTENSION)]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    if built.returncode != 0:
-        raise UsageError(f"The GPU kernel must compile; mojo said:\n{built.stderr[-2000:]}")
-    for name in RUNTIME:
-        shutil.copy2(runtime / name, out / name)
-    version = subprocess.run([str(mojo), "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    manifest = Manifest(
-        target=target,
-        compiler=version,
-        oldest_driver=OLDEST_DRIVER,
-        files={name: sha256(out / name) for name in (EXTENSION, *RUNTIME)},
-    )
-    (out / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+        (made / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+        if out.exists():
+            shutil.rmtree(out)
+        made.rename(out)
     return manifest
 
 
-def _python_of(mojo: Path) -> str:
-    """The version in the name of the library folder beside the compiler."""
-    folders = sorted((mojo.resolve().parent.parent / "lib").glob("python3.*"))
-    if not folders:
-        raise UsageError(f"Mojo must come from a virtual environment; {mojo} is in none.")
-    return folders[-1].name.removeprefix("python")
-
-
-def verify_bundle(bundle: Path) -> Manifest:
-    """The manifest of a bundle whose files are what it says.
+def usable_bundle(named: Path | None, *, capability: str, driver: str) -> tuple[Path, Manifest]:
+    """Returns the bundle that `--bundle` or the variable names, verified and fitted to this machine's GPU.
 
     Raises:
-        UsageError: The folder is no bundle, or a file is missing or was changed.
+        UsageError: none is named, or it is not whole, or not for this GPU or driver.
     """
-    path = bundle / MANIFEST
-    if not path.exists():
-        raise UsageError(f"A GPU bundle holds {MANIFEST}; {bundle} does not. Make one: moe-validation bundle --out DIR")
+    folder = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if folder is None:
+        raise UsageError(
+            f"the Mojo kernel runs on a GPU from a bundle; none is named. Pass --bundle DIR or set {VARIABLE}; "
+            "`moe-validation bundle --out DIR` makes one on any machine with max==26.7.0."
+        )
     try:
-        manifest = Manifest(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} must be a bundle's manifest; {error}. Make the bundle again.") from error
-    for name in (EXTENSION, *RUNTIME):
-        if name not in manifest.files:
-            raise UsageError(f"{path} must list {name}; it does not. Make the bundle again.")
-    for name, expected in manifest.files.items():
-        if not (bundle / name).is_file():
-            raise UsageError(f"The bundle must hold {name}; {bundle} does not. Copy it whole.")
-        found = sha256(bundle / name)
-        if found != expected:
-            raise UsageError(f"{bundle / name} must have SHA-256 {expected}; it has {found}. Copy the bundle again.")
-    return manifest
+        manifest = verify(folder.resolve())
+        require_fit(manifest, capability=capability, driver=driver)
+    except BundleError as error:
+        raise UsageError(str(error)) from error
+    return folder.resolve(), manifest
 
 
-def require_fit(manifest: Manifest, *, capability: tuple[int, int], driver: str) -> None:
-    """Says whether a bundle runs on a GPU.
+def _compiler() -> tuple[Path, Path]:
+    """The first `mojo` that has MAX's GPU libraries beside it, and the folder of its runtime libraries."""
+    beside, found = Path(sys.executable).parent / "mojo", shutil.which("mojo")
+    candidates = [path for path in (beside, Path(found) if found else None) if path is not None and path.is_file()]
+    for mojo in candidates:
+        for runtime in sorted(mojo.absolute().parent.parent.glob("lib/python3.*/site-packages/modular/lib")):
+            if (runtime / "mojo" / "layout.mojoc").exists():
+                return mojo, runtime
+    seen = ", ".join(str(path) for path in candidates) or "no mojo at all"
+    raise UsageError(
+        f"the GPU kernel needs a `mojo` with MAX's libraries; found {seen}. Run: python -m venv gpu && "
+        "gpu/bin/pip install max==26.7.0, and put gpu/bin first on the PATH."
+    )
 
-    Raises:
-        UsageError: The GPU is of another architecture, or its driver is older than any the kernel has run on.
-    """
-    here = f"sm_{capability[0]}{capability[1]}"
-    if manifest.target.rstrip("a") != here:
-        raise UsageError(
-            f"The bundle was compiled for {manifest.target}; this GPU is {here}. The kernel needs a Hopper GPU."
-        )
-    if int(driver.split(".", 1)[0]) < manifest.oldest_driver:
-        raise UsageError(
-            f"The bundle needs NVIDIA driver {manifest.oldest_driver} or newer; this machine has {driver}."
-        )
+
+def _compile(mojo: Path, sources: Path, extension: Path, target: str) -> None:
+    command = [str(mojo), "build", "--target-accelerator", target, "-I", str(sources), "--emit", "shared-lib"]
+    command += ["-Xlinker", "-rpath", "-Xlinker", "$ORIGIN", str(sources / "moe_gpu.mojo"), "-o", str(extension)]
+    _run(command)
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"the GPU kernel must compile within {_TIMEOUT_S} s; `{' '.join(command)}` did not.") from None
+    if done.returncode != 0:
+        raise UsageError(f"the GPU kernel must compile; `{' '.join(command)}` said:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _sources_sha256(sources: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(sources.rglob("*.mojo")):
+        digest.update(f"{file.relative_to(sources)}\0{file_sha256(file)}\0".encode())
+    return digest.hexdigest()

@@ -1,8 +1,9 @@
-"""A kernel as it is named on the command line: FILE.py or FILE.py:prepare."""
+"""A kernel as it is named on the command line: FILE.py, FILE.py:prepare, or FOLDER/__init__.py."""
 
 from pathlib import Path
 
 from validation.implementations.implementation import Implementation
+from validation.implementations.worker.kernel import name_of
 from validation.usage import UsageError
 
 
@@ -23,7 +24,7 @@ def parse_kernel(spec: str) -> Implementation:
     if not function.isidentifier():
         raise UsageError(f"a kernel is named FILE.py:prepare; {function!r}, after the colon, is no function's name")
     return Implementation(
-        name=source.stem,
+        name=name_of(source),
         source=source.resolve(),
         function=function,
         family="yours",

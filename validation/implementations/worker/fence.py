@@ -60,13 +60,17 @@ def refuse_imports(names: Sequence[str], roots: Sequence[str]) -> None:
 def report_doings(descriptor: int, forbidden: Sequence[str], allowed: Sequence[str]) -> None:
     """From now on every reported event, and every opening of a file under `forbidden`, is a line on `descriptor`.
 
-    `allowed` are single files under `forbidden` that may be opened: the kernel's own.
+    `allowed` are the kernel's own files under `forbidden`, which may be opened; a folder allows what is in it.
     """
     roots = tuple(os.path.realpath(root) + os.sep for root in forbidden)
-    sys.addaudithook(_hook(descriptor, roots, frozenset(os.path.realpath(path) for path in allowed)))
+    own = [os.path.realpath(path) for path in allowed]
+    folders = tuple(path + os.sep for path in own if os.path.isdir(path))  # noqa: PTH112 -- as plain as it can be
+    sys.addaudithook(_hook(descriptor, roots, frozenset(own), folders))
 
 
-def _hook(descriptor: int, roots: tuple[str, ...], allowed: frozenset[str]) -> Callable[[str, tuple[Any, ...]], None]:
+def _hook(
+    descriptor: int, roots: tuple[str, ...], allowed: frozenset[str], folders: tuple[str, ...]
+) -> Callable[[str, tuple[Any, ...]], None]:
     # Bound here, before the candidate is loaded, so that patching a module does not reach them.
     write, realpath, fsdecode, dumps, reported = os.write, os.path.realpath, os.fsdecode, json.dumps, REPORTED
     said: set[tuple[str, str]] = set()
@@ -76,7 +80,7 @@ def _hook(descriptor: int, roots: tuple[str, ...], allowed: frozenset[str]) -> C
             if not isinstance(arguments[0], str | bytes):
                 return
             argument = realpath(fsdecode(arguments[0]))
-            if argument in allowed or not argument.startswith(roots):
+            if argument in allowed or argument.startswith(folders) or not argument.startswith(roots):
                 return
         elif event in reported:
             argument = ", ".join(_short(value) for value in arguments)[:_MOST_ARGUMENT]

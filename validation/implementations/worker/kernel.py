@@ -32,7 +32,8 @@ class BadResult(Exception):  # noqa: N818 -- the message is the finding: what wa
 def load(path: Path, function: str) -> tuple[Callable[[Any], Any], str]:
     """Returns the kernel's `prepare` and the sha256 of its source, after running the file.
 
-    The file's own folder goes last on sys.path, so that a kernel may consist of several files.
+    The file's own folder goes last on sys.path, so that a kernel may consist of several files. An `__init__.py` is a
+    package: its siblings are imported relative to it.
 
     Raises:
         BadResult: the file has no such function.
@@ -40,7 +41,7 @@ def load(path: Path, function: str) -> tuple[Callable[[Any], Any], str]:
     """
     source = path.read_bytes()
     sys.path.append(str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(f"kernel_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"kernel_{name_of(path)}", path)
     if spec is None:
         raise BadResult(f"a kernel is a Python file; got {path.name}")
     module = importlib.util.module_from_spec(spec)
@@ -52,6 +53,11 @@ def load(path: Path, function: str) -> tuple[Callable[[Any], Any], str]:
         there = sorted(n for n, value in vars(module).items() if inspect.isfunction(value) and not n.startswith("_"))
         raise BadResult(f"{path.name} must define {function}(layer); it defines {', '.join(there) or 'no function'}")
     return prepare, hashlib.sha256(source).hexdigest()
+
+
+def name_of(path: Path) -> str:
+    """Returns what a kernel is called: its file's name, or its folder's where the file is the folder's `__init__`."""
+    return path.resolve().parent.name if path.name == "__init__.py" else path.stem
 
 
 def form_of(forward: Callable[..., Any]) -> Form:

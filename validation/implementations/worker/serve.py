@@ -58,7 +58,8 @@ class Worker:
         if not message["trusted"] and not self._fenced:
             self._fenced = True
             fence.refuse_imports(message["refused"], message["forbidden"])
-            fence.report_doings(self._audit, message["forbidden"], [str(path)])
+            own = path.parent if path.name == "__init__.py" else path
+            fence.report_doings(self._audit, message["forbidden"], [str(own)])
         self._prepare, sha256 = kernel.load(path, message["function"])
         return {"sha256": sha256}
 

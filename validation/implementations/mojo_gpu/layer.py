@@ -1,0 +1,128 @@
+"""A layer ready to run: workspaces per number of tokens, and one launch a call on the current stream."""
+
+# ruff: noqa: PLR2004 - thresholds between regimes stand where they are used
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .extension import compiled, extension, open_device
+from .packing import DTYPES, Packed, pack_layer, require, require_memory, round_up
+from .tiling import NARROW, choose_tiling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUTE_IN_PLACE, ROUTE_BY_DOTS, ROUTE_BY_TILES = 0, 1, 2
+
+
+@dataclass(slots=True)
+class Plan:
+    """What stays the same between calls with the same number of tokens."""
+
+    sizes: tuple[int, ...]
+    handles: tuple[int, ...]
+    scratch: tuple[int, ...]
+    memory: torch.Tensor
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A layer ready to run; holds its workspaces, which outlive any graph that was captured with them."""
+
+    layer: Packed
+    device: int
+    blocks: int
+    maps: int
+    plans: dict[int, Plan] = field(default_factory=dict)
+
+    def plan(self, tokens: int, *, staged: bool) -> Plan:
+        """The plan for a number of tokens; compiles and allocates the first time."""
+        c, p = self.layer, tokens * self.layer.top_k
+        tiling = choose_tiling(c, tokens, self.blocks)
+        narrow = tiling.shape is NARROW
+        item = c.dtype.itemsize
+        route = ROUTE_IN_PLACE if c.experts <= 16 else (ROUTE_BY_DOTS if tokens <= 128 else ROUTE_BY_TILES)
+        sizes = {
+            "finished": 4 * (p // tiling.tokens1 + c.experts + 1),
+            "logits": 4 * tokens * c.logits_stride if route != ROUTE_IN_PLACE else 0,
+            "histogram": 4 * self.blocks * c.experts,
+            "tokens": 4 * p,
+            "position": 4 * p,
+            "hidden": p * c.hidden_stride * item,
+            "expert_out": tiling.splits * p * c.d_stride * (4 if narrow else item),
+            "staged": tokens * c.k0 * c.halves * item if staged else 0,
+        }
+        offsets, total = {}, 0
+        for name, size in sizes.items():
+            offsets[name], total = total, total + round_up(size, 256)
+        if not torch.cuda.is_current_stream_capturing():  # asking the driver would end the capture
+            require_memory(total, f"a call of {tokens} tokens")
+        memory = torch.empty(total, dtype=torch.uint8, device=c.device)
+        base = memory.data_ptr()
+        scratch = tuple(base + offsets[name] for name in sizes)
+        ints = (
+            tokens, c.d, c.experts, c.top_k, c.k0 * c.halves if staged else c.d, c.k0, c.logits_stride, c.hidden_stride,
+            c.d_stride, c.k0, c.k1, c.rows1, tiling.tokens1, tiling.tokens2, tiling.splits, route, c.activation,
+            int(c.renormalize), int(staged),
+        )  # fmt: skip
+        dtype, gated, shape = DTYPES[c.dtype], int(c.gated), tiling.shape.number
+        handles = (dtype, gated, shape, compiled(self.device, dtype, gated, shape), self.maps)
+        return Plan(sizes=ints, handles=handles, scratch=scratch, memory=memory)
+
+    def forward(self, x: torch.Tensor, out: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor]:
+        """Fills `out` on the current stream; returns the chosen experts and their weights beside it."""
+        c = self.layer
+        for name, tensor in (("x", x), ("out", out)):
+            require(tensor.dtype == c.dtype, f"{name} must be {c.dtype} like the weights; it is {tensor.dtype}")
+            require(tensor.device == c.device, f"{name} must be on {c.device}; it is on {tensor.device}")
+            require(
+                tensor.dim() == 2 and tensor.shape[1] == c.d,
+                f"{name} must have shape [T, {c.d}]; it has {tuple(tensor.shape)}",
+            )
+            require(tensor.is_contiguous(), f"{name} must be contiguous; its strides are {tensor.stride()}")
+        tokens = x.shape[0]
+        require(out.shape[0] == tokens, f"out must have {tokens} rows like x; it has {out.shape[0]}")
+        ids = torch.empty((tokens, c.top_k), dtype=torch.int32, device=c.device)
+        gates = torch.empty((tokens, c.top_k), dtype=torch.float32, device=c.device)
+        if tokens == 0:
+            return None, ids, gates
+        require(tokens * c.top_k < 2**31, f"tokens * top_k must be below 2^31; it is {tokens * c.top_k}")
+        start, end = x.data_ptr(), out.data_ptr()
+        size = x.numel() * x.element_size()
+        require(end >= start + size or start >= end + size, "out must not overlap x; it does")
+        staged = c.halves > 1 or c.d % 64 != 0 or start % 16 != 0
+        key = 2 * tokens + staged
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = self.plans[key] = self.plan(tokens, staged=staged)
+        finished, logits, histogram, order, position, hidden, expert_out, copy = plan.scratch
+        addresses = (
+            start, copy if staged else start, end, ids.data_ptr(), gates.data_ptr(), c.router.data_ptr(),
+            address(c.router_bias), address(c.b1), address(c.b2), c.sync.data_ptr(), finished, logits, histogram, order,
+            position, hidden, expert_out,
+        )  # fmt: skip
+        stream = torch.cuda.current_stream(c.device).cuda_stream
+        extension().forward(self.device, (*plan.handles, stream), addresses, plan.sizes, c.scale)
+        return None, ids, gates
+
+
+def address(tensor: torch.Tensor | None) -> int:
+    """Where a tensor's data is; 0 for none."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def prepare_layer(layer: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[None, torch.Tensor, torch.Tensor]]:  # noqa: ANN401 -- a Layer, which this folder may not import
+    """Returns the layer's `forward`; see `prepare` in this folder's `__init__.py`."""
+    require(torch.cuda.is_available(), "the Mojo GPU kernel needs a CUDA GPU; PyTorch sees none")
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    device, blocks = open_device(layer.w1.device.index or 0)
+    packed = pack_layer(layer)
+    matrices: list[int] = []
+    for m in (packed.router_tiles, packed.first, packed.second):
+        matrices += [m.data_ptr(), m.shape[0] * m.shape[1], m.shape[2]]
+    maps = extension().make_maps(device, DTYPES[packed.dtype], tuple(matrices))
+    torch.cuda.synchronize(packed.device)  # the packed weights are there for whatever stream comes
+    return Prepared(layer=packed, device=device, blocks=blocks, maps=int(maps)).forward

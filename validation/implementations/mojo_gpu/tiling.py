@@ -1,0 +1,110 @@
+"""Which compiled variant and which tiles for a number of tokens: compared by an estimate of cycles, never reported."""
+
+# ruff: noqa: PLR2004, PLR0913 - thresholds between regimes stand where they are used
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .packing import round_up
+
+if TYPE_CHECKING:
+    from .packing import Packed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileShape:
+    """A compiled variant: its number in the extension, weight rows and most tokens of a tile."""
+
+    number: int
+    rows: int
+    tokens: int
+
+
+WIDE = TileShape(number=0, rows=256, tokens=160)
+MEDIUM = TileShape(number=1, rows=128, tokens=160)
+NARROW = TileShape(number=2, rows=128, tokens=32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiling:
+    """The variant and tile sizes for a number of tokens, and the cycles they are thought to take."""
+
+    shape: TileShape
+    tokens1: int
+    tokens2: int
+    splits: int
+    cycles: float
+
+
+def matmul_cycles(
+    shape: TileShape, most: int, *, experts: float, rows: float, out: int, k: int, splits: int, blocks: int
+) -> float:
+    """What one matmul is thought to take: full rounds of tiles, each bound by tensor cores or by its loads.
+
+    4096 FLOP and about 40 bytes from L2 a cycle and multiprocessor; 1500 cycles to begin and store a tile. Only the
+    order of the answers matters: tilings are compared, never reported.
+    """
+    tiles = math.ceil(rows / most)
+    tokens = round_up(math.ceil(rows / tiles), 16)
+    count = experts * tiles * math.ceil(out / shape.rows) * splits
+    stage = max(shape.rows * tokens * 128 / 4096, (shape.rows + tokens) * 128 / 40)
+    return math.ceil(count / blocks) * (k / 64 / splits * stage + 1500)
+
+
+def choose_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling:
+    """The cheapest variant and tiles for `tokens` tokens that spread evenly over the experts."""
+    pairs = tokens * layer.top_k
+    experts = layer.experts * (1 - (1 - layer.top_k / layer.experts) ** tokens)
+    # Two standard deviations above the mean: an expert a little over a tile's size costs a whole tile more.
+    mean = pairs / experts
+    rows = min(tokens, mean + (2 * math.sqrt(mean) if layer.experts > layer.top_k else 0))
+    wide = layer.halves * 1.5 if layer.halves == 2 else 1.0
+    best: Tiling | None = None
+    for shape in (NARROW, MEDIUM, WIDE):
+        # A few rows per expert: the stream of weights is the bound, and NARROW keeps 160 KiB of it in flight.
+        if (shape is NARROW) != (rows <= NARROW.tokens):
+            continue
+        caps = [c for c in (16, 32, 48, 64, 96, 128, 160) if c <= shape.tokens]
+        caps = caps[-1:] if shape is NARROW else caps
+        first = min(
+            (
+                matmul_cycles(
+                    shape,
+                    c,
+                    experts=experts,
+                    rows=rows,
+                    out=layer.rows1,
+                    k=int(layer.k0 * wide),
+                    splits=1,
+                    blocks=blocks,
+                ),
+                -c,
+            )
+            for c in caps
+        )
+        second = min(
+            (
+                matmul_cycles(
+                    shape,
+                    c,
+                    experts=experts,
+                    rows=rows,
+                    out=layer.d_stride,
+                    k=int(layer.k1 * wide),
+                    splits=s,
+                    blocks=blocks,
+                )
+                + (s - 1) * 600,
+                -c,
+                s,
+            )
+            for c in caps
+            for s in ((1, 2, 4, 8) if shape is NARROW and layer.k1 >= 512 else (1,))
+        )
+        cycles = first[0] + second[0]
+        if best is None or cycles < best.cycles:
+            best = Tiling(shape=shape, tokens1=-first[1], tokens2=-second[1], splits=second[2], cycles=cycles)
+    assert best is not None
+    return best
