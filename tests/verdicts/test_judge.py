@@ -180,6 +180,22 @@ def test_thin_or_noisy_evidence_decides_nothing(evidence: Evidence, reason: Reas
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, reason)
 
 
+@pytest.mark.parametrize(("at_least", "verdict"), [(0.5, Verdict.CONFIRMED), (1.75, Verdict.REFUTED)])
+def test_a_wide_interval_decides_what_lies_beyond_twice_its_width(at_least: float, verdict: Verdict) -> None:
+    found = finding(reading(at_least), synthetic.evidence(times_us=TIMES, process_noise=0.07))
+    assert found.interval is not None
+    assert found.interval[1] / found.interval[0] > 1.06
+    assert found.verdict is verdict
+
+
+def test_a_wide_interval_that_just_clears_the_bound_decides_nothing() -> None:
+    noisy = synthetic.evidence(times_us=TIMES, process_noise=0.15)
+    low = finding(reading(0.5), noisy).interval
+    assert low is not None
+    found = finding(reading(low[0] / 0.95 * 0.99), noisy)
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.INTERVAL_TOO_WIDE)
+
+
 def test_a_dead_baseline_process_costs_its_pair_and_no_more() -> None:
     evidence = synthetic.evidence(times_us=TIMES, dead={(3, Role.BASELINES): "time limit"})
     found = finding(reading(1.2), evidence)

@@ -52,6 +52,11 @@ class Estimate:
         """Half the interval as a share of the estimate: 0.03 is 3 %."""
         return (self.high - self.low) / 2 / self.value
 
+    def stretched(self, factor: float) -> "Estimate":
+        """The same value with an interval `factor` times as wide, on the logarithm."""
+        low, high = (self.value * (end / self.value) ** factor for end in (self.low, self.high))
+        return Estimate(value=self.value, low=low, high=high, count=self.count)
+
     def inverse(self, scale: float = 1.0) -> "Estimate":
         """`scale / value`: a rate from a time. The ends change places."""
         return Estimate(value=scale / self.value, low=scale / self.high, high=scale / self.low, count=self.count)

@@ -142,8 +142,7 @@ def noisy(seen: Observation) -> Ruling | None:
             Reason.TOO_FEW_CALLS, "Too few calls were accepted for an interval of this quantile to have both ends."
         )
     # A figure is not timed by the pairs that the null is about; its own spread has to do.
-    null = None if seen.reading.metric is Metric.FIGURE else _null(seen)
-    return null or _wide(seen.estimate, seen)
+    return None if seen.reading.metric is Metric.FIGURE else _null(seen)
 
 
 def compared(seen: Observation, delta: float = DELTA) -> Ruling:
@@ -154,6 +153,12 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
     found = measured(reading.metric, estimate)
     claimed = bound(reading.metric, reading.requirement.bound)
     over = _over(seen)
+    if verdict is Verdict.INCONCLUSIVE and estimate.half_width > WIDEST:
+        return _inconclusive(
+            Reason.INTERVAL_TOO_WIDE,
+            f"Measured {found}{over}, a half-width of {percent(estimate.half_width)}: above {percent(WIDEST)} an "
+            f"interval decides only what it would at twice its width, and the claimed {claimed} is nearer than that.",
+        )
     if verdict is Verdict.INCONCLUSIVE:
         return _inconclusive(
             Reason.BOUND_INSIDE_INTERVAL,
@@ -191,7 +196,13 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
 
 
 def against_bound(estimate: Estimate, at_least: float | None, at_most: float | None, delta: float) -> Verdict:
-    """Returns confirmed, refuted or inconclusive: the whole interval on one side of the bound, give or take delta."""
+    """Returns confirmed, refuted or inconclusive: the whole interval on one side of the bound, give or take delta.
+
+    A half-width above WIDEST is a sign of noise that the interval may not know all of: such an interval is taken at
+    twice its width, on the logarithm. What lies far from the bound is then still decided, what is close is not.
+    """
+    if estimate.half_width > WIDEST:
+        estimate = estimate.stretched(2.0)
     if at_least is not None:
         threshold = at_least * (1 - delta)
         met, missed = estimate.low >= threshold, estimate.high < threshold
@@ -251,16 +262,6 @@ def _null(seen: Observation) -> Ruling | None:
             f"{number(null.high)}] (99 %): this run cannot tell a difference from noise.",
         )
     return None
-
-
-def _wide(estimate: Estimate, seen: Observation) -> Ruling | None:
-    if estimate.half_width <= WIDEST:
-        return None
-    return _inconclusive(
-        Reason.INTERVAL_TOO_WIDE,
-        f"Measured {measured(seen.reading.metric, estimate)}: a half-width of {percent(estimate.half_width)} where at "
-        f"most {percent(WIDEST)} decides anything.",
-    )
 
 
 def _stronger(seen: Observation, delta: float) -> Side | None:

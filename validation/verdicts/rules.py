@@ -2,13 +2,13 @@
 
 from typing import Final
 
-#: 1: first version.
-RULES_VERSION: Final = 1
+#: 1: first version. 2: a wide interval decides what it would at twice its width; before, it decided nothing.
+RULES_VERSION: Final = 2
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
 DELTA: Final = 0.05
 #: A claimed time is impossible below this share of the floor: ceilings are best-of measurements, good to a few percent.
 IMPOSSIBLE_SHARE: Final = 0.95
-#: A half-width above this share of the estimate decides nothing.
+#: A half-width above this share of the estimate decides only what it would at twice its width.
 WIDEST: Final = 0.03
 #: The smallest profile plans five pairs; fewer are an accident.
 MIN_PAIRS: Final = 5
