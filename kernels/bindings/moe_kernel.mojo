@@ -8,6 +8,7 @@ from std.python import Python, PythonObject
 from std.python._cpython import GILReleased
 from std.python.bindings import PythonModuleBuilder
 
+from moe.ablation import D_FF, D_MODEL, ONE_THREAD
 from moe.format import LANES, PANEL, TILE_ROWS, paired
 from moe.forward import forward
 from moe.layer import Layer
@@ -32,6 +33,7 @@ def PyInit_moe_kernel() abi("C") -> PythonObject:
         module.def_function[release_layer]("release_layer")
         module.def_function[packed_bytes]("packed_bytes")
         module.def_function[tile_shape]("tile_shape")
+        module.def_function[known_dimensions]("known_dimensions")
         return module.finalize()
     except e:
         abort(String("the module moe_kernel could not be made: ", e))
@@ -39,7 +41,7 @@ def PyInit_moe_kernel() abi("C") -> PythonObject:
 
 def start_pool(threads: PythonObject) raises -> PythonObject:
     """The address of a new pool of that many threads, which lives as long as the process."""
-    return PythonObject(Pool.start(Int(py=threads)).address)
+    return PythonObject(Pool.start(1 if ONE_THREAD else Int(py=threads)).address)
 
 
 def prepare_layer(
@@ -146,6 +148,11 @@ def packed_bytes(layer: PythonObject) raises -> PythonObject:
 def tile_shape() raises -> PythonObject:
     """(lanes, tile rows, panel columns, whether bfloat16 is multiplied in pairs) of this build."""
     return Python.tuple(LANES, TILE_ROWS, PANEL, paired[DType.bfloat16]())
+
+
+def known_dimensions() raises -> PythonObject:
+    """(d_model, d_ff) if this build computes no others, else zeros."""
+    return Python.tuple(D_MODEL, D_FF)
 
 
 def _require_here(pool: Pool) raises:

@@ -1,7 +1,8 @@
 """The two matmuls of an expert, in two schedules: by blocks of rows, or by panels of weights."""
 
+from .ablation import D_FF, D_MODEL
 from .activation import RELU, store_hidden
-from .format import LANES, PANEL, TILE_ROWS, operand, paired, panel_bytes, step_bytes, steps
+from .format import LANES, PANEL, TILE_ROWS, operand, paired, panel_bytes, panel_stride, step_stride, steps
 from .layer import Layer
 from .memory import Address, Bytes, Floats, at
 from .pool import Task
@@ -21,6 +22,12 @@ def split_by_panels(layer: Layer, work: Workspace) -> Bool:
 
 
 @always_inline
+def _known_steps[dtype: DType](k: Int) -> Int:
+    """The steps of a tile over `k` terms where the compiler knows `k` and they are done at once; else 0."""
+    return steps[dtype](k) if steps[dtype](k) <= CHUNK_STEPS else 0
+
+
+@always_inline
 def _tile_end(rows: Int, first: Int) -> Int:
     """The end of the tile that starts at row `first`: tiles of one block differ by at most one row.
 
@@ -34,7 +41,7 @@ def _tile_end(rows: Int, first: Int) -> Int:
 def gather_rows[dtype: DType](layer: Layer, work: Workspace, first: Int, count: Int, target: Int):
     """`target` [count, ld_rows] holds the tokens of the rows from `first` on, as operands."""
     comptime to = operand[dtype]()
-    var d = layer.d_model
+    var d = layer.compiled().d_model
     for i in range(count):
         var token = Int(at[Int32](work.token_of_row)[unsafe_offset=first + i])
         var source = at[Scalar[dtype]](work.x).unsafe_offset(token * d)
@@ -65,7 +72,7 @@ def _word_count[dtype: DType](operands: Int) -> Int:
 def hidden_units[
     dtype: DType
 ](
-    layer: Layer,
+    prepared: Layer,
     work: Workspace,
     expert: Int,
     rows: Int,
@@ -76,22 +83,27 @@ def hidden_units[
     sums: Floats,
 ):
     """`hidden` [rows, ld_hidden] holds the units of the given panels: act(x W1 + b1), gated or not."""
+    var layer = prepared.compiled()
+    comptime known = _known_steps[dtype](D_MODEL)
     var k = steps[dtype](layer.d_model)
-    var size = panel_bytes[dtype](layer.d_model)
+    var size = panel_stride[dtype](layer.d_model)
     var panels = layer.first_panels()
-    var weights = at[UInt8](layer.first + expert * panels * size)
+    var stride = step_stride[dtype](panels)
+    var weights = at[UInt8](layer.first + expert * panels * panel_bytes[dtype](layer.d_model))
     var bias = at[Float32](layer.first_bias).unsafe_offset(expert * panels * PANEL)
     var lda = _word_count[dtype](work.ld_rows)
     var units = layer.units_per_panel()
     comptime if operand[dtype]() == DType.float32:
         if layer.activation == RELU and not layer.gated:
             # The sums are the hidden units but for their sign: no pass of their own.
-            _multiply[dtype, True](
+            _multiply[dtype, True, known](
                 rows,
                 k,
                 _words[dtype](inputs, 0),
                 lda,
                 weights,
+                size,
+                stride,
                 bias,
                 first_panel,
                 end_panel,
@@ -105,7 +117,9 @@ def hidden_units[
         var panel = weights.unsafe_offset(p * size)
         var start = bias.unsafe_offset(p * PANEL)
         if group > 1 and p + group <= end_panel:
-            tile_of[dtype, 2, True](rows, k, _words[dtype](inputs, 0), lda, panel, size, start, 0, sums, group * PANEL)
+            tile_of[dtype, 2, True, False, known](
+                rows, k, _words[dtype](inputs, 0), lda, panel, size, stride, start, 0, sums, group * PANEL
+            )
             store_hidden[dtype](
                 layer.activation,
                 layer.gated,
@@ -124,13 +138,14 @@ def hidden_units[
             while row < rows:
                 var end = _tile_end(rows, row)
                 var tile_sums = sums.unsafe_offset(row * PANEL)
-                tile_of[dtype, 2, False](
+                tile_of[dtype, 2, False, False, known](
                     end - row,
                     chunk,
                     _words[dtype](inputs, row * work.ld_rows).unsafe_offset(step),
                     lda,
-                    panel.unsafe_offset(step * step_bytes[dtype]()),
+                    panel.unsafe_offset(step * stride),
                     size,
+                    stride,
                     start if step == 0 else tile_sums,
                     0 if step == 0 else PANEL,
                     tile_sums,
@@ -154,7 +169,7 @@ def hidden_units[
 def outputs[
     dtype: DType
 ](
-    layer: Layer,
+    prepared: Layer,
     work: Workspace,
     expert: Int,
     rows: Int,
@@ -164,13 +179,16 @@ def outputs[
     results: Floats,
 ):
     """`results` [rows, ld_results] holds the expert's output of the given panels: hidden W2 + b2."""
+    var layer = prepared.compiled()
     var panels = layer.second_panels()
-    _multiply[dtype, False](
+    _multiply[dtype, False, _known_steps[dtype](D_FF)](
         rows,
         steps[dtype](layer.d_ff),
         _words[dtype](hidden, 0),
         _word_count[dtype](work.ld_hidden),
         at[UInt8](layer.second + expert * panels * panel_bytes[dtype](layer.d_ff)),
+        panel_stride[dtype](layer.d_ff),
+        step_stride[dtype](panels),
         at[Float32](layer.second_bias).unsafe_offset(expert * panels * PANEL),
         first_panel,
         end_panel,
@@ -180,21 +198,25 @@ def outputs[
 
 
 def _multiply[
-    dtype: DType, relu: Bool
+    dtype: DType, relu: Bool, known: Int
 ](
     rows: Int,
     k: Int,
     a: Floats,
     lda: Int,
     weights: Bytes,
+    size: Int,
+    stride: Int,
     bias: Floats,
     first_panel: Int,
     end_panel: Int,
     c: Floats,
     ldc: Int,
 ):
-    """C = A W + bias, or its ReLU, in the columns of the given panels. `k` counts steps, `lda` words."""
-    var size = k * step_bytes[dtype]()
+    """C = A W + bias, or its ReLU, in the columns of the given panels.
+
+    `k` counts steps, `lda` words; panels lie `size` bytes apart, and steps of one panel `stride`.
+    """
     var group = group_of[2](rows)
     var p = first_panel
     while p < end_panel:
@@ -202,7 +224,7 @@ def _multiply[
         var start = bias.unsafe_offset(p * PANEL)
         var target = c.unsafe_offset(p * PANEL)
         if group > 1 and p + group <= end_panel:
-            tile_of[dtype, 2, True, relu](rows, k, a, lda, panel, size, start, 0, target, ldc)
+            tile_of[dtype, 2, True, relu, known](rows, k, a, lda, panel, size, stride, start, 0, target, ldc)
             p += group
             continue
         for step in range(0, k, CHUNK_STEPS):
@@ -211,17 +233,17 @@ def _multiply[
             while row < rows:
                 var end = _tile_end(rows, row)
                 var tile_a = a.unsafe_offset(row * lda + step)
-                var tile_panel = panel.unsafe_offset(step * step_bytes[dtype]())
+                var tile_panel = panel.unsafe_offset(step * stride)
                 var tile_c = target.unsafe_offset(row * ldc)
                 var begin = start if step == 0 else tile_c
                 var begin_stride = 0 if step == 0 else ldc
                 if step + chunk == k:
-                    tile_of[dtype, 2, False, relu](
-                        end - row, chunk, tile_a, lda, tile_panel, size, begin, begin_stride, tile_c, ldc
+                    tile_of[dtype, 2, False, relu, known](
+                        end - row, chunk, tile_a, lda, tile_panel, size, stride, begin, begin_stride, tile_c, ldc
                     )
                 else:
                     tile_of[dtype, 2, False](
-                        end - row, chunk, tile_a, lda, tile_panel, size, begin, begin_stride, tile_c, ldc
+                        end - row, chunk, tile_a, lda, tile_panel, size, stride, begin, begin_stride, tile_c, ldc
                     )
                 row = end
         p += 1

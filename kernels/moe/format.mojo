@@ -13,7 +13,9 @@ loads per 24 on AVX-512. Two loads and two multiply-adds start per cycle, so loa
 
 from std.sys import CompilationTarget, simd_width_of, size_of
 
-comptime LANES = simd_width_of[DType.float32]()
+from .ablation import ROW_MAJOR, SCALAR
+
+comptime LANES = 1 if SCALAR else simd_width_of[DType.float32]()
 comptime Vec = SIMD[DType.float32, LANES]
 comptime Mask = SIMD[DType.bool, LANES]
 
@@ -25,7 +27,7 @@ comptime PANEL = TILE_VECTORS * LANES
 
 def paired[dtype: DType]() -> Bool:
     """Whether `dtype` is multiplied two products at a time (vdpbf16ps), from words that hold neighbours in K."""
-    return dtype == DType.bfloat16 and CompilationTarget._has_feature["avx512bf16"]()
+    return dtype == DType.bfloat16 and CompilationTarget._has_feature["avx512bf16"]() and not SCALAR
 
 
 def operand[dtype: DType]() -> DType:
@@ -47,6 +49,16 @@ def bytes_of[dtype: DType]() -> Int:
 def step_bytes[dtype: DType]() -> Int:
     """The size of one step of a packed panel."""
     return PANEL * (4 if paired[dtype]() else bytes_of[dtype]())
+
+
+def panel_stride[dtype: DType](k: Int) -> Int:
+    """Bytes from one packed panel of a [k, n] matrix to the next."""
+    return step_bytes[dtype]() if ROW_MAJOR else panel_bytes[dtype](k)
+
+
+def step_stride[dtype: DType](panels: Int) -> Int:
+    """Bytes from one step of a packed panel to the next, in a matrix of so many panels."""
+    return panels * step_bytes[dtype]() if ROW_MAJOR else step_bytes[dtype]()
 
 
 def panel_bytes[dtype: DType](k: Int) -> Int:

@@ -53,4 +53,5 @@ def forward[dtype: DType](layer: Layer, x: Int, output: Int, tokens: Int, expert
             # Many rows: a thread takes a block of one expert's rows through both matmuls, hidden units in its L2.
             pool.run(Blocks[dtype](layer, work))
         Combine[dtype](layer, work).start()
+        work.give_back()
         done += count

@@ -1,5 +1,6 @@
 """What `prepare` leaves: dimensions, options and packed weights."""
 
+from .ablation import D_FF, D_MODEL
 from .format import LANES, PANEL
 from .pool import Pool
 
@@ -25,6 +26,16 @@ struct Layer(Copyable, ImplicitlyCopyable, Movable):
     var first_bias: Int  # float32, per expert: in panel order
     var second: Int  # per expert: panels of w2
     var second_bias: Int
+
+    @always_inline
+    def compiled(self) -> Layer:
+        """The layer, its dimensions constants where the compiler was told them."""
+        var known = self
+        comptime if D_MODEL > 0:
+            known.d_model = D_MODEL
+        comptime if D_FF > 0:
+            known.d_ff = D_FF
+        return known
 
     def units_per_panel(self) -> Int:
         """Hidden units that one panel of the first matmul yields."""

@@ -2,6 +2,8 @@
 
 from std.ffi import external_call
 
+from .ablation import ALLOCATION, FRESH_PAGES
+
 comptime Address[T: AnyType] = Pointer[T, MutUntrackedOrigin]
 comptime Floats = Address[Float32]
 comptime Ints = Address[Int32]
@@ -46,3 +48,33 @@ def allocate(bytes: Int) raises -> Int:
 def release(address: Int):
     """The memory of `allocate` is the system's again. Zero is allowed and does nothing."""
     external_call["free", NoneType](address)
+
+
+# mmap's PROT_READ | PROT_WRITE and MAP_PRIVATE | MAP_ANONYMOUS.
+comptime READ_AND_WRITE = 3
+comptime PRIVATE_ANONYMOUS = 0x22
+
+
+def allocate_for_one_call(bytes: Int) raises -> Int:
+    """The address of `bytes` bytes from the allocator, or by ALLOCATION from the system, every page a fault away.
+
+    Raises:
+        When the system has no memory left.
+    """
+    comptime if ALLOCATION == FRESH_PAGES:
+        var address = external_call["mmap", Int](
+            Int(0), bytes, Int32(READ_AND_WRITE), Int32(PRIVATE_ANONYMOUS), Int32(-1), Int(0)
+        )
+        if address == -1:
+            raise Error("MemoryError: the kernel needs ", bytes, " bytes of memory, and the system refused them")
+        return address
+    else:
+        return allocate(bytes)
+
+
+def release_after_call(address: Int, bytes: Int):
+    """What `allocate_for_one_call` gave is given back."""
+    comptime if ALLOCATION == FRESH_PAGES:
+        _ = external_call["munmap", Int32](address, bytes)
+    else:
+        release(address)

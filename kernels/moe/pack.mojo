@@ -5,17 +5,17 @@ from .memory import Address, Bytes
 
 
 def pack_column[
-    source: DType, dtype: DType, vectors: Int
-](matrix: Address[Scalar[source]], k: Int, n: Int, column: Int, packed: Bytes, vector: Int):
+    source: DType, dtype: DType
+](matrix: Address[Scalar[source]], k: Int, n: Int, column: Int, packed: Bytes, vector: Int, step_stride: Int):
     """Vector `vector` of every step of a packed panel holds LANES columns of a [k, n] matrix, from `column` on.
 
-    Columns beyond `n`, and the odd last row of a paired dtype, are zeros.
+    Steps lie `step_stride` bytes apart. Columns beyond `n`, and the odd last row of a paired dtype, are zeros.
     """
-    var words = packed.unsafe_bitcast[Scalar[dtype]]()
     comptime pair = 2 if paired[dtype]() else 1
     var width = min(LANES, n - column)
     for step in range(steps[dtype](k)):
-        var target = words.unsafe_offset((step * vectors + vector) * LANES * pair)
+        var words = packed.unsafe_offset(step * step_stride).unsafe_bitcast[Scalar[dtype]]()
+        var target = words.unsafe_offset(vector * LANES * pair)
         comptime for half in range(pair):
             var row = step * pair + half
             var line = matrix.unsafe_offset(row * n + column)
@@ -40,11 +40,12 @@ def pack_panel[
     k: Int,
     n: Int,
     packed: Bytes,
+    step_stride: Int,
 ):
     """One panel: LANES columns of the first matrix beside LANES columns of the second, both [k, n].
 
     Plain: the same matrix, neighbouring columns. Gated: the same columns of the gate and of the up matrix, so that one
     tile holds both factors of a hidden unit and the product needs no second pass.
     """
-    pack_column[dtype, dtype, 2](first, k, n, first_column, packed, 0)
-    pack_column[dtype, dtype, 2](second, k, n, second_column, packed, 1)
+    pack_column[dtype, dtype](first, k, n, first_column, packed, 0, step_stride)
+    pack_column[dtype, dtype](second, k, n, second_column, packed, 1, step_stride)

@@ -1,6 +1,6 @@
 """From the user's weights to a `Layer`: one allocation, packed by all threads."""
 
-from .format import LANES, PANEL, panel_bytes
+from .format import LANES, PANEL, panel_bytes, panel_stride, step_stride
 from .layer import Layer
 from .memory import CACHE_LINE, Floats, allocate, at, round_up
 from .pack import pack_column, pack_panel
@@ -67,13 +67,14 @@ def _take(mut end: Int, bytes: Int) -> Int:
 def _pack_router[dtype: DType](layer: Layer, weights: Weights):
     """The router is float32 whatever the layer's dtype: it is small, and a wrong expert is a wrong output."""
     for p in range(layer.router_panels()):
-        pack_column[dtype, DType.float32, 1](
+        pack_column[dtype, DType.float32](
             at[Scalar[dtype]](weights.router),
             layer.d_model,
             layer.experts,
             p * LANES,
             at[UInt8](layer.router + p * layer.d_model * LANES * 4),
             0,
+            LANES * 4,
         )
     var bias = at[Float32](layer.router_bias)
     for e in range(layer.router_panels() * LANES):
@@ -112,19 +113,22 @@ struct PackExperts[dtype: DType](Task):
         var d = self.layer.d_model
         var f = self.layer.d_ff
         var index = expert * self.layer.first_panels() + panel
-        var packed = at[UInt8](self.layer.first + index * panel_bytes[Self.dtype](d))
+        var panels = self.layer.first_panels()
+        var matrix = self.layer.first + expert * panels * panel_bytes[Self.dtype](d)
+        var packed = at[UInt8](matrix + panel * panel_stride[Self.dtype](d))
+        var stride = step_stride[Self.dtype](panels)
         var bias = at[Float32](self.layer.first_bias).unsafe_offset(index * PANEL)
         var up = at[Scalar[Self.dtype]](self.weights.w1).unsafe_offset(expert * d * f)
         var column = panel * self.layer.units_per_panel()
         if self.layer.gated:
             var gate = at[Scalar[Self.dtype]](self.weights.w_gate).unsafe_offset(expert * d * f)
-            pack_panel[Self.dtype](gate, column, up, column, d, f, packed)
+            pack_panel[Self.dtype](gate, column, up, column, d, f, packed, stride)
             for lane in range(LANES):
                 # The published form of the gate has no bias of its own: b1 belongs to w1.
                 bias[unsafe_offset=lane] = 0
                 bias[unsafe_offset=LANES + lane] = _element[Self.dtype](self.weights.b1, column + lane, expert, f)
         else:
-            pack_panel[Self.dtype](up, column, up, column + LANES, d, f, packed)
+            pack_panel[Self.dtype](up, column, up, column + LANES, d, f, packed, stride)
             for lane in range(PANEL):
                 bias[unsafe_offset=lane] = _element[Self.dtype](self.weights.b1, column + lane, expert, f)
 
@@ -132,9 +136,12 @@ struct PackExperts[dtype: DType](Task):
         var d = self.layer.d_model
         var f = self.layer.d_ff
         var index = expert * self.layer.second_panels() + panel
-        var packed = at[UInt8](self.layer.second + index * panel_bytes[Self.dtype](f))
+        var panels = self.layer.second_panels()
+        var base = self.layer.second + expert * panels * panel_bytes[Self.dtype](f)
+        var packed = at[UInt8](base + panel * panel_stride[Self.dtype](f))
+        var stride = step_stride[Self.dtype](panels)
         var bias = at[Float32](self.layer.second_bias).unsafe_offset(index * PANEL)
         var matrix = at[Scalar[Self.dtype]](self.weights.w2).unsafe_offset(expert * d * f)
-        pack_panel[Self.dtype](matrix, panel * PANEL, matrix, panel * PANEL + LANES, f, d, packed)
+        pack_panel[Self.dtype](matrix, panel * PANEL, matrix, panel * PANEL + LANES, f, d, packed, stride)
         for lane in range(PANEL):
             bias[unsafe_offset=lane] = _element[Self.dtype](self.weights.b2, panel * PANEL + lane, expert, d)

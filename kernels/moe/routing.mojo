@@ -76,12 +76,32 @@ struct Route[dtype: DType](Task):
             var target = logits.unsafe_offset(p * LANES)
             if p + group <= panels:
                 tile_of[DType.float32, 1, True](
-                    count, self.layer.d_model, rows, ld_rows, weights, panel_bytes, bias, 0, target, self.work.ld_logits
+                    count,
+                    self.layer.d_model,
+                    rows,
+                    ld_rows,
+                    weights,
+                    panel_bytes,
+                    4 * LANES,
+                    bias,
+                    0,
+                    target,
+                    self.work.ld_logits,
                 )
                 p += group
             else:
                 tile_of[DType.float32, 1, False](
-                    count, self.layer.d_model, rows, ld_rows, weights, panel_bytes, bias, 0, target, self.work.ld_logits
+                    count,
+                    self.layer.d_model,
+                    rows,
+                    ld_rows,
+                    weights,
+                    panel_bytes,
+                    4 * LANES,
+                    bias,
+                    0,
+                    target,
+                    self.work.ld_logits,
                 )
                 p += 1
 

@@ -2,8 +2,9 @@
 
 from std.collections import Array
 from std.memory import bitcast
-from std.sys import llvm_intrinsic
+from std.sys import CompilationTarget, inlined_assembly, llvm_intrinsic
 
+from .ablation import ONE_SUM, ROW_MAJOR, RUN_TIME_TILE, SCALAR
 from .activation import RELU, activate
 from .format import LANES, TILE_ROWS, TILE_VECTORS, Vec, bytes_of, paired
 from .memory import Address, Bytes, Floats
@@ -21,7 +22,22 @@ def _multiply_add[dtype: DType](activation: Float32, weights: Vec, sum: Vec) -> 
             sum, bitcast[DType.bfloat16, 2 * LANES](Vec(activation)), bitcast[DType.bfloat16, 2 * LANES](weights)
         )
     else:
-        return Vec(activation).fma(weights, sum)
+        comptime if SCALAR:
+            return _alone(Vec(activation).fma(weights, sum))
+        else:
+            return Vec(activation).fma(weights, sum)
+
+
+@always_inline
+def _alone(sum: Vec) -> Vec:
+    """The same sum, of which the compiler knows no longer that its neighbour is computed alike.
+
+    No instruction. Without it LLVM packs the sums of neighbouring columns into one register, and scalar is not scalar.
+    """
+    # x86: v is any of the 32 registers of AVX-512, x one of the first 16.
+    comptime many = CompilationTarget.has_avx512f()
+    comptime register = "=v,0" if many else ("=x,0" if CompilationTarget.is_x86() else "=w,0")
+    return inlined_assembly["", Vec, constraints=register, has_side_effect=False](sum)
 
 
 @always_inline
@@ -35,15 +51,22 @@ def _load[dtype: DType](weights: Bytes, offset: Int) -> Vec:
         return words.cast[DType.float32]()
 
 
+@always_inline
+def vector_bytes[dtype: DType]() -> Int:
+    """The size of one vector of packed words."""
+    return LANES * (4 if paired[dtype]() else bytes_of[dtype]())
+
+
 @no_inline
 def tile[
-    dtype: DType, rows: Int, panels: Int, vectors: Int, relu: Bool = False
+    dtype: DType, rows: Int, panels: Int, vectors: Int, relu: Bool = False, known_steps: Int = 0
 ](
     steps: Int,
     a: Floats,
     lda: Int,
     weights: Bytes,
     panel_stride: Int,
+    step_stride: Int,
     start: Floats,
     start_stride: Int,
     c: Floats,
@@ -60,6 +83,7 @@ def tile[
         panels: Panels computed together.
         vectors: Vectors in a row of a panel.
         relu: Whether C is activated as it is stored, which saves another pass over it.
+        known_steps: What `steps` will be, where the compiler is to know it; else 0.
 
     Args:
         steps: Terms of the sum, in steps of `dtype` (pairs when paired).
@@ -67,20 +91,20 @@ def tile[
         lda: Words from one row of A to the next.
         weights: First packed panel [steps, vectors * LANES].
         panel_stride: Bytes from one panel to the next.
+        step_stride: Bytes from one step of a panel to the next: those of a step, unless matrices are row-major.
         start: What the sums start from: [panels * vectors * LANES] floats per row, 64-byte aligned or not.
         start_stride: Floats from one row of `start` to the next; 0 for a bias.
         c: First element of C; may be `start`.
         ldc: Floats from one row of C to the next.
     """
     comptime columns = panels * vectors
-    comptime word = 4 if paired[dtype]() else bytes_of[dtype]()
     var sums = Array[Vec, rows * columns](fill=Vec(0))
     comptime for i in range(rows):
         comptime for j in range(columns):
             sums[i * columns + j] = start.unsafe_load[width=LANES](i * start_stride + j * LANES)
     var row = a
     var panel = weights
-    for _ in range(steps):
+    for _ in range(known_steps if known_steps > 0 else steps):
         # Rows inside, and the weights of a panel loaded first: the other order keeps every broadcast alive and spills.
         comptime for p in range(panels):
             var loaded = Array[Vec, vectors](fill=Vec(0))
@@ -91,13 +115,84 @@ def tile[
                     comptime at = i * columns + p * vectors + j
                     sums[at] = _multiply_add[dtype](row[unsafe_offset=i * lda], loaded[j], sums[at])
         row = row.unsafe_offset(1)
-        panel = panel.unsafe_offset(vectors * LANES * word)
+        comptime if ROW_MAJOR:
+            panel = panel.unsafe_offset(step_stride)
+        else:
+            panel = panel.unsafe_offset(vectors * vector_bytes[dtype]())
     comptime for i in range(rows):
         comptime for j in range(columns):
-            comptime if relu:
-                c.unsafe_store(i * ldc + j * LANES, activate[RELU](sums[i * columns + j]))
-            else:
-                c.unsafe_store(i * ldc + j * LANES, sums[i * columns + j])
+            c.unsafe_store(i * ldc + j * LANES, _finished[relu](sums[i * columns + j]))
+
+
+@no_inline
+def run_time_tile[
+    dtype: DType, vectors: Int, relu: Bool
+](
+    rows: Int,
+    panels: Int,
+    steps: Int,
+    a: Floats,
+    lda: Int,
+    weights: Bytes,
+    panel_stride: Int,
+    step_stride: Int,
+    start: Floats,
+    start_stride: Int,
+    c: Floats,
+    ldc: Int,
+):
+    """`tile` whose rows and panels are known only now: a sum has no register of its own and stands in C."""
+    for i in range(rows):
+        for j in range(panels * vectors):
+            c.unsafe_store(i * ldc + j * LANES, start.unsafe_load[width=LANES](i * start_stride + j * LANES))
+    for step in range(steps):
+        var row = a.unsafe_offset(step)
+        for j in range(panels * vectors):
+            var panel = weights.unsafe_offset(j // vectors * panel_stride + step * step_stride)
+            var loaded = _load[dtype](panel, j % vectors * LANES)
+            for i in range(rows):
+                var sum = c.unsafe_load[width=LANES](i * ldc + j * LANES)
+                sum = _multiply_add[dtype](row[unsafe_offset=i * lda], loaded, sum)
+                c.unsafe_store(i * ldc + j * LANES, sum)
+    for i in range(rows):
+        for j in range(panels * vectors):
+            c.unsafe_store(i * ldc + j * LANES, _finished[relu](c.unsafe_load[width=LANES](i * ldc + j * LANES)))
+
+
+@no_inline
+def one_sum_tile[
+    dtype: DType, vectors: Int, relu: Bool
+](
+    rows: Int,
+    panels: Int,
+    steps: Int,
+    a: Floats,
+    lda: Int,
+    weights: Bytes,
+    panel_stride: Int,
+    step_stride: Int,
+    start: Floats,
+    start_stride: Int,
+    c: Floats,
+    ldc: Int,
+):
+    """`tile` as dot products one after the other: every addition waits for the one before it, 4 cycles."""
+    for i in range(rows):
+        for j in range(panels * vectors):
+            var sum = start.unsafe_load[width=LANES](i * start_stride + j * LANES)
+            var panel = weights.unsafe_offset(j // vectors * panel_stride)
+            for step in range(steps):
+                var loaded = _load[dtype](panel.unsafe_offset(step * step_stride), j % vectors * LANES)
+                sum = _multiply_add[dtype](a[unsafe_offset=i * lda + step], loaded, sum)
+            c.unsafe_store(i * ldc + j * LANES, _finished[relu](sum))
+
+
+@always_inline
+def _finished[relu: Bool](sum: Vec) -> Vec:
+    comptime if relu:
+        return activate[RELU](sum)
+    else:
+        return sum
 
 
 def group_size[rows: Int, vectors: Int]() -> Int:
@@ -107,7 +202,7 @@ def group_size[rows: Int, vectors: Int]() -> Int:
 
 @always_inline
 def tile_of[
-    dtype: DType, vectors: Int, grouped: Bool, relu: Bool = False
+    dtype: DType, vectors: Int, grouped: Bool, relu: Bool = False, known_steps: Int = 0
 ](
     rows: Int,
     steps: Int,
@@ -115,16 +210,50 @@ def tile_of[
     lda: Int,
     weights: Bytes,
     panel_stride: Int,
+    step_stride: Int,
     start: Floats,
     start_stride: Int,
     c: Floats,
     ldc: Int,
 ):
     """`tile` with a row count known only now, of one panel, or of the whole group of that many rows."""
-    comptime for r in range(1, TILE_ROWS + 1):
-        if rows == r:
-            comptime panels = group_size[r, vectors]() if grouped else 1
-            tile[dtype, r, panels, vectors, relu](steps, a, lda, weights, panel_stride, start, start_stride, c, ldc)
+    comptime if RUN_TIME_TILE:
+        run_time_tile[dtype, vectors, relu](
+            rows,
+            group_of[vectors](rows) if grouped else 1,
+            steps,
+            a,
+            lda,
+            weights,
+            panel_stride,
+            step_stride,
+            start,
+            start_stride,
+            c,
+            ldc,
+        )
+    elif ONE_SUM:
+        one_sum_tile[dtype, vectors, relu](
+            rows,
+            group_of[vectors](rows) if grouped else 1,
+            steps,
+            a,
+            lda,
+            weights,
+            panel_stride,
+            step_stride,
+            start,
+            start_stride,
+            c,
+            ldc,
+        )
+    else:
+        comptime for r in range(1, TILE_ROWS + 1):
+            if rows == r:
+                comptime panels = group_size[r, vectors]() if grouped else 1
+                tile[dtype, r, panels, vectors, relu, known_steps](
+                    steps, a, lda, weights, panel_stride, step_stride, start, start_stride, c, ldc
+                )
 
 
 def group_of[vectors: Int](rows: Int) -> Int:

@@ -1,8 +1,9 @@
 """Where a call keeps what is neither weight, input nor output."""
 
+from .ablation import ALLOCATION, KEPT
 from .format import LANES, PANEL, TILE_ROWS, bytes_of, operand
 from .layer import Layer
-from .memory import CACHE_LINE, round_up
+from .memory import CACHE_LINE, allocate_for_one_call, release_after_call, round_up
 
 # Rows of one block. A block reads an expert's weights once from L3: at 96 rows each byte does 48 multiply-adds, so two
 # threads of 250 GFLOP/s ask for 5 GB/s each. More rows would push the block's own data out of L2.
@@ -51,6 +52,8 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
     var ld_logits: Int
     var sums_per_thread: Int  # bytes
     var shared: Bool  # whether rows and hidden hold all slots
+    var base: Int  # where it begins
+    var bytes: Int
 
     @staticmethod
     def most_tokens(layer: Layer) -> Int:
@@ -92,7 +95,11 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var sums_per_thread = round_up(4 * sums_floats, CACHE_LINE)
         var sums = _take(end, threads * sums_per_thread)
         var results = _take(end, slots * ld_results * 4)
-        var base = layer.pool.workspace(end)
+        var base: Int
+        comptime if ALLOCATION == KEPT:
+            base = layer.pool.workspace(end)
+        else:
+            base = allocate_for_one_call(end)
         return Workspace(
             tokens=tokens,
             slots=slots,
@@ -116,7 +123,14 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
             ld_logits=ld_logits,
             sums_per_thread=sums_per_thread,
             shared=shared,
+            base=base,
+            bytes=end,
         )
+
+    def give_back(self):
+        """What was allocated for this call is the system's again; what the pool keeps stays."""
+        comptime if ALLOCATION != KEPT:
+            release_after_call(self.base, self.bytes)
 
 
 # Hidden units of all slots may stand in shared memory while they fit into each core's share of L2: then panels, not
