@@ -109,6 +109,7 @@ class Worker:
         self.limits = limits or Limits()
         self._trusted = trusted
         self._shared: SharedLayer | None = None
+        self._offers: tuple[str, ...] | None = None
         self._arena: arena.SharedFile | None = None
         self._staging: arena.SharedFile | None = None
         self._spawned = spawn.spawn(spawn.worker_environment(threads, environment))
@@ -175,6 +176,11 @@ class Worker:
             self._started = True
             self._answer()
 
+    @property
+    def offers(self) -> tuple[str, ...] | None:
+        """The options of a layer that the loaded kernel says it offers; None where it says nothing."""
+        return self._offers
+
     def load(self, implementation: Implementation) -> str:
         """Runs the implementation's file; returns the sha256 of its source."""
         message = {
@@ -184,17 +190,23 @@ class Worker:
             "refused": _OURS,
             "forbidden": [str(_ROOT / name) for name in _OURS],
         }
-        return str(self._ask("load", message)["sha256"])
+        answer = self._ask("load", message)
+        self._offers = None if answer.get("offers") is None else tuple(str(word) for word in answer["offers"])
+        return str(answer["sha256"])
 
-    def prepare(self, layer: Layer | SharedLayer) -> Prepared:
-        """Hands the loaded kernel a layer; it stays the layer of all calls until the next one."""
+    def prepare(self, layer: Layer | SharedLayer, *, watched: bool = False) -> Prepared:
+        """Hands the loaded kernel a layer; it stays the layer of all calls until the next one.
+
+        A `watched` layer notes which of its fields are read: `looks` tells them.
+        """
         if not isinstance(layer, SharedLayer):
             with SharedLayer.of(layer) as shared:
-                return self.prepare(shared)
+                return self.prepare(shared, watched=watched)
         message = {
             "config": layer.config,
             "tensors": layer.tensors,
             "size": layer.size,
+            "watched": watched,
         }
         before = spawn.anonymous_bytes(self.pid)
         answer = self._ask("prepare", message, (layer.descriptor,))
@@ -249,6 +261,10 @@ class Worker:
         gaps = (self._arena.words(start, stop) for start, stop in arena.gaps(places, end))
         held = all(bool((gap == arena.POISON).all()) for gap in gaps)
         return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held)
+
+    def looks(self) -> frozenset[str]:
+        """Returns the fields of the watched layers and their configs that the kernel looked at so far."""
+        return frozenset(str(name) for name in self._ask("looks", {})["looks"])
 
     def outputs_changed(self) -> bool:
         """Returns whether an output of the last block is no longer what it was when the block was answered."""

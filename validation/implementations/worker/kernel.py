@@ -60,6 +60,23 @@ def name_of(path: Path) -> str:
     return path.resolve().parent.name if path.name == "__init__.py" else path.stem
 
 
+def declared(prepare: Callable[[Any], Any]) -> list[str] | None:
+    """Returns the options of a layer that the kernel says it offers, `prepare.offers`; None where it says nothing.
+
+    Raises:
+        BadResult: it is no collection of words.
+    """
+    offers = getattr(prepare, "offers", None)
+    if offers is None:
+        return None
+    if isinstance(offers, str) or not hasattr(offers, "__iter__"):
+        raise BadResult(f"prepare.offers must be a collection of words, as in ('gated', 'bfloat16'); got {offers!r}")
+    words = list(offers)
+    if not all(type(word) is str for word in words):
+        raise BadResult(f"prepare.offers must hold words alone; got {words!r}")
+    return words
+
+
 def form_of(forward: Callable[..., Any]) -> Form:
     """Returns how `forward` is to be called, by its signature.
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import fence, frames, kernel, memory, state
+from . import fence, frames, kernel, memory, state, watched
 
 if TYPE_CHECKING:
     import mmap
@@ -36,6 +36,7 @@ class Worker:
         self._form = kernel.Form.UNTOLD
         self._arena: mmap.mmap | None = None
         self._staging = -1
+        self._looks = watched.Looks()
 
     def start(self, message: Message, _descriptors: list[int]) -> Message:
         """Sets what may be imported and how much memory may be used; loads torch, in nobody's measured time."""
@@ -61,7 +62,7 @@ class Worker:
             own = path.parent if path.name == "__init__.py" else path
             fence.report_doings(self._audit, message["forbidden"], [str(own)])
         self._prepare, sha256 = kernel.load(path, message["function"])
-        return {"sha256": sha256}
+        return {"sha256": sha256, "offers": kernel.declared(self._prepare)}
 
     def prepare(self, message: Message, descriptors: list[int]) -> Message:
         """Makes the layer of the mapped weights and calls the kernel's `prepare`."""
@@ -71,6 +72,8 @@ class Worker:
         os.close(descriptors[0])
         tensors = {name: memory.tensor_at(weights, where) for name, where in message["tensors"].items()}
         layer = layer_file.Layer(config=layer_file.LayerConfig(**message["config"]), **tensors)
+        if message["watched"]:
+            layer = watched.watched(layer, self._looks)
         assert self._prepare is not None
         started = _CLOCK()
         forward = self._prepare(layer)
@@ -121,6 +124,10 @@ class Worker:
             del result
         return {"calls_ns": calls_ns, "told": told}
 
+    def looks(self, _message: Message, _descriptors: list[int]) -> Message:
+        """Tells which fields of watched layers the kernel looked at so far."""
+        return {"looks": self._looks.names()}
+
     def state(self, _message: Message, _descriptors: list[int]) -> Message:
         """Tells what a kernel has no business changing in its process."""
         return {"state": state.settings(_CLOCK)}
@@ -144,6 +151,7 @@ def serve(control: int, audit: int) -> None:
         "prepare": worker.prepare,
         "map": worker.map,
         "call": worker.call,
+        "looks": worker.looks,
         "state": worker.state,
         "libraries": worker.libraries,
     }
