@@ -25,7 +25,7 @@ class Profile:
     budget_s: float
     warm_s: float
     block_s: float = 0.05
-    retry: int = 2
+    retry: float = 2.0
 
     def calls_of(self, call_ns: float) -> int:
         """Returns how many timed calls a process makes of a kernel whose warm call takes `call_ns`."""
@@ -41,8 +41,8 @@ class Profile:
 #: A block of more calls says nothing more, and its inputs are all held in memory.
 MOST_BLOCK_CALLS: Final = 256
 
-SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=5, budget_s=0.4, warm_s=0.06, retry=1)
-STANDARD: Final = Profile(name="standard", pairs=12, least_calls=10, budget_s=1.0, warm_s=0.1)
+SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=5, budget_s=0.3, warm_s=0.05, retry=1.0)
+STANDARD: Final = Profile(name="standard", pairs=12, least_calls=7, budget_s=0.5, warm_s=0.08, retry=1.5)
 FULL: Final = Profile(name="full", pairs=20, least_calls=30, budget_s=3.0, warm_s=0.2)
 
 PROFILES: Final = {profile.name: profile for profile in (SMOKE, STANDARD, FULL)}

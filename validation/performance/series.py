@@ -150,7 +150,7 @@ def _blocks(
     size = min(profile.block_calls(call_ns), _most_calls(subject), wanted)
     # At least two more than planned, so that a process of one or two blocks can repeat one as well.
     planned = -(-wanted // size)
-    bound = planned if subject.discarded else max(profile.retry * planned, planned + 2)
+    bound = planned if subject.discarded else max(int(profile.retry * planned), planned + 2)
     blocks: list[Block] = []
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
         blocks.append(_block(subject, worker, gauge, [next(draws) for _ in range(size)]))

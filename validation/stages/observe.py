@@ -105,7 +105,7 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
     def check(
         rows: npt.NDArray[np.int64], out: torch.Tensor, ids: torch.Tensor | None, weights: torch.Tensor | None
     ) -> bool:
-        return compare(expected.rows(rows), out, ids, weights).passed
+        return compare(expected.rows(rows), out, ids, weights, proves=False).passed
 
     finished = {(run.round, run.position) for run in journal.evidence.processes if _of(run, workload)}
     names = [one.name for one in contest.baselines]
