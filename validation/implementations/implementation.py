@@ -12,6 +12,8 @@ class Implementation:
     process with others. The candidate never does. `environment` is added to the worker's. `most_flops` is the work of
     the largest call worth waiting for, some 300 ms of the slow ones: a process makes at least 30.
     `program` is one it cannot do without, as the C++ baselines a compiler; empty when it needs none.
+    An ablation is the kernel under validation built with `defines`, switches that take one technique away; such a one
+    takes part in `most_pairs` rounds at most.
     """
 
     name: str
@@ -25,6 +27,8 @@ class Implementation:
     environment: tuple[tuple[str, str], ...] = ()
     most_flops: float | None = None
     program: str = ""
+    defines: tuple[str, ...] = ()
+    most_pairs: int | None = None
 
     def takes(self, flops: float, dtype: str, device: str) -> bool:
         """Whether it runs a call of that much work in that dtype on that device in reasonable time."""

@@ -186,6 +186,8 @@ class Worker:
         message = {
             "path": str(implementation.source.resolve()),
             "function": implementation.function,
+            # Again, and now: in a process that several share, each finds its own.
+            "environment": dict(implementation.environment),
             "trusted": self._trusted,
             "refused": _OURS,
             "forbidden": [str(_ROOT / name) for name in _OURS],

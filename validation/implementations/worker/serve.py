@@ -54,6 +54,7 @@ class Worker:
 
     def load(self, message: Message, _descriptors: list[int]) -> Message:
         """Runs the kernel's file."""
+        os.environ.update(message["environment"])
         path = Path(message["path"])
         self._forward = self._prepare = None
         if not message["trusted"] and not self._fenced:
