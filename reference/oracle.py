@@ -4,12 +4,17 @@ For correctness only, never a speed baseline. Every array is float64 and holds t
 difference from a candidate is the candidate's arithmetic and not its input's.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
+from scipy.special import erf, expit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -44,19 +49,42 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouterRule:
+    """How logits become a choice of experts and their weights.
+
+    `kind` softmax: over all experts, then the best k, whose weights sum to 1 where `renormalize`. topk_softmax: the
+    best k logits, then softmax over those alone; in exact arithmetic the same as softmax renormalised. sigmoid: the
+    best k by sigmoid of the logit plus a correction bias, weighted by the sigmoid alone, from the `top_groups` best of
+    `n_groups` groups of neighbouring experts, a group being worth the sum of its two best (DeepSeek-V3, arXiv
+    2412.19437, equations 12 to 16, and its model.py). Weights are multiplied by `scaling` at last.
+    """
+
+    kind: str = "softmax"
+    renormalize: bool = True
+    scaling: float = 1.0
+    n_groups: int = 1
+    top_groups: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OracleLayer:
-    """The layer in float64: router [d, E], w1 and w_gate [E, d, f], w2 [E, f, d], biases [E], [E, f] and [E, d]."""
+    """The layer in float64: router [d, E], w1 and w_gate [E, d, f], w2 [E, f, d], biases [E], [E, f] and [E, d].
+
+    `shared` is a layer of one expert, which every token passes with weight 1.
+    """
 
     router: Array
     w1: Array
     w2: Array
     top_k: int
     activation: str = "relu"
-    renormalize: bool = True
+    rule: RouterRule = RouterRule()
     router_bias: Array | None = None
+    correction_bias: Array | None = None
     b1: Array | None = None
     b2: Array | None = None
     w_gate: Array | None = None
+    shared: OracleLayer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +128,77 @@ def top_k(logits: Array, k: int) -> Ids:
     return np.argsort(-logits, axis=-1, kind="stable")[:, :k]
 
 
-def gate_weights(logits: Array, ids: Ids, *, renormalize: bool) -> Array:
-    """Weights [T, k] of the chosen experts: their softmax probabilities, renormalised to sum 1 where asked.
+def choice_scores(logits: Array, layer: OracleLayer) -> Array:
+    """What experts are ordered by [T, E]: the logits, or a sigmoid router's scores with their correction."""
+    if layer.rule.kind != "sigmoid":
+        return logits
+    scores: Array = expit(logits)
+    return scores if layer.correction_bias is None else scores + layer.correction_bias
 
-    Probabilities renormalised over a set are the softmax over that set's logits alone, which is how they are computed
-    here: it stays exact where the probability of every expert forced into the set underflows.
+
+def group_scores(scores: Array, n_groups: int) -> Array:
+    """What groups are ordered by [T, n_groups]: the sum of the two best scores of each, or the only one."""
+    grouped = scores.reshape(len(scores), n_groups, scores.shape[1] // n_groups)
+    best: Array = np.sort(grouped, axis=-1)[..., -2:].sum(axis=-1)
+    return best
+
+
+def within(scores: Array, groups: Ids, n_groups: int) -> Array:
+    """The scores [T, E] of the experts of each token's groups [T, m]; those of all others are -inf."""
+    is_open = np.zeros((len(scores), n_groups), dtype=bool)
+    np.put_along_axis(is_open, groups, values=True, axis=1)
+    return np.where(np.repeat(is_open, scores.shape[1] // n_groups, axis=1), scores, -np.inf)
+
+
+def choose(logits: Array, layer: OracleLayer) -> Ids:
+    """The chosen experts [T, k], best first; ties, of groups too, go to the lowest id."""
+    rule, scores = layer.rule, choice_scores(logits, layer)
+    if rule.top_groups < rule.n_groups:
+        groups = top_k(group_scores(scores, rule.n_groups), rule.top_groups)
+        scores = within(scores, groups, rule.n_groups)
+    return top_k(scores, layer.top_k)
+
+
+def gate_weights(logits: Array, ids: Ids, rule: RouterRule) -> Array:
+    """Weights [T, k] of the chosen experts; see `RouterRule`.
+
+    Softmax probabilities renormalised over a set are the softmax over that set's logits alone, which is how they are
+    computed here: it stays exact where the probability of every expert forced into the set underflows.
     """
-    if renormalize:
-        return softmax(np.take_along_axis(logits, ids, axis=-1))
-    return np.take_along_axis(softmax(logits), ids, axis=-1)
+    chosen = np.take_along_axis(logits, ids, axis=-1)
+    if rule.kind == "sigmoid":
+        weights: Array = expit(chosen)
+        if rule.renormalize:
+            weights /= weights.sum(axis=-1, keepdims=True)
+    elif rule.renormalize or rule.kind == "topk_softmax":
+        weights = softmax(chosen)
+    else:
+        weights = np.take_along_axis(softmax(logits), ids, axis=-1)
+    return weights * rule.scaling
+
+
+def expert_shares(logits: Array, rule: RouterRule) -> Array:
+    """How the router spreads each token over all experts [T, E]: rows of softmax or of sigmoid, summing to 1."""
+    if rule.kind != "sigmoid":
+        return softmax(logits)
+    scores: Array = expit(logits)
+    total: Array = scores.sum(axis=-1, keepdims=True)
+    return scores / total
+
+
+def balance_loss(logits: Array, ids: Ids, rule: RouterRule) -> float:
+    """The load-balancing loss `E sum_e f_e P_e` of a batch.
+
+    f_e is the number of the batch's (token, slot) pairs that chose expert e, over T; P_e the mean share the router gave
+    it. For k = 1 it is 1 when both are uniform (Switch Transformer, arXiv 2101.03961, equations 4 to 6, with
+    alpha = 1), in general k (Mixtral's, as load_balancing_loss_func of Hugging Face transformers has it). No tokens
+    have no loss: 0.
+    """
+    tokens, experts = logits.shape
+    if tokens == 0:
+        return 0.0
+    chosen = np.bincount(ids.ravel(), minlength=experts) / tokens
+    return float(experts * (chosen @ expert_shares(logits, rule).mean(axis=0)))
 
 
 def expert_trace(x: Array, layer: OracleLayer, expert: int) -> ExpertTrace:
@@ -130,11 +220,13 @@ def forward(x: Array, layer: OracleLayer, ids: Ids | None = None) -> Answer:
     with np.errstate(invalid="ignore"):  # a NaN in x is answered by NaN in its row
         logits = router_logits(x, layer)
         if ids is None:
-            ids = top_k(logits, layer.top_k)
-        weights = gate_weights(logits, ids, renormalize=layer.renormalize)
+            ids = choose(logits, layer)
+        weights = gate_weights(logits, ids, layer.rule)
         output = np.zeros_like(x)
         for expert in np.unique(ids):
             token, slot = np.nonzero(ids == expert)
             # A token holds an expert once, so no row of `output` is added to twice in one statement.
             output[token] += weights[token, slot, None] * expert_trace(x[token], layer, int(expert)).output
+        if layer.shared is not None:
+            output += expert_trace(x, layer.shared, 0).output
     return Answer(output=output, ids=ids, weights=weights)

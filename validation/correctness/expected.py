@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from reference import oracle
-from reference.oracle import OracleLayer
-from validation.correctness import bounds, legality
+from reference.oracle import OracleLayer, RouterRule
+from validation.correctness import bounds, legality, router_bounds
 from validation.correctness.bounds import PRECISIONS, ExpertBound, Precision
 from validation.correctness.legality import Router
 
@@ -48,7 +48,8 @@ class Answers:
 class Choices:
     """The legal answers of one ambiguous token: what each expert that may be chosen puts out.
 
-    `experts` [m], their outputs [m, d] and bounds. `sets` are the legal sets, None when there are too many to list.
+    `experts` [m], the shared one among them, their outputs [m, d] and bounds. `sets` are the legal sets, None when
+    there are too many to list.
     """
 
     experts: NDArray[np.int64]
@@ -68,8 +69,9 @@ class Expected:
     """
 
     dtype: str
-    renormalize: bool
+    rule: RouterRule
     n_experts: int
+    has_shared: bool
     answers: Answers
     router: Router
     choices: Mapping[int, Choices] = field(default_factory=dict)
@@ -87,8 +89,9 @@ class Expected:
         ambiguous = np.flatnonzero(self.router.ambiguous[index])
         return Expected(
             dtype=self.dtype,
-            renormalize=self.renormalize,
+            rule=self.rule,
             n_experts=self.n_experts,
+            has_shared=self.has_shared,
             answers=_answer_rows(self.answers, index),
             router=_router_rows(self.router, index),
             choices={int(row): self.choices[int(index[row])] for row in ambiguous},
@@ -99,7 +102,8 @@ class Expected:
     def forced(self, row: int, sets: tuple[tuple[int, ...], ...]) -> Answers:
         """The answers [len(sets), d] of one ambiguous token when routed to each of `sets`."""
         choices = self.choices[row]
-        ids = np.array(sets, dtype=np.int64)
+        chosen = np.array(sets, dtype=np.int64)
+        ids = _slots(chosen, self.n_experts, has_shared=self.has_shared)
         place = np.searchsorted(choices.experts, ids)
         found = np.take(choices.experts, place, mode="clip") == ids
         place = np.where(found, place, 0)
@@ -109,7 +113,7 @@ class Expected:
             answers = _mix(
                 router=self.router,
                 tokens=np.full(len(sets), row),
-                ids=ids,
+                ids=chosen,
                 outputs=choices.outputs[place] * present[..., None],
                 expert=ExpertBound(
                     random=choices.random[place] * present[..., None],
@@ -117,24 +121,53 @@ class Expected:
                     energy=choices.energy[place] * present,
                 ),
                 precision=self.precision,
-                renormalize=self.renormalize,
+                rule=self.rule,
             )
         return _exactly(answers, self.dtype) if self.exact else answers
 
 
 def oracle_layer(layer: Layer) -> OracleLayer:
     """The layer's weights as float64 of their rounded values."""
+    config = layer.config
     return OracleLayer(
         router=_float64(layer.router_weight),
         w1=_float64(layer.w1),
         w2=_float64(layer.w2),
-        top_k=layer.config.top_k,
+        top_k=config.top_k,
+        activation=config.activation,
+        rule=RouterRule(
+            kind=config.router,
+            renormalize=config.renormalize,
+            scaling=config.routed_scaling,
+            n_groups=config.n_groups,
+            top_groups=config.top_groups,
+        ),
+        router_bias=_float64_or_none(layer.router_bias),
+        correction_bias=_float64_or_none(layer.correction_bias),
+        b1=_float64_or_none(layer.b1),
+        b2=_float64_or_none(layer.b2),
+        w_gate=_float64_or_none(layer.w_gate) if config.gated else None,
+        shared=_shared_layer(layer),
+    )
+
+
+def _shared_layer(layer: Layer) -> OracleLayer | None:
+    """The shared expert as a layer of one expert."""
+    if layer.shared_w1 is None or layer.shared_w2 is None:
+        return None
+    b1, b2, w_gate = (
+        None if tensor is None else _float64(tensor)[None]
+        for tensor in (layer.shared_b1, layer.shared_b2, layer.shared_w_gate)
+    )
+    return OracleLayer(
+        router=np.zeros((layer.config.d_model, 1)),
+        w1=_float64(layer.shared_w1)[None],
+        w2=_float64(layer.shared_w2)[None],
+        top_k=1,
         activation=layer.config.activation,
-        renormalize=layer.config.renormalize,
-        router_bias=None if layer.router_bias is None else _float64(layer.router_bias),
-        b1=None if layer.b1 is None else _float64(layer.b1),
-        b2=None if layer.b2 is None else _float64(layer.b2),
-        w_gate=None if layer.w_gate is None or not layer.config.gated else _float64(layer.w_gate),
+        b1=b1,
+        b2=b2,
+        w_gate=w_gate,
     )
 
 
@@ -147,16 +180,18 @@ def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False, exact_routing:
     """
     weights, tokens = oracle_layer(layer), _float64(x)
     precision = PRECISIONS[layer.config.dtype]
+    router_precision = PRECISIONS[layer.config.router_dtype]
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        router = legality.route(tokens, weights, precision, exact=exact or exact_routing)
+        router = legality.route(tokens, weights, router_precision, exact=exact or exact_routing)
         answers = _answers(tokens, weights, router, precision)
         choices = _choices(tokens, weights, router, precision)
     if exact:
         answers = _exactly(answers, layer.config.dtype)
     return Expected(
         dtype=layer.config.dtype,
-        renormalize=layer.config.renormalize,
+        rule=weights.rule,
         n_experts=layer.config.n_experts,
+        has_shared=weights.shared is not None,
         answers=answers,
         router=router,
         choices=choices,
@@ -168,6 +203,10 @@ def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False, exact_routing:
 def _float64(tensor: torch.Tensor) -> Array:
     """NumPy has no bfloat16, so torch widens."""
     return tensor.detach().to("cpu", torch.float64).contiguous().numpy()
+
+
+def _float64_or_none(tensor: torch.Tensor | None) -> Array | None:
+    return None if tensor is None else _float64(tensor)
 
 
 def _exactly(answers: Answers, dtype: str) -> Answers:
@@ -194,7 +233,8 @@ def _answers(x: Array, layer: OracleLayer, router: Router, precision: Precision)
 
 
 def _chunk(x: Array, layer: OracleLayer, router: Router, tokens: NDArray[np.int64], precision: Precision) -> Answers:
-    ids = router.choice[tokens]
+    chosen = router.choice[tokens]
+    ids = _slots(chosen, layer.w1.shape[0], has_shared=layer.shared is not None)
     slots = (*ids.shape, x.shape[1])
     outputs, random, coherent, energy = np.empty(slots), np.empty(slots), np.empty(slots), np.empty(ids.shape)
     for expert in np.unique(ids):
@@ -205,18 +245,28 @@ def _chunk(x: Array, layer: OracleLayer, router: Router, tokens: NDArray[np.int6
     return _mix(
         router=router,
         tokens=tokens,
-        ids=ids,
+        ids=chosen,
         outputs=outputs,
         expert=ExpertBound(random=random, coherent=coherent, energy=energy),
         precision=precision,
-        renormalize=layer.renormalize,
+        rule=layer.rule,
     )
+
+
+def _slots(ids: Ids, n_experts: int, *, has_shared: bool) -> Ids:
+    """The experts [n, k] each token passes, and the shared one in a column of its own, numbered after all others."""
+    if not has_shared:
+        return ids
+    return np.concatenate([ids, np.full((len(ids), 1), n_experts, dtype=np.int64)], axis=1)
 
 
 def _evaluated(
     x: Array, layer: OracleLayer, expert: int, precision: Precision
 ) -> Iterator[tuple[slice, Array, ExpertBound]]:
     """One expert's outputs and bounds, so many tokens at a time that hidden values fit in _CHUNK."""
+    if expert == layer.w1.shape[0]:
+        assert layer.shared is not None
+        layer, expert = layer.shared, 0
     step = max(1, _CHUNK // layer.w1.shape[2])
     for start in range(0, len(x), step):
         part = slice(start, start + step)
@@ -229,7 +279,8 @@ def _choices(x: Array, layer: OracleLayer, router: Router, precision: Precision)
     rows = np.flatnonzero(router.ambiguous)
     sets = {int(row): legality.legal_sets(router, int(row)) for row in rows}
     listed = {row: None if found is None else tuple(found) for row, found in sets.items()}
-    wanted = {row: _experts(router, row, found) for row, found in listed.items()}
+    shared = [] if layer.shared is None else [layer.w1.shape[0]]
+    wanted = {row: _experts(router, row, found) + shared for row, found in listed.items()}
     asking: dict[int, list[int]] = {}
     for row, experts in wanted.items():
         for expert in experts:
@@ -260,6 +311,8 @@ def _experts(router: Router, row: int, sets: tuple[tuple[int, ...], ...] | None)
     """The experts whose answers a token's judgement may need, in order of id; those of vanishing weight are not."""
     if sets is not None:
         return sorted({expert for chosen in sets for expert in chosen})
+    if router.group_lowest.shape[1] > 1:
+        return list(range(router.logits.shape[1]))
     boundary = np.sort(router.lowest[row])[::-1][router.choice.shape[1] - 1]
     living = router.lowest[row] > -np.inf
     return [int(expert) for expert in np.flatnonzero(living & (router.highest[row] >= boundary))]
@@ -282,29 +335,34 @@ def _mix(  # noqa: PLR0913 -- one step of the layer, with all that it depends on
     outputs: Array,
     expert: ExpertBound,
     precision: Precision,
-    renormalize: bool,
+    rule: RouterRule,
 ) -> Answers:
-    """The weighted sum over k slots of `outputs` [n, k, d], and its bound.
+    """The weighted sum over slots of `outputs` [n, slots, d], and its bound; a slot beyond those of `ids` has weight 1.
 
     Per slot: weight times the output's error, the weight's error times the output, a rounding of the product. Slots'
     errors are independent, so above lambda^2 slots they add as squares. Then the sum's own roundings, one where the
     output is stored, and tiny.
     """
-    weights, off, typical = legality.weights_and_bounds(router, tokens, ids, precision, renormalize=renormalize)
-    top_k = ids.shape[1]
+    weights, off, typical = router_bounds.weights_and_bounds(router, tokens, ids, precision, rule)
+    slots = outputs.shape[1]
+    if slots > ids.shape[1]:
+        # The shared expert's weight is not computed, so it carries no error.
+        unweighted = np.zeros((len(ids), 1))
+        weights = np.concatenate([weights, unweighted + 1.0], axis=1)
+        off, typical = (np.concatenate([error, unweighted], axis=1) for error in (off, typical))
     weight, off, typical = weights[..., None], off[..., None], typical[..., None]
     size = np.abs(outputs)
     # A weight of 0 does not save an overflow: 0 * inf is NaN.
     slot_error = np.where(np.isinf(expert.random), np.inf, weight * expert.random)
     slot_error += off * (size + expert.random + expert.coherent)
     slot_error += precision.store * weight * size
-    if top_k < bounds.LAMBDA**2:
+    if slots < bounds.LAMBDA**2:
         random = slot_error.sum(axis=1)
     else:
         random = bounds.LAMBDA * np.sqrt(np.square(slot_error).sum(axis=1))
     output = (weight * outputs).sum(axis=1)
-    if top_k > 1:
-        random += bounds.probable(top_k, precision.store) * (weight * size).sum(axis=1)
+    if slots > 1:
+        random += bounds.probable(slots, precision.store) * (weight * size).sum(axis=1)
     random += precision.store * np.abs(output) + precision.tiny
     random[(weight * size).sum(axis=1) > precision.largest] = np.inf
     coherent = (weight * expert.coherent).sum(axis=1)

@@ -1,24 +1,26 @@
-"""Which experts a token may be sent to, and with which weights.
+"""Which experts a token may be sent to.
 
-Logits carry an error bound eps, so near the boundary between the k-th and the next logit more than one choice is right.
-A set S of k experts is legal when logits within their bounds exist that make it the top k:
+What experts are ordered by carries an error bound eps, so near the boundary between the k-th and the next more than one
+choice is right. A set S of k experts is legal when scores within their bounds exist that make it the top k:
 
-    min over e in S of (logit_e + eps_e)  >=  max over e not in S of (logit_e - eps_e)
+    min over e in S of (score_e + eps_e)  >=  max over e not in S of (score_e - eps_e)
 
-An expert whose margin to the boundary exceeds the two bounds is thereby forced in or out.
+An expert whose margin to the boundary exceeds the two bounds is thereby forced in or out. Where a router first chooses
+groups of experts, a set of groups is legal by the same rule, and S must be legal among the experts of a legal one. (The
+errors of a group and of its experts are taken as independent: what is legal only so is a near tie of two near ties.)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from math import comb
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from reference import oracle
-from validation.correctness.bounds import FLUSH, Precision, sum_error
+from validation.correctness import router_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,68 +28,73 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reference.oracle import Array, Ids, OracleLayer
+    from validation.correctness.bounds import Precision
 
 #: A token with more legal sets than this is `unresolved` unless the candidate returns its ids.
 MAX_SETS: Final = 64
-
-#: Softmax evaluated in the accumulator: exp is good to a few units, the sum and the division to one each.
-_SOFTMAX_UNITS: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Router:
     """Logits [T, E] of a batch and what they may be off by.
 
-    `lowest` and `highest` [T, E] enclose what an honest kernel orders the experts by. `relative` [T, E] is the bound of
-    a logit's error (a weight is off by that share of itself), `typical` the size such an error really has: a few
-    deviations of a sequential sum. `choice` [T, k] is the oracle's. `ambiguous` [T] tokens have another legal set.
-    `finite` [T] is false where a logit is NaN or infinite: such a token's output must not be finite.
+    `scores` [T, E] order the experts; `lowest` and `highest` enclose what an honest kernel orders them by. `relative`
+    [T, E] is the bound of a logit's error (a softmax weight is off by that share of itself), `typical` the size such an
+    error really has: a few deviations of a sequential sum. `choice` [T, k] is the oracle's.
+
+    `groups` [T, m] are the groups that the oracle chooses within, `group_lowest` and `group_highest` [T, G] enclose
+    what an honest kernel orders groups by; a router without groups has one, m = G = 1.
+
+    `ambiguous` [T] tokens have another legal set. `finite` [T] is false where a logit is NaN or infinite: such a
+    token's output must not be finite.
     """
 
     logits: Array
+    scores: Array
     lowest: Array
     highest: Array
     relative: Array
     typical: Array
     choice: Ids
+    groups: Ids
+    group_lowest: Array
+    group_highest: Array
     ambiguous: NDArray[np.bool_]
     finite: NDArray[np.bool_]
 
 
 def route(x: Array, layer: OracleLayer, precision: Precision, *, exact: bool = False) -> Router:
-    """Returns the router's view of tokens x [T, d]; `exact` promises logits that carry no error, so ties are exact.
-
-    Logits have the error of a sum of d products and one rounding where they are stored. Ordering by probabilities
-    instead of logits is legal too and adds softmax's own error; probabilities that underflow are all equal, so below
-    ln(least normal) any order is legal.
-    """
+    """Returns the router's view of tokens x [T, d]; `exact` promises logits that carry no error, so ties are exact."""
+    rule = layer.rule
     with np.errstate(invalid="ignore", over="ignore"):
         logits = oracle.router_logits(x, layer)
-        relative, typical = _logit_error(x, layer, logits, precision)
-        top = logits.max(axis=-1, keepdims=True)
-        total = top + np.log(np.exp(logits - top).sum(axis=-1, keepdims=True))
-        eps = relative + precision.accumulate * (_SOFTMAX_UNITS + np.abs(logits - top)) + precision.store
+        scores = oracle.choice_scores(logits, layer)
+        relative, typical = router_bounds.logit_error(x, layer, logits, precision)
         if exact:
-            relative, typical, eps = np.zeros_like(logits), np.zeros_like(logits), np.zeros_like(logits)
-        vanishing = total + np.log(max(FLUSH, precision.tiny))
-        sinks = logits - eps < vanishing
-        lowest = np.where(sinks & (not exact), -np.inf, logits - eps)
-        highest = np.where(sinks & (not exact), np.maximum(logits + eps, vanishing), logits + eps)
+            relative, typical = np.zeros_like(logits), np.zeros_like(logits)
+        if rule.kind == "sigmoid":
+            lowest, highest = router_bounds.sigmoid_interval(logits, relative, scores, precision)
+        else:
+            lowest, highest = router_bounds.softmax_interval(logits, relative, precision, exact=exact)
+        groups, group_lowest, group_highest = _groups(scores, highest - scores, layer, precision)
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=-1))
-    choice = oracle.top_k(logits, layer.top_k)
-    ambiguous = finite & (_least_inside(lowest, choice) <= _most_outside(highest, choice))
-    if layer.top_k == logits.shape[1]:
-        ambiguous[:] = False
-    return Router(
+    choice = oracle.choose(logits, layer)
+    router = Router(
         logits=logits,
+        scores=scores,
         lowest=lowest,
         highest=highest,
         relative=relative,
         typical=typical,
         choice=choice,
-        ambiguous=ambiguous,
+        groups=groups,
+        group_lowest=group_lowest,
+        group_highest=group_highest,
+        ambiguous=np.zeros_like(finite),
         finite=finite,
     )
+    router.ambiguous[:] = finite & (_open_to_another(router) | _groups_open(router))
+    return router
 
 
 def legal(router: Router, ids: Ids, *, lowest_id_wins: bool = False) -> NDArray[np.bool_]:
@@ -95,7 +102,12 @@ def legal(router: Router, ids: Ids, *, lowest_id_wins: bool = False) -> NDArray[
 
     With `lowest_id_wins` an expert left out must not tie exactly with a chosen one of a higher id.
     """
-    allowed = _least_inside(router.highest, ids) >= _most_outside(router.lowest, ids)
+    lowest, highest = _within(router, router.lowest), _within(router, router.highest)
+    allowed = _least_inside(highest, ids) >= _most_outside(lowest, ids)
+    for token in np.flatnonzero(~allowed & _groups_open(router) & router.finite):
+        views = _views(router, int(token))
+        chosen = tuple(int(e) for e in ids[token])
+        allowed[token] = views is None or any(legal_one(lowest, highest, chosen) for lowest, highest in views)
     if lowest_id_wins:
         allowed &= (np.sort(ids, axis=-1) == np.sort(router.choice, axis=-1)).all(axis=-1) | ~_tied(router)
     return allowed | ~router.finite
@@ -108,39 +120,28 @@ def malformed(ids: Ids, n_experts: int) -> NDArray[np.bool_]:
     return np.asarray(repeated | (ordered[:, 0] < 0) | (ordered[:, -1] >= n_experts))
 
 
-def weights_and_bounds(
-    router: Router, tokens: NDArray[np.int64], ids: Ids, precision: Precision, *, renormalize: bool
-) -> tuple[Array, Array, Array]:
-    """Weights [n, k] of the experts `ids` [n, k] of `tokens` [n], their error bounds and their typical errors.
-
-    From w_e = exp(l_e) / sum exp(l_j): an error delta_j of each logit changes w_e by the factor
-    exp(delta_e - sum w_j delta_j) to first order, hence at most expm1(eps_e + sum w_j eps_j); exp and division add
-    their own units, and probability and weight are each rounded where they are stored. A weight stays within [0, 1].
-    """
-    logits = router.logits[tokens]
-    weights = oracle.gate_weights(logits, ids, renormalize=renormalize)
-    units = precision.accumulate * (_SOFTMAX_UNITS + np.abs(logits - logits.max(axis=-1, keepdims=True)))
-    bounds = []
-    # The typical error leaves the weights' own roundings to the gate on effective bits, which counts them.
-    for error, stored in ((router.relative[tokens], 3.0 * precision.store), (router.typical[tokens], 0.0)):
-        own = np.take_along_axis(error, ids, axis=-1)
-        if renormalize:
-            others = (weights * own).sum(axis=-1, keepdims=True)
-        else:
-            others = (oracle.softmax(logits) * error).sum(axis=-1, keepdims=True)
-        exponent = np.minimum(own + others + np.take_along_axis(units, ids, axis=-1), 50.0)
-        bounds.append(np.minimum(weights * (np.expm1(exponent) + stored), 1.0) + precision.tiny)
-    return weights, bounds[0], bounds[1]
-
-
 def legal_sets(router: Router, token: int) -> Iterator[tuple[int, ...]] | None:
     """The legal sets of an ambiguous token, likeliest experts first, or None when there are more than MAX_SETS.
 
     Experts whose weight vanishes are interchangeable, so only the first of them stand for all.
     """
-    lowest, highest = router.lowest[token], router.highest[token]
-    k = router.choice.shape[1]
-    order = np.argsort(-router.logits[token], kind="stable")
+    views = _views(router, token)
+    if views is None:
+        return None
+    found = [_sets(router.scores[token], lowest, highest, router.choice.shape[1]) for lowest, highest in views]
+    listed = [sets for sets in found if sets is not None]
+    return None if len(listed) < len(found) else iter(dict.fromkeys(chain.from_iterable(listed)))
+
+
+def legal_one(lowest: Array, highest: Array, ids: tuple[int, ...]) -> bool:
+    """Whether one token's distinct ids are a legal set."""
+    outside = np.delete(lowest, list(ids))
+    return bool(outside.size == 0 or highest[list(ids)].min() >= outside.max())
+
+
+def _sets(scores: Array, lowest: Array, highest: Array, k: int) -> Iterator[tuple[int, ...]] | None:
+    """The legal sets of k, likeliest first, or None when there are more than MAX_SETS."""
+    order = np.argsort(-scores, kind="stable")
     # In for certain: fewer than k others may exceed it. Out for certain: k others do.
     may_exceed = np.sort(highest)[::-1]
     sure = [int(e) for e in order if lowest[e] > may_exceed[k]] if len(order) > k else [int(e) for e in order]
@@ -160,24 +161,55 @@ def legal_sets(router: Router, token: int) -> Iterator[tuple[int, ...]] | None:
     return (ids for ids in drawn if legal_one(lowest, highest, ids))
 
 
-def legal_one(lowest: Array, highest: Array, ids: tuple[int, ...]) -> bool:
-    """Whether one token's distinct expert ids are a legal set."""
-    outside = np.delete(lowest, list(ids))
-    return bool(outside.size == 0 or highest[list(ids)].min() >= outside.max())
+def _groups(scores: Array, eps: Array, layer: OracleLayer, precision: Precision) -> tuple[Ids, Array, Array]:
+    """The oracle's groups [T, m], and the lower and upper ends [T, G] of what groups are worth.
+
+    The best of a group is off by no more than the worst of its errors, and so is the second: their sum by twice that,
+    and its own rounding.
+    """
+    rule = layer.rule
+    worth = oracle.group_scores(scores, rule.n_groups)
+    worst = eps.reshape(len(scores), rule.n_groups, scores.shape[1] // rule.n_groups).max(axis=-1)
+    off = 2.0 * worst + (precision.accumulate + precision.store) * np.abs(worth)
+    return oracle.top_k(worth, rule.top_groups), worth - off, worth + off
 
 
-def _logit_error(x: Array, layer: OracleLayer, logits: Array, precision: Precision) -> tuple[Array, Array]:
-    """Bound and typical size [T, E] of the error of a logit."""
-    size, weights = np.abs(x), np.abs(layer.router)
-    bias = np.zeros(weights.shape[1]) if layer.router_bias is None else layer.router_bias
-    length = weights.shape[0] + (layer.router_bias is not None)
-    error = sum_error(logits, size @ weights + np.abs(bias), length, precision.accumulate)
-    stored = precision.store * (np.abs(logits) + (np.abs(logits - bias) if layer.router_bias is not None else 0.0))
-    flushed = FLUSH * (length + weights.sum(axis=0) + size.sum(axis=1, keepdims=True)) + precision.tiny
-    # A sequential sum of n terms of both signs is off by 0.28 sqrt(n) u times its size, one deviation: this is 3.6.
-    walk = np.sqrt(np.square(x) @ np.square(layer.router) + np.square(bias))
-    typical = precision.accumulate * np.sqrt(length) * walk + error.coherent + stored + flushed
-    return error.random + error.coherent + stored + flushed, typical
+def _groups_open(router: Router) -> NDArray[np.bool_]:
+    """Whether each token may be sent within other groups than the oracle's."""
+    if router.groups.shape[1] == router.group_lowest.shape[1]:
+        return np.zeros(len(router.logits), dtype=bool)
+    inside = _least_inside(router.group_lowest, router.groups)
+    return np.asarray(inside <= _most_outside(router.group_highest, router.groups))
+
+
+def _open_to_another(router: Router) -> NDArray[np.bool_]:
+    """Whether each token has another legal set within the oracle's groups."""
+    lowest, highest = _within(router, router.lowest), _within(router, router.highest)
+    group = router.logits.shape[1] // router.group_lowest.shape[1]
+    if router.choice.shape[1] == group * router.groups.shape[1]:
+        return np.zeros(len(router.logits), dtype=bool)
+    return np.asarray(_least_inside(lowest, router.choice) <= _most_outside(highest, router.choice))
+
+
+def _within(router: Router, values: Array) -> Array:
+    """Values [T, E], -inf outside of the oracle's groups."""
+    n_groups = router.group_lowest.shape[1]
+    return values if router.groups.shape[1] == n_groups else oracle.within(values, router.groups, n_groups)
+
+
+def _views(router: Router, token: int) -> list[tuple[Array, Array]] | None:
+    """Lower and upper ends [E] of one token's experts within each legal set of groups; None when those are too many."""
+    lowest, highest = router.lowest[token], router.highest[token]
+    n_groups, wanted = router.group_lowest.shape[1], router.groups.shape[1]
+    if wanted == n_groups:
+        return [(lowest, highest)]
+    own_lowest, own_highest = router.group_lowest[token], router.group_highest[token]
+    sets = _sets((own_lowest + own_highest) / 2.0, own_lowest, own_highest, wanted)
+    if sets is None:
+        return None
+    chosen = np.array(list(sets), dtype=np.int64)
+    both = (oracle.within(np.tile(values, (len(chosen), 1)), chosen, n_groups) for values in (lowest, highest))
+    return list(zip(*both, strict=True))
 
 
 def _least_inside(values: Array, ids: Ids) -> Array:
@@ -193,6 +225,6 @@ def _most_outside(values: Array, ids: Ids) -> Array:
 
 
 def _tied(router: Router) -> NDArray[np.bool_]:
-    """Whether the k-th logit and the best one left out are exactly equal."""
-    inside = _least_inside(router.logits, router.choice)
-    return np.asarray(inside == _most_outside(router.logits, router.choice))
+    """Whether the k-th score and the best one left out are exactly equal."""
+    scores = _within(router, router.scores)
+    return np.asarray(_least_inside(scores, router.choice) == _most_outside(scores, router.choice))

@@ -59,10 +59,19 @@ def make_layer(config: LayerConfig, seed: int = 0) -> Layer:
         tensors["b1"] = _stack((*key, "b1"), (experts, f), _BIAS_SCALE, config.dtype)
         tensors["b2"] = _stack((*key, "b2"), (experts, d), _BIAS_SCALE, config.dtype)
     if config.router_bias:
-        bias = _stream(*key, "router_bias").standard_normal(experts, np.float32)
-        tensors["router_bias"] = torch.from_numpy(bias * np.float32(_BIAS_SCALE))
-    dtype: torch.dtype = getattr(torch, config.dtype)
-    return Layer(config=config, **{name: value.to(config.device, dtype) for name, value in tensors.items()})
+        tensors["router_bias"] = _vector((*key, "router_bias"), experts)
+    if config.correction_bias:
+        tensors["correction_bias"] = _vector((*key, "correction_bias"), experts)
+    if config.shared_d_ff:
+        tensors |= _shared_expert(config, (*key, "shared", config.shared_d_ff))
+    dtypes = {"correction_bias": "float32", "router_weight": config.router_dtype, "router_bias": config.router_dtype}
+    return Layer(
+        config=config,
+        **{
+            name: value.to(config.device, getattr(torch, dtypes.get(name, config.dtype)))
+            for name, value in tensors.items()
+        },
+    )
 
 
 def draw_tokens(
@@ -144,6 +153,26 @@ def _router_weight(config: LayerConfig, seed: int) -> npt.NDArray[np.float32]:
     lengths = np.sqrt(np.sum(np.square(weight, dtype=np.float64), axis=0))
     weight /= lengths.astype(np.float32)
     return weight
+
+
+def _shared_expert(config: LayerConfig, key: tuple[int | str, ...]) -> dict[str, torch.Tensor]:
+    """The tensors of the expert that every token passes, scaled as the others are."""
+    d, f = config.d_model, config.shared_d_ff
+    tensors = {
+        "shared_w1": _stack((*key, "w1"), (1, d, f), d**-0.5, config.dtype)[0],
+        "shared_w2": _stack((*key, "w2"), (1, f, d), f**-0.5, config.dtype)[0],
+    }
+    if config.gated:
+        tensors["shared_w_gate"] = _stack((*key, "w_gate"), (1, d, f), d**-0.5, config.dtype)[0]
+    if config.bias:
+        tensors["shared_b1"] = _vector((*key, "b1"), f)
+        tensors["shared_b2"] = _vector((*key, "b2"), d)
+    return tensors
+
+
+def _vector(key: tuple[int | str, ...], length: int) -> torch.Tensor:
+    """A bias [length]."""
+    return torch.from_numpy(_stream(*key).standard_normal(length, np.float32) * np.float32(_BIAS_SCALE))
 
 
 def _stack(key: Sequence[int | str], shape: tuple[int, ...], scale: float, dtype: str) -> torch.Tensor:

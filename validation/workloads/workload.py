@@ -36,8 +36,12 @@ class Workload:
 
     @property
     def flops(self) -> int:
-        """FLOP of one call: every routed token passes 2 matmuls (3 when gated) of 2 * d * f each."""
-        return self.tokens * self.layer.top_k * self._matmuls * 2 * self.layer.d_model * self.layer.d_ff
+        """FLOP of one call: every routed token passes 2 matmuls (3 when gated) of 2 * d * f each.
+
+        A shared expert adds as much per token for its own width.
+        """
+        units = self.layer.top_k * self.layer.d_ff + self.layer.shared_d_ff
+        return self.tokens * units * self._matmuls * 2 * self.layer.d_model
 
     @property
     def experts_touched(self) -> float:
@@ -61,13 +65,15 @@ class Workload:
         bandwidth to divide by is that cache's. Router and biases are left out, as the router's FLOP are.
         """
         d, f = self.layer.d_model, self.layer.d_ff
-        elements = self.experts_touched * self._matmuls * d * f + 2 * self.tokens * d
+        shared = self.layer.shared_d_ff if self.tokens else 0
+        elements = (self.experts_touched * f + shared) * self._matmuls * d + 2 * self.tokens * d
         return int(elements * self.layer.element_bytes)
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of all experts' matrices."""
-        return self.layer.n_experts * self._matmuls * self.layer.d_model * self.layer.d_ff * self.layer.element_bytes
+        """Bytes of all experts' matrices, the shared one's among them."""
+        units = self.layer.n_experts * self.layer.d_ff + self.layer.shared_d_ff
+        return units * self._matmuls * self.layer.d_model * self.layer.element_bytes
 
     @property
     def _matmuls(self) -> int:
