@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
+from reference.published_layer import require_published
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -36,6 +38,7 @@ class _Call(ctypes.Structure):
 
 def prepare_with(library: Path, layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function of a library built from reference/cpp; x and out must be contiguous float32."""
+    require_published(layer, "the C++ baseline")
     config, code = layer.config, ctypes.CDLL(str(library))
     code.moe_prepare.restype = ctypes.c_void_p
     code.moe_forward.argtypes = [ctypes.c_void_p, ctypes.c_void_p]

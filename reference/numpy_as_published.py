@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reference.numpy_activation import ACTIVATIONS
+from reference.published_layer import require_published
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function over float64 copies of the weights: made here, so that no call pays for them."""
+    require_published(layer, "numpy_as_published")
     config = layer.config
     activate = ACTIVATIONS[config.activation]
     router, w1, w2 = _float64(layer.router_weight), _float64(layer.w1), _float64(layer.w2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reference.numpy_activation import ACTIVATIONS
+from reference.shared_expert import shared_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,3 +40,15 @@ def prepare_expert(layer: Layer) -> Callable[[int, Floats], Floats]:
         return answer
 
     return ffn
+
+
+def prepare_shared(layer: Layer) -> Callable[[Floats, Floats], None]:
+    """Returns add(x [T, d], out [T, d]), which adds the shared expert's answer to `out`, or nothing without one."""
+    if layer.shared_w1 is None:
+        return lambda _x, _out: None
+    ffn = prepare_expert(shared_alone(layer))
+
+    def add(x: Floats, out: Floats) -> None:
+        out += ffn(0, x)
+
+    return add

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reference.numpy_expert import prepare_expert
+from reference.numpy_expert import prepare_expert, prepare_shared
 from reference.numpy_routing import prepare_router
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function."""
-    route, ffn = prepare_router(layer), prepare_expert(layer)
+    route, ffn, add_shared = prepare_router(layer), prepare_expert(layer), prepare_shared(layer)
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
         tokens, result = x.numpy(), out.numpy()
@@ -35,6 +35,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
             answer = ffn(expert, tokens[rows])
             answer *= weights[rows, slots, np.newaxis]
             result[rows] += answer  # a token has an expert once, so no row occurs twice
+        add_shared(tokens, result)
         return None, ids, weights
 
     return forward

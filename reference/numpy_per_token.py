@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reference.numpy_expert import prepare_expert
+from reference.numpy_expert import prepare_expert, prepare_shared
 from reference.numpy_routing import prepare_router
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function."""
-    route, ffn = prepare_router(layer), prepare_expert(layer)
+    route, ffn, add_shared = prepare_router(layer), prepare_expert(layer), prepare_shared(layer)
     top_k = layer.config.top_k
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
@@ -31,6 +31,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
             result[t] = 0
             for expert, weight in zip(ids[t], weights[t], strict=True):
                 result[t] += weight * ffn(expert, token)
+        add_shared(tokens, result)
         return None, ids, weights
 
     return forward

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from reference.published_layer import require_published
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,6 +29,7 @@ ACTIVATIONS: Final[dict[str, Callable[[float], float]]] = {
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function over weights as nested lists, columns first: every output is one dot product."""
+    require_published(layer, "python_lists")
     config = layer.config
     activate = ACTIVATIONS[config.activation]
     experts = range(config.n_experts)

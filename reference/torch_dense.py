@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from reference.torch_activation import ACTIVATIONS
+from reference.torch_expert import prepare_shared
 from reference.torch_routing import prepare_router
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function; W1 becomes [d, E*f], and W2 [E*f, d] sums over the experts by itself."""
-    config, route = layer.config, prepare_router(layer)
+    config, route, add_shared = layer.config, prepare_router(layer), prepare_shared(layer)
     activate = ACTIVATIONS[config.activation]
     up, gate = _side_by_side(layer.w1), None if layer.w_gate is None else _side_by_side(layer.w_gate)
     up_bias = None if layer.b1 is None else layer.b1.flatten()
@@ -37,6 +38,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
         torch.mm(hidden, down, out=out)
         if layer.b2 is not None:
             out.addmm_(share, layer.b2)
+        add_shared(x, out)
         return None, ids, weights
 
     return forward

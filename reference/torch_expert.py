@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from reference.shared_expert import shared_alone
 from reference.torch_activation import ACTIVATIONS
 
 if TYPE_CHECKING:
@@ -26,3 +27,15 @@ def prepare_expert(layer: Layer) -> Callable[[int, torch.Tensor], torch.Tensor]:
         return hidden @ w2[expert] if b2 is None else torch.addmm(b2[expert], hidden, w2[expert])
 
     return ffn
+
+
+def prepare_shared(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """Returns add(x [T, d], out [T, d]), which adds the shared expert's answer to `out`, or nothing without one."""
+    if layer.shared_w1 is None:
+        return lambda _x, _out: None
+    ffn = prepare_expert(shared_alone(layer))
+
+    def add(x: torch.Tensor, out: torch.Tensor) -> None:
+        out.add_(ffn(0, x))
+
+    return add

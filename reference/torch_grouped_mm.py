@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from reference.torch_activation import ACTIVATIONS
 from reference.torch_dispatch import combine, dispatch
+from reference.torch_expert import prepare_shared
 from reference.torch_routing import prepare_router
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
     Raises:
         NotImplementedError: a row of a weight is no multiple of 16 bytes, which grouped_mm cannot take.
     """
-    config, route = layer.config, prepare_router(layer)
+    config, route, add_shared = layer.config, prepare_router(layer), prepare_shared(layer)
     activate = ACTIVATIONS[config.activation]
     for name, width in (("d_model", config.d_model), ("d_ff", config.d_ff)):
         if width * layer.w1.element_size() % 16:
@@ -48,6 +49,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
         else:
             hidden *= activate(multiply(rows, layer.w_gate, None))
         combine(multiply(hidden, layer.w2, layer.b2), order, weights, out)
+        add_shared(x, out)
         return None, ids, weights
 
     return forward

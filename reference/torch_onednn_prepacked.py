@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from reference.shared_expert import shared_alone
 from reference.torch_dispatch import combine, dispatch
 from reference.torch_routing import prepare_router
 
@@ -38,7 +39,26 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
             "oneDNN takes float16 only on CPUs with avx512_fp16 or avx_ne_convert; this one has none"
         )
     config, route = layer.config, prepare_router(layer)
-    post_op = _POST_OPS[config.activation]
+    ffn = _prepare_expert(layer)
+    shared = None if layer.shared_w1 is None else _prepare_expert(shared_alone(layer))
+
+    @torch.inference_mode()
+    def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
+        ids, weights = route(x)
+        order, counts = dispatch(ids, config.n_experts)
+        groups = x[order // config.top_k].split_with_sizes(counts.tolist())
+        answers = torch.cat([ffn(expert, own) for expert, own in enumerate(groups) if len(own)] or [x])
+        combine(answers, order, weights, out)
+        if shared is not None:
+            out.add_(shared(0, x))
+        return None, ids, weights
+
+    return forward
+
+
+def _prepare_expert(layer: Layer) -> Callable[[int, torch.Tensor], torch.Tensor]:
+    """Returns ffn(expert, x [n, d]) -> [n, d] over packed weights."""
+    post_op = _POST_OPS[layer.config.activation]
     up, down = _pack(layer.w1), _pack(layer.w2)
     gate = None if layer.w_gate is None else _pack(layer.w_gate)
     b1, b2 = (None if tensor is None else tensor.unbind() for tensor in (layer.b1, layer.b2))
@@ -54,16 +74,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
         answer: torch.Tensor = linear(hidden, down[expert], None if b2 is None else b2[expert], "none", [], "")
         return answer
 
-    @torch.inference_mode()
-    def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
-        ids, weights = route(x)
-        order, counts = dispatch(ids, config.n_experts)
-        groups = x[order // config.top_k].split_with_sizes(counts.tolist())
-        answers = torch.cat([ffn(expert, own) for expert, own in enumerate(groups) if len(own)] or [x])
-        combine(answers, order, weights, out)
-        return None, ids, weights
-
-    return forward
+    return ffn
 
 
 def _pack(matrices: torch.Tensor) -> list[torch.Tensor]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from reference.torch_expert import prepare_expert
+from reference.torch_expert import prepare_expert, prepare_shared
 from reference.torch_routing import prepare_router
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function."""
-    route, ffn = prepare_router(layer), prepare_expert(layer)
+    route, ffn, add_shared = prepare_router(layer), prepare_expert(layer), prepare_shared(layer)
 
     @torch.inference_mode()
     def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
@@ -30,6 +30,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
             answer = ffn(expert, x[rows])
             answer *= weights[rows, slots, None].to(x.dtype)
             out.index_add_(0, rows, answer)
+        add_shared(x, out)
         return None, ids, weights
 
     return forward

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from reference.torch_dispatch import combine, dispatch
-from reference.torch_expert import prepare_expert
+from reference.torch_expert import prepare_expert, prepare_shared
 from reference.torch_routing import prepare_router
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object, ...]]:
     """Returns the forward function."""
-    route, ffn = prepare_router(layer), prepare_expert(layer)
+    route, ffn, add_shared = prepare_router(layer), prepare_expert(layer), prepare_shared(layer)
 
     @torch.inference_mode()
     def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
@@ -27,6 +27,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
         groups = x[order // layer.config.top_k].split_with_sizes(counts.tolist())
         answers = torch.cat([ffn(expert, rows) for expert, rows in enumerate(groups) if len(rows)] or [x])
         combine(answers, order, weights, out)
+        add_shared(x, out)
         return None, ids, weights
 
     return forward

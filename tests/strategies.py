@@ -1,10 +1,12 @@
 """Every Hypothesis strategy of the tests. They draw parameters, never arrays, so a failure shrinks to a small case."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from validation.correctness.plan import EDGE_DIMENSIONS, EDGE_TOKENS
 from validation.correctness.spec import PLAIN, CaseSpec, Check, LayerVariant
-from validation.workloads.layer import LayerConfig
+from validation.workloads.layer import ROUTERS, LayerConfig
 from validation.workloads.workload import Routing, Workload
 
 #: Shrinks towards 1, and towards the first edge.
@@ -42,6 +44,25 @@ _SCALES = {"float32": 4, "bfloat16": 4, "float16": 1}
 #: Elements of a weight stack, and multiply-adds of a call: a few ms each.
 _MOST_WEIGHTS = 1 << 20
 _MOST_WORK = 1 << 22
+
+
+@st.composite
+def router_options(draw: st.DrawFn, n_experts: int, top_k: int) -> dict[str, Any]:
+    """Router, groups, scaling and shared expert of a LayerConfig that has so many experts; plain ones first."""
+    router = draw(st.sampled_from(ROUTERS))
+    options: dict[str, Any] = {
+        "router": router,
+        "renormalize": router == "topk_softmax" or draw(st.booleans()),
+        "routed_scaling": draw(st.sampled_from([1.0, 2.5, 0.3])),
+        "shared_d_ff": draw(st.sampled_from([0, 1, 17, 96])),
+        "float32_router": draw(st.booleans()),
+    }
+    if router == "sigmoid":
+        n_groups = draw(st.sampled_from([n for n in range(1, n_experts + 1) if n_experts % n == 0]))
+        fewest = -(-top_k // (n_experts // n_groups))
+        options["correction_bias"] = draw(st.booleans())
+        options |= {"n_groups": n_groups, "top_groups": draw(st.integers(fewest, n_groups))}
+    return options
 
 
 @st.composite

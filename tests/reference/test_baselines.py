@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.reference.loading import judge, load
+from tests.strategies import router_options
 from validation.implementations.implementation import Implementation
 from validation.implementations.menu import BASELINES
 from validation.workloads.inputs import draw_tokens, make_layer
@@ -19,25 +20,31 @@ every_dtype_of_every_baseline = pytest.mark.parametrize(
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 
+PUBLISHED_LAYER_ONLY = frozenset(
+    {"python_lists", "numpy_as_published", "cpp_scalar", "cpp_autovectorized", "cpp_packed"}
+)
+
 #: grouped_mm takes rows of whole 16 bytes: multiples of 4 float32, of 8 otherwise.
 _WIDTHS = {"torch_grouped_mm": st.integers(1, 6).map(lambda n: 8 * n)}
 
 
 @st.composite
-def workloads(draw: st.DrawFn, widths: st.SearchStrategy[int], dtype: str) -> Workload:
+def workloads(draw: st.DrawFn, widths: st.SearchStrategy[int], dtype: str, *, any_router: bool) -> Workload:
     experts = draw(st.integers(1, 9))
+    top_k = draw(st.integers(1, experts))
     gated = draw(st.booleans())
+    options = draw(router_options(experts, top_k)) if any_router else {"renormalize": draw(st.booleans())}
     config = LayerConfig(
         d_model=draw(widths),
         d_ff=draw(widths),
         n_experts=experts,
-        top_k=draw(st.integers(1, experts)),
+        top_k=top_k,
         activation=draw(st.sampled_from(ACTIVATIONS)),
         gated=gated,
-        renormalize=draw(st.booleans()),
         dtype=dtype,
         bias=draw(st.booleans()),
         router_bias=draw(st.booleans()),
+        **options,
     )
     return Workload(
         name="drawn",
@@ -55,7 +62,8 @@ def test_a_baseline_answers_as_the_oracle_within_the_derived_bound(
     baseline: Implementation, dtype: str, data: st.DataObject
 ) -> None:
     widths = _WIDTHS.get(baseline.name, st.integers(1, 40))
-    comparison = judge(baseline, data.draw(workloads(widths, dtype)))
+    any_router = baseline.name not in PUBLISHED_LAYER_ONLY
+    comparison = judge(baseline, data.draw(workloads(widths, dtype, any_router=any_router)))
     assert comparison.passed, comparison.message
 
 
@@ -109,6 +117,20 @@ def test_as_published_works_in_float64() -> None:
 
     assert error("numpy_as_published") < 1e-14
     assert error("numpy_grouped") > 1e-9
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED_LAYER_ONLY))
+@pytest.mark.parametrize(
+    ("shape", "option"),
+    [
+        ("4x16x32-E4-k1-sigmoid", "a sigmoid router"),
+        ("4x16x32-E4-k1-scaled2.5", "routed_scaling = 2.5"),
+        ("4x16x32-E4-k1-shared16", "a shared expert"),
+    ],
+)
+def test_a_baseline_of_the_published_layer_declines_what_it_would_leave_out(name: str, shape: str, option: str) -> None:
+    with pytest.raises(NotImplementedError, match=f"computes the published layer.*{option}"):
+        load(BASELINES[name])(make_layer(parse_shape(shape).layer))
 
 
 def test_grouped_mm_says_which_rows_it_takes() -> None:

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies import router_options
 from validation.usage import UsageError
 from validation.workloads.layer import ACTIVATIONS, DTYPE_BYTES, LayerConfig
 from validation.workloads.shape import parse_shape, shape_string
@@ -11,18 +12,21 @@ from validation.workloads.workload import Routing, Workload
 @st.composite
 def any_workload(draw: st.DrawFn) -> Workload:
     experts = draw(st.integers(1, 512))
+    top_k = draw(st.integers(1, experts))
+    options = draw(router_options(experts, top_k))
     config = LayerConfig(
         d_model=draw(st.integers(1, 20_000)),
         d_ff=draw(st.integers(1, 20_000)),
         n_experts=experts,
-        top_k=draw(st.integers(1, experts)),
+        top_k=top_k,
         activation=draw(st.sampled_from(ACTIVATIONS)),
         gated=draw(st.booleans()),
-        renormalize=draw(st.booleans()),
         dtype=draw(st.sampled_from(sorted(DTYPE_BYTES))),
         device=draw(st.sampled_from(["cpu", "cuda"])),
         bias=draw(st.booleans()),
         router_bias=draw(st.booleans()),
+        balance_loss=draw(st.booleans()),
+        **options | {"routed_scaling": draw(st.floats(1e-12, 1e12))},
     )
     routing, seed = draw(st.sampled_from(Routing)), draw(st.integers(0, 2**64))
     return Workload(name="", tokens=draw(st.integers(0, 10**6)), layer=config, routing=routing, seed=seed)
