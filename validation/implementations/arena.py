@@ -40,7 +40,8 @@ class Place:
 
     def described(self) -> dict[str, Any]:
         """Returns the place as the worker is told it."""
-        told: dict[str, Any] = {"offset": self.offset, "shape": self.shape, "dtype": str(self.dtype).partition(".")[2]}
+        dtype = str(self.dtype).partition(".")[2]
+        told: dict[str, Any] = {"offset": self.offset, "bytes": self.size, "shape": self.shape, "dtype": dtype}
         return told if self.strides is None else {**told, "strides": self.strides}
 
 
@@ -57,7 +58,7 @@ class CallPlaces:
     def described(self) -> dict[str, Any]:
         """Returns the places as the worker is told them."""
         told = {name: getattr(self, name).described() for name in ("x", "out", "ids", "weights")}
-        told["x"] |= {"bytes": self.x.size, "staged": self.staged}
+        told["x"] |= {"staged": self.staged}
         return told
 
 
@@ -107,12 +108,14 @@ def plan(
     """
     places, at, staged = [], GUARD_BYTES, 0
 
-    def place(shape: tuple[int, ...], dtype: torch.dtype, strides: tuple[int, ...] | None = None) -> Place:
+    def place(
+        shape: tuple[int, ...], dtype: torch.dtype, strides: tuple[int, ...] | None = None, off_line: int = 0
+    ) -> Place:
         nonlocal at
         count = prod(shape)
         if strides is not None and count:
             count = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-        offset = at + _LINE * (random.randrange(_PAGE // _LINE) if draw_addresses else 0)
+        offset = at + _LINE * (random.randrange(_PAGE // _LINE) if draw_addresses else 0) + off_line
         size = count * dtype.itemsize
         at = _aligned(offset + size) + GUARD_BYTES
         return Place(offset=offset, size=size, shape=shape, dtype=dtype, strides=strides)
@@ -121,7 +124,8 @@ def plan(
         strides = None if x.is_contiguous() else tuple(x.stride())
         routing = (shape[0], top_k)
         call = CallPlaces(
-            x=place(tuple(x.shape), x.dtype, strides),
+            # An input that begins inside a cache line does so there too.
+            x=place(tuple(x.shape), x.dtype, strides, x.data_ptr() % _LINE),
             out=place(shape, dtype),
             ids=place(routing, torch.int64),
             weights=place(routing, torch.float64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -27,25 +28,48 @@ SLACK_NS: Final = 1_000_000
 
 #: Calls of the longer of the two dry blocks, and how often each is made: the least of three is undisturbed.
 _CALLS: Final = 4
+
+#: On a GPU the host waits for all streams, the events for one: beyond what lies between the two around a kernel that
+#: does nothing (some 10 us) they may differ by this much. A kernel that hides more of its work there is found out.
+_GAP_SLACK_NS: Final = 5_000
 _REPEATS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What a block costs beside the kernel's own time: `block_ns` once and `call_ns` for every call."""
+    """What a block costs beside the kernel's own time: `block_ns` once and `call_ns` for every call.
+
+    `gap_ns` lies between a GPU's time of a call and the host's, 0 on the CPU.
+    """
 
     block_ns: int
     call_ns: int
+    gap_ns: int = 0
 
-    def agrees(self, calls_ns: Sequence[int], parent_ns: int) -> bool:
-        """Whether the worker's times can be true: not above the parent's, nor below what the price explains."""
-        excess = parent_ns - sum(calls_ns)
+    def agrees(self, calls_ns: Sequence[int], parent_ns: int, hosts_ns: Sequence[int] = ()) -> bool:
+        """Whether the worker's times can be true: not above the parent's, nor below what the price explains.
+
+        `hosts_ns` are the times by the worker's host clock where `calls_ns` are a GPU's: in the middle of the block
+        they lie above the GPU's by no more than around a kernel that does nothing, half as much again and the slack.
+        """
+        excess = parent_ns - sum(hosts_ns or calls_ns)
         explained = 2 * (self.block_ns + self.call_ns * len(calls_ns)) + SHARE * parent_ns + SLACK_NS
-        return min(calls_ns, default=0) >= 0 and 0 <= excess <= explained
+        if min(calls_ns, default=0) < 0 or not 0 <= excess <= explained:
+            return False
+        gaps = [host - call for host, call in zip(hosts_ns, calls_ns, strict=True)] if hosts_ns else [0]
+        allowed = 1.5 * self.gap_ns + SHARE * statistics.median(calls_ns or [0]) + _GAP_SLACK_NS
+        # Events tick in steps of half a microsecond, so that a call may seem longer by them than by the host.
+        return -_GAP_SLACK_NS <= statistics.median(gaps) <= allowed
 
 
 def measure_price(worker: Asked, x: torch.Tensor) -> Price:
     """Returns the price of asking, measured on blocks of no kernel, before a kernel is in the process."""
+    # The first asking on a GPU also loads what copies and compares there.
+    worker.call_block([x], dry=True)
     one = min(worker.call_block([x], dry=True).parent_ns for _ in range(_REPEATS))
-    many = min(worker.call_block([x] * _CALLS, dry=True).parent_ns for _ in range(_REPEATS))
-    return Price(block_ns=one, call_ns=max(0, (many - one) // (_CALLS - 1)))
+    blocks = [worker.call_block([x] * _CALLS, dry=True) for _ in range(_REPEATS)]
+    many = min(block.parent_ns for block in blocks)
+    gaps = [host - call for block in blocks for host, call in zip(block.hosts_ns, block.calls_ns, strict=True)]
+    return Price(
+        block_ns=one, call_ns=max(0, (many - one) // (_CALLS - 1)), gap_ns=max(0, round(statistics.median(gaps or [0])))
+    )

@@ -11,6 +11,7 @@ class Implementation:
     `source` and `function` name a `prepare`. A trusted implementation is one of ours in reference/: it may share a
     process with others. The candidate never does. `environment` is added to the worker's. `most_flops` is the work of
     the largest call worth waiting for, some 300 ms of the slow ones: a process makes at least 30.
+    With `graph` the harness captures its calls in CUDA graphs, and what is timed is a graph's replay.
     `program` is one it cannot do without, as the C++ baselines a compiler; empty when it needs none.
     An ablation is the kernel under validation built with `defines`, switches that take one technique away; such a one
     takes part in `most_pairs` rounds at most.
@@ -26,6 +27,7 @@ class Implementation:
     trusted: bool = False
     environment: tuple[tuple[str, str], ...] = ()
     most_flops: float | None = None
+    graph: bool = False
     program: str = ""
     defines: tuple[str, ...] = ()
     most_pairs: int | None = None

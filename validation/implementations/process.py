@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What `prepare` took: time by the worker's clock, and growth of its resident memory seen from outside."""
+    """What `prepare` took: time by the worker's clock, and growth of its memory: the GPU's, or the resident."""
 
     prepare_ns: int
     prepare_bytes: int
@@ -59,6 +59,7 @@ class Prepared:
 class Output:
     """One call: `out` [T, d], perhaps the routing `ids` int64 [T, k] and `weights` float64 [T, k], and its time.
 
+    On a GPU `worker_ns` is the time between events, `host_ns` that by the worker's host clock until the GPU was idle.
     `written` is false when `out` still held nothing but the poison of before the call. `x_unchanged` is false when
     the input was found altered after the block.
     """
@@ -69,6 +70,7 @@ class Output:
     worker_ns: int
     written: bool
     x_unchanged: bool
+    host_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,19 @@ class BlockOutput:
     def calls_ns(self) -> tuple[int, ...]:
         """Each call's time by the worker's clock."""
         return tuple(output.worker_ns for output in self.outputs)
+
+    @property
+    def hosts_ns(self) -> tuple[int, ...]:
+        """Each call's time by the worker's host clock; on the CPU the same."""
+        return tuple(one.worker_ns if one.host_ns is None else one.host_ns for one in self.outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sustained:
+    """Calls made without a pause, and the parent's time for all of them."""
+
+    calls: int
+    parent_ns: int
 
 
 class Worker:
@@ -102,9 +117,10 @@ class Worker:
         limits: Limits | None = None,
         device: str = "cpu",
     ) -> None:
-        """Starts the process; it loads torch while the caller does something else. `device` is "cpu"."""
-        if device != "cpu":
-            raise ValueError(f"a worker's device must be 'cpu'; got {device!r}")
+        """Starts the process; it loads torch while the caller does something else. `device` is "cpu" or "cuda"."""
+        if device not in {"cpu", "cuda"}:
+            raise ValueError(f"a worker's device must be 'cpu' or 'cuda'; got {device!r}")
+        self.device = device
         self.threads = threads
         self.limits = limits or Limits()
         self._trusted = trusted
@@ -115,11 +131,13 @@ class Worker:
         self._spawned = spawn.spawn(spawn.worker_environment(threads, environment))
         self._mailbox = Mailbox(self._spawned)
         self._started = False
+        self._captures = False
         self._last: tuple[tuple[arena.Place, torch.Tensor], ...] = ()
         message = {
             "paths": spawn.importable_paths(ours=trusted),
             "prefix": sys.prefix,
             "memory_bytes": self.limits.memory_bytes,
+            "device": device,
             "layer_file": str(_ROOT / "validation" / "workloads" / "layer.py"),
         }
         # Answered once torch is loaded; `start` waits for that.
@@ -189,9 +207,11 @@ class Worker:
             # Again, and now: in a process that several share, each finds its own.
             "environment": dict(implementation.environment),
             "trusted": self._trusted,
+            "graph": implementation.graph,
             "refused": _OURS,
             "forbidden": [str(_ROOT / name) for name in _OURS],
         }
+        self._captures = implementation.graph
         answer = self._ask("load", message)
         self._offers = None if answer.get("offers") is None else tuple(str(word) for word in answer["offers"])
         return str(answer["sha256"])
@@ -212,7 +232,7 @@ class Worker:
         }
         before = spawn.anonymous_bytes(self.pid)
         answer = self._ask("prepare", message, (layer.descriptor,))
-        grown = spawn.anonymous_bytes(self.pid) - before
+        grown = spawn.anonymous_bytes(self.pid) - before if self.device == "cpu" else int(answer["device_bytes"])
         self._shared = layer
         return Prepared(prepare_ns=int(answer["prepare_ns"]), prepare_bytes=max(grown, 0))
 
@@ -233,22 +253,23 @@ class Worker:
         return output
 
     def call_block(
-        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, draw_addresses: bool = True
+        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, cold: bool = False, draw_addresses: bool = True
     ) -> BlockOutput:
         """Makes one call on each input, in turn, each at an address of its own.
 
-        A dry block calls no kernel: its `parent_ns` is the price of asking. Without `draw_addresses` the block lies
-        where the last such block of its shape lay.
+        A dry block calls no kernel: its `parent_ns` is the price of asking. A cold one empties a GPU's cache before
+        each call. Without `draw_addresses` the block lies where the last such block of its shape lay, as that of a
+        captured kernel always does: a graph holds addresses.
         """
         assert self._shared is not None or dry
-        places, end = self._map(inputs, draw_addresses=draw_addresses)
+        places, end = self._map(inputs, draw_addresses=draw_addresses and not self._captures)
         assert self._arena is not None
         assert self._staging is not None
         self._arena.words(0, end)[:] = arena.POISON
         staged = [arena.stage(x) for x in inputs]
         for where, data in zip(places, staged, strict=True):
             self._staging.bytes(where.staged, data.size)[:] = data
-        message = {"calls": [where.described() for where in places], "dry": dry}
+        message = {"calls": [where.described() for where in places], "dry": dry, "cold": cold, "end": end}
         started = time.perf_counter_ns()
         self._last = ()
         answer = self._ask("call", message)
@@ -256,8 +277,15 @@ class Worker:
         # The last output first: had its call returned before its work was done, it is not whole yet.
         outs = [self._arena.read(where.out) for where in reversed(places)][::-1]
         outputs = tuple(
-            self._output(where, data, out, ns, told)
-            for where, data, out, ns, told in zip(places, staged, outs, answer["calls_ns"], answer["told"], strict=True)
+            self._output(where, data, out, times, told)
+            for where, data, out, times, told in zip(
+                places,
+                staged,
+                outs,
+                zip(answer["calls_ns"], answer["hosts_ns"], strict=True),
+                answer["told"],
+                strict=True,
+            )
         )
         self._last = tuple((where.out, output.out) for where, output in zip(places, outputs, strict=True))
         gaps = (self._arena.words(start, stop) for start, stop in arena.gaps(places, end))
@@ -267,6 +295,13 @@ class Worker:
     def looks(self) -> frozenset[str]:
         """Returns the fields of the watched layers and their configs that the kernel looked at so far."""
         return frozenset(str(name) for name in self._ask("looks", {})["looks"])
+
+    def sustain(self, seconds: float) -> Sustained:
+        """Makes the calls of the last block again and again for about `seconds`; their outputs are nobody's."""
+        started = time.perf_counter_ns()
+        answer = self._ask("sustain", {"seconds": seconds})
+        self._last = ()
+        return Sustained(calls=int(answer["calls"]), parent_ns=time.perf_counter_ns() - started)
 
     def outputs_changed(self) -> bool:
         """Returns whether an output of the last block is no longer what it was when the block was answered."""
@@ -341,7 +376,7 @@ class Worker:
             self._ask("map", {"size": self._arena.size}, descriptors)
         return places, end
 
-    def _output(self, where: CallPlaces, data: object, out: torch.Tensor, ns: int, told: bool) -> Output:  # noqa: FBT001
+    def _output(self, where: CallPlaces, data: object, out: torch.Tensor, times: tuple[int, int], told: bool) -> Output:  # noqa: FBT001
         assert self._arena is not None
         words = self._arena.words(where.out.offset, where.out.offset + where.out.size)
         found = self._arena.bytes(where.x.offset, where.x.size)
@@ -349,7 +384,8 @@ class Worker:
             out=out,
             ids=self._arena.read(where.ids) if told else None,
             weights=self._arena.read(where.weights) if told else None,
-            worker_ns=int(ns),
+            worker_ns=int(times[0]),
+            host_ns=int(times[1]),
             written=where.out.size == 0 or bool((words != arena.POISON).any()),
             x_unchanged=bool((found == data).all()),
         )

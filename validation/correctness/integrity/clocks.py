@@ -13,7 +13,9 @@ def clocks_agree(observation: Observation) -> Gate:
         faults.append(f"replaced {patched}")
     if observation.price is not None and observation.blocks:
         disagree = [
-            block for block in observation.blocks if not observation.price.agrees(block.calls_ns, block.parent_ns)
+            block
+            for block in observation.blocks
+            if not observation.price.agrees(block.calls_ns, block.parent_ns, block.hosts_ns)
         ]
         if 2 * len(disagree) > len(observation.blocks):
             worst = max(disagree, key=lambda block: abs(block.parent_ns - sum(block.calls_ns)))

@@ -27,7 +27,10 @@ class Scene(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One block: times by both clocks, and for each call whether its output was right and its input left alone."""
+    """One block: times by both clocks, and for each call whether its output was right and its input left alone.
+
+    `hosts_ns` are the times by the worker's host clock, of a GPU's calls another than `calls_ns`.
+    """
 
     scene: Scene
     calls_ns: tuple[int, ...]
@@ -35,6 +38,7 @@ class Seen:
     right: tuple[bool, ...]
     x_unchanged: tuple[bool, ...]
     guards_held: bool
+    hosts_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

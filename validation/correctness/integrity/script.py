@@ -50,11 +50,14 @@ def observe(
     Most tokens are drawn from a seed made up now, so that no answer to them can have been prepared. The published
     seed's tokens come too: they must not be any faster.
     """
+    device = workload.layer.device
     drawn = replace(workload, seed=secrets.randbelow(1 << 31))
     layer = make_layer(workload.layer, workload.seed)
     known, fresh = TokenBank.draw(workload), TokenBank.draw(drawn)
     seen = _Script(implementation=implementation, threads=threads, floor_ns=floor_ns)
-    with Worker(threads=threads, environment=implementation.environment, limits=limits or Limits()) as worker:
+    with Worker(
+        threads=threads, environment=implementation.environment, limits=limits or Limits(), device=device
+    ) as worker:
         try:
             seen.play(worker, layer, _Answered(known, layer), _Answered(fresh, layer))
         except ImplementationFailed as failure:
@@ -156,6 +159,7 @@ class _Script:
                 right=tuple(answered.right(one, output) for one, output in zip(rows, made.outputs, strict=True)),
                 x_unchanged=tuple(output.x_unchanged for output in made.outputs),
                 guards_held=made.guards_held,
+                hosts_ns=made.hosts_ns,
             )
         )
 

@@ -1,18 +1,10 @@
-"""Shared memory as the worker sees it: weights, inputs and outputs as tensors over what the parent mapped."""
+"""Shared memory as the worker sees it: what the parent mapped, and how much more may be had."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import resource
-from math import prod
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import torch
-
-#: Where torch is: this file must be importable without it.
-Description = dict[str, Any]
 
 
 def map_private(descriptor: int, size: int) -> mmap.mmap:
@@ -23,19 +15,6 @@ def map_private(descriptor: int, size: int) -> mmap.mmap:
 def map_shared(descriptor: int, size: int) -> mmap.mmap:
     """Returns a map the parent shares, its pages touched now rather than inside a timed call."""
     return mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
-
-
-def tensor_at(memory: mmap.mmap, description: Description) -> torch.Tensor:
-    """Returns the tensor that `description` (offset, shape, dtype, maybe strides) places in `memory`."""
-    import torch  # noqa: PLC0415 -- a worker that never gets a layer never loads it
-
-    dtype, shape, offset = getattr(torch, description["dtype"]), description["shape"], description["offset"]
-    strides = description.get("strides")
-    count = prod(shape) if strides is None else _span(shape, strides)
-    if count == 0 or prod(shape) == 0:
-        return torch.empty(shape, dtype=dtype)
-    flat = torch.frombuffer(memory, dtype=dtype, count=count, offset=offset)
-    return flat.view(shape) if strides is None else flat.as_strided(shape, strides)
 
 
 def read_into(staging: int, memory: mmap.mmap, offset: int, size: int, source: int) -> None:
@@ -57,8 +36,3 @@ def limit_memory(extra_bytes: int) -> None:
     with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 -- as plain as it can be
         held = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
     resource.setrlimit(resource.RLIMIT_DATA, (held + extra_bytes, held + extra_bytes))
-
-
-def _span(shape: list[int], strides: list[int]) -> int:
-    """Elements between the first and the last of a strided view, both included."""
-    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))

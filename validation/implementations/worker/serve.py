@@ -7,20 +7,24 @@ import os
 import resource
 import socket
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import fence, frames, kernel, memory, state, watched
+from .device import CLOCK, Cuda, Host, bytes_of, tensor_in
+from .graphs import Graphs
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 
+    import torch
+
     from .frames import Message
 
-#: The clock, taken before any kernel is loaded: patching `time` later does not reach it.
-_CLOCK = time.perf_counter_ns
+#: Calls of a sustained run that are asked for before the GPU is waited for: enough to keep it busy meanwhile.
+_SUSTAINED = 64
 
 
 class Worker:
@@ -34,8 +38,12 @@ class Worker:
         self._prepare: Callable[[Any], Any] | None = None
         self._forward: Callable[..., Any] | None = None
         self._form = kernel.Form.UNTOLD
+        self._captures = False
+        self._graphs = Graphs()
         self._arena: mmap.mmap | None = None
         self._staging = -1
+        self._device = Host()
+        self._last: list[Callable[[], Any]] = []
         self._looks = watched.Looks()
 
     def start(self, message: Message, _descriptors: list[int]) -> Message:
@@ -48,6 +56,8 @@ class Worker:
         # Nobody trains here; a kernel of modules would else build a graph in its measured time.
         torch.set_grad_enabled(False)
         state.remember()
+        if message["device"] == "cuda":
+            self._device = Cuda()
         self._layer_file = _load_layer(Path(message["layer_file"]))
         memory.limit_memory(message["memory_bytes"])
         return {}
@@ -56,7 +66,9 @@ class Worker:
         """Runs the kernel's file."""
         os.environ.update(message["environment"])
         path = Path(message["path"])
-        self._forward = self._prepare = None
+        self._forget()
+        self._prepare = None
+        self._captures = message["graph"]
         if not message["trusted"] and not self._fenced:
             self._fenced = True
             fence.refuse_imports(message["refused"], message["forbidden"])
@@ -67,21 +79,25 @@ class Worker:
 
     def prepare(self, message: Message, descriptors: list[int]) -> Message:
         """Makes the layer of the mapped weights and calls the kernel's `prepare`."""
-        self._forward = None
-        layer_file = self._layer_file
+        self._forget()
+        layer_file, device = self._layer_file, self._device
         weights = memory.map_private(descriptors[0], message["size"])
         os.close(descriptors[0])
-        tensors = {name: memory.tensor_at(weights, where) for name, where in message["tensors"].items()}
-        layer = layer_file.Layer(config=layer_file.LayerConfig(**message["config"]), **tensors)
+        shared = bytes_of(weights)
+        tensors = {name: device.to_device(tensor_in(shared, where)) for name, where in message["tensors"].items()}
+        config = layer_file.LayerConfig(**{**message["config"], "device": device.name})
+        layer = layer_file.Layer(config=config, **tensors)
         if message["watched"]:
             layer = watched.watched(layer, self._looks)
         assert self._prepare is not None
-        started = _CLOCK()
+        device.wait()
+        before, started = device.used_bytes(), CLOCK()
         forward = self._prepare(layer)
-        elapsed = _CLOCK() - started
+        device.wait()
+        elapsed = CLOCK() - started
         self._form = kernel.form_of(forward)
         self._forward = forward
-        return {"prepare_ns": elapsed, "form": self._form.value}
+        return {"prepare_ns": elapsed, "form": self._form.value, "device_bytes": device.used_bytes() - before}
 
     def map(self, message: Message, descriptors: list[int]) -> Message:
         """Maps the memory of the calls to come; staged inputs stay unmapped."""
@@ -90,40 +106,60 @@ class Worker:
         self._staging, arena = descriptors
         self._arena = memory.map_shared(arena, message["size"])
         os.close(arena)
+        # Graphs and the last block's calls hold addresses of the old memory.
+        self._graphs, self._last = Graphs(), []
+        self._device.map(self._arena)
         return {}
 
     def call(self, message: Message, _descriptors: list[int]) -> Message:
         """Makes a block of calls, each on an input revealed just before it, each timed alone.
 
-        A dry block does the same with a kernel that does nothing: what then passes is the price of the asking.
+        A dry block does the same with a kernel that does nothing: what then passes is the price of the asking. A cold
+        block empties the caches before each call.
         """
-        arena, staging = self._arena, self._staging
+        arena, device = self._arena, self._device
         assert arena is not None
-        places = [
-            (where["x"], [memory.tensor_at(arena, where[name]) for name in ("x", "out", "ids", "weights")])
-            for where in message["calls"]
-        ]
+        places = message["calls"]
+        device.begin(message["end"])
+        tensors = [[device.tensor(where[name]) for name in ("x", "out", "ids", "weights")] for where in places]
+        captures = self._captures and not message["dry"]
         if message["dry"]:
             # Returns a tensor, which is then copied: as much work of ours as any kernel causes.
-            blank = places[0][1][1].clone()
+            blank = tensors[0][1].clone()
             call, fills = kernel.caller(lambda _x: blank, kernel.Form.RETURNS), False
         else:
-            forward = self._forward
-            assert forward is not None
-            if self._form is kernel.Form.UNTOLD:
-                where, (x, out, _ids, _weights) = places[0]
-                memory.read_into(staging, arena, where["offset"], where["bytes"], where["staged"])
-                self._form = kernel.call_once(forward, x.clone(), out.clone())
-            call, fills = kernel.caller(forward, self._form), self._form is not kernel.Form.RETURNS
-        calls_ns, told = [], []
-        for where, (x, out, ids, weights) in places:
-            memory.read_into(staging, arena, where["offset"], where["bytes"], where["staged"])
-            started = _CLOCK()
-            result = call(x, out)
-            calls_ns.append(_CLOCK() - started)
+            call, fills = self._caller(places[0]["x"], *tensors[0][:2]), self._form is not kernel.Form.RETURNS
+        calls_ns, hosts_ns, told, last = [], [], [], []
+        for where, (x, out, ids, weights) in zip(places, tensors, strict=True):
+            if captures:
+                made = self._graphs.capture(call, x, out)
+                device.poison(where["out"])
+            else:
+                made = partial(call, x, out)
+            memory.read_into(self._staging, arena, where["x"]["offset"], where["x"]["bytes"], where["x"]["staged"])
+            device.revealed(where["x"])
+            if message["cold"]:
+                device.flush()
+            result, call_ns, host_ns = device.time(made)
+            calls_ns.append(call_ns)
+            hosts_ns.append(host_ns)
             told.append(kernel.deliver(result, out, ids, weights, fills=fills))
+            last.append(made)
             del result
-        return {"calls_ns": calls_ns, "told": told}
+        device.finish(message["end"])
+        self._last = last
+        return {"calls_ns": calls_ns, "hosts_ns": hosts_ns, "told": told}
+
+    def sustain(self, message: Message, _descriptors: list[int]) -> Message:
+        """Makes the last block's calls again and again, without a pause, for about so many seconds."""
+        device, made = self._device, 0
+        started = CLOCK()
+        while CLOCK() - started < message["seconds"] * 1e9:
+            for number in range(_SUSTAINED):
+                self._last[number % len(self._last)]()
+            device.wait()
+            made += _SUSTAINED
+        return {"calls": made, "ns": CLOCK() - started}
 
     def looks(self, _message: Message, _descriptors: list[int]) -> Message:
         """Tells which fields of watched layers the kernel looked at so far."""
@@ -131,7 +167,22 @@ class Worker:
 
     def state(self, _message: Message, _descriptors: list[int]) -> Message:
         """Tells what a kernel has no business changing in its process."""
-        return {"state": state.settings(_CLOCK)}
+        return {"state": state.settings(CLOCK)}
+
+    def _caller(self, where: Message, x: torch.Tensor, out: torch.Tensor) -> Callable[..., Any]:
+        """The kernel's forward as a function of x and out; one whose form is untold is tried on the first input."""
+        forward = self._forward
+        assert forward is not None
+        if self._form is kernel.Form.UNTOLD:
+            assert self._arena is not None
+            memory.read_into(self._staging, self._arena, where["offset"], where["bytes"], where["staged"])
+            self._device.revealed(where)
+            self._form = kernel.call_once(forward, x.clone(), out.clone())
+        return kernel.caller(forward, self._form)
+
+    def _forget(self) -> None:
+        """Lets go of the kernel that was prepared, and of all that holds its memory."""
+        self._forward, self._graphs, self._last = None, Graphs(), []
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
@@ -152,6 +203,7 @@ def serve(control: int, audit: int) -> None:
         "prepare": worker.prepare,
         "map": worker.map,
         "call": worker.call,
+        "sustain": worker.sustain,
         "looks": worker.looks,
         "state": worker.state,
         "libraries": worker.libraries,
@@ -180,6 +232,8 @@ def _told(error: BaseException) -> str:
 def _out_of_memory(error: BaseException) -> bool:
     """Whether it is an allocation that failed; torch says so by a RuntimeError."""
     text = _told(error)
+    if "GPU memory" in text:
+        return False  # the limit is the host's
     return isinstance(error, MemoryError) or "can't allocate memory" in text or "bad_alloc" in text
 
 

@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +26,18 @@ def settings(clock: Callable[[], int]) -> dict[str, object]:
     patched = [name for name, function in _BUILTIN.items() if getattr(time, name) is not function]
     if clock is not _BUILTIN["perf_counter_ns"]:
         patched.append("the harness")
-    return {
+    cuda = (
+        {"cuda stream": str(torch.cuda.current_stream().cuda_stream), "cuda device": torch.cuda.current_device()}
+        if torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        else {}
+    )
+    return cuda | {
+        "float32 products": str(torch.get_float32_matmul_precision()),
         "torch threads": torch.get_num_threads(),
         "denormals": "kept" if float((tiny * 1.0)[0]) != 0.0 else "flushed",
         "patched clocks": ", ".join(patched) or "none",
         "patched tensor": ", ".join(
-            name for name, method in _TENSOR.items() if getattr(torch.Tensor, name) is not method
+            name for (of, name), method in _METHODS.items() if getattr(_class(of), name) is not method
         )
         or "none",
         "thread variables": ", ".join(f"{name}={os.environ.get(name)}" for name in _VARIABLES),
@@ -43,12 +49,21 @@ def settings(clock: Callable[[], int]) -> dict[str, object]:
 
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-#: What the harness itself calls on a kernel's result.
-_TENSOR: dict[str, object] = {}
+#: What the harness itself calls on a kernel's result and on a GPU's clock, by class and name.
+_METHODS: dict[tuple[str, str], object] = {}
+_CALLED = {
+    "Tensor": ("copy_", "data_ptr", "stride", "shape", "dtype"),
+    "Event": ("record", "elapsed_time", "synchronize"),
+    "CUDAGraph": ("replay",),
+}
 
 
 def remember() -> None:
     """Remembers the methods of tensors as torch defines them; called once torch is loaded and no kernel is."""
+    _METHODS.update({(of, name): getattr(_class(of), name) for of, names in _CALLED.items() for name in names})
+
+
+def _class(name: str) -> Any:  # noqa: ANN401 -- a class of torch's
     import torch  # noqa: PLC0415 -- as above
 
-    _TENSOR.update({name: getattr(torch.Tensor, name) for name in ("copy_", "data_ptr", "stride", "shape", "dtype")})
+    return torch.Tensor if name == "Tensor" else getattr(torch.cuda, name)

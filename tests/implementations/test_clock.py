@@ -1,0 +1,41 @@
+"""When the clocks of parent, worker and GPU fit each other, and when they do not."""
+
+from typing import Final
+
+import pytest
+
+from validation.implementations.clock import Price
+
+#: A GPU block: 10 us lie between events and host around a kernel that does nothing.
+_GPU: Final = Price(block_ns=200_000, call_ns=50_000, gap_ns=10_000)
+
+
+def test_a_gpu_call_that_the_host_saw_end_a_little_later_fits() -> None:
+    assert _GPU.agrees((40_000,) * 8, 8 * 100_000, (50_000,) * 8)
+
+
+def test_a_gpu_call_that_the_host_saw_end_much_later_does_not_fit() -> None:
+    assert not _GPU.agrees((5_000,) * 8, 8 * 100_000, (50_000,) * 8)
+
+
+def test_a_gpu_call_longer_by_events_than_by_the_host_does_not_fit() -> None:
+    assert not _GPU.agrees((80_000,) * 8, 8 * 100_000, (50_000,) * 8)
+
+
+def test_one_disturbed_call_of_a_block_does_not_matter() -> None:
+    assert _GPU.agrees((40_000,) * 8, 2_000_000, (50_000,) * 7 + (600_000,))
+
+
+def test_a_parent_that_waited_longer_than_all_is_explained_does_not_fit() -> None:
+    assert not _GPU.agrees((40_000,) * 8, 20_000_000, (50_000,) * 8)
+
+
+@pytest.mark.parametrize(("calls_ns", "parent_ns"), [((10_000_000,), 10_100_000), ((0,), 900_000)])
+def test_on_the_cpu_the_two_clocks_are_compared(calls_ns: tuple[int, ...], parent_ns: int) -> None:
+    price = Price(block_ns=100_000, call_ns=10_000)
+    assert price.agrees(calls_ns, parent_ns)
+    assert not price.agrees(calls_ns, parent_ns + 5_000_000)
+
+
+def test_on_the_cpu_a_time_above_the_parents_does_not_fit() -> None:
+    assert not Price(block_ns=0, call_ns=0).agrees((10_000,), 9_000)

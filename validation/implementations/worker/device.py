@@ -1,0 +1,204 @@
+"""Where a kernel's tensors lie, and how a call on them is timed: the host's memory and clock, or a GPU's.
+
+Both know the memory that the parent shares by offsets into it. On a GPU that memory has a twin on the device: poison,
+guards and all are copied there before a block, each input just before its call, and everything back after the block.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import mmap
+    from collections.abc import Callable
+
+    import torch
+
+#: The clock, taken before any kernel is loaded: patching `time` later does not reach it.
+CLOCK = time.perf_counter_ns
+
+#: Written before a call with cold caches: twice an H200's 60 MB of L2, and half as much again.
+FLUSHED_BYTES = 192 << 20
+
+Description = dict[str, Any]
+Timed = tuple[Any, int, int]
+
+
+class Host:
+    """Tensors lie in the shared memory itself."""
+
+    name = "cpu"
+
+    def __init__(self) -> None:
+        """Holds no memory yet."""
+        self._shared: torch.Tensor | None = None
+
+    def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Returns the tensor where kernels run."""
+        return tensor
+
+    def used_bytes(self) -> int:
+        """Returns the bytes of the device's memory in use: none here, the parent sees the host's from outside."""
+        return 0
+
+    def map(self, memory: mmap.mmap) -> None:
+        """Takes the memory shared with the parent."""
+        self._shared = bytes_of(memory)
+
+    def tensor(self, where: Description) -> torch.Tensor:
+        """Returns the tensor that `where` places."""
+        assert self._shared is not None
+        return tensor_in(self._shared, where)
+
+    def begin(self, end: int) -> None:
+        """The block's memory, up to `end`, is as the parent left it."""
+
+    def revealed(self, where: Description) -> None:
+        """An input was put into the shared memory."""
+
+    def poison(self, where: Description) -> None:
+        """An output is to be as the parent left it."""
+
+    def flush(self) -> None:
+        """Caches hold nothing of the kernel's."""
+        raise ValueError("cold caches are measured on a GPU only")
+
+    def time(self, call: Callable[[], Any]) -> Timed:
+        """Returns what the call returned, and its time by the device's clock and by the host's, ns."""
+        started = CLOCK()
+        result = call()
+        elapsed = CLOCK() - started
+        return result, elapsed, elapsed
+
+    def wait(self) -> None:
+        """Everything that was asked of the device is done."""
+
+    def finish(self, end: int) -> None:
+        """The parent sees what the block made of its memory, up to `end`."""
+
+
+class Cuda(Host):
+    """Tensors lie on the first GPU; calls are timed by events on the current stream, and by the host to the end of all.
+
+    A kernel that leaves work on another stream is shorter by its events than by the host. What is called here is taken
+    from torch before any kernel is loaded.
+    """
+
+    name = "cuda"
+
+    def __init__(self, device: str = "cuda:0") -> None:
+        """Opens the GPU and creates its context, in nobody's measured time."""
+        import torch  # noqa: PLC0415 -- a worker of the CPU never needs it here
+
+        super().__init__()
+        if not torch.cuda.is_available():
+            raise RuntimeError("a CUDA GPU is needed; PyTorch sees none")
+        self._twin: torch.Tensor | None = None
+        self._flushed: torch.Tensor | None = None
+        self._device = torch.device(device)
+        torch.zeros(1, device=self._device).add_(1)
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        self._start, self._end, self._between = start.record, end.record, partial(start.elapsed_time, end)
+        self._synchronize = torch.cuda.synchronize
+        self._free = torch.cuda.mem_get_info
+        self.wait()
+
+    def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Returns a copy on the GPU."""
+        return tensor.to(self._device)
+
+    def used_bytes(self) -> int:
+        """Returns the bytes of the GPU's memory that anybody uses."""
+        free, total = self._free(self._device)
+        return int(total - free)
+
+    def map(self, memory: mmap.mmap) -> None:
+        """Takes the memory shared with the parent, and as much on the GPU."""
+        import torch  # noqa: PLC0415 -- as above
+
+        super().map(memory)
+        self._twin = None
+        self._twin = torch.empty(len(memory), dtype=torch.uint8, device=self._device)
+
+    def tensor(self, where: Description) -> torch.Tensor:
+        """Returns the tensor that `where` places, on the GPU."""
+        assert self._twin is not None
+        return tensor_in(self._twin, where)
+
+    def begin(self, end: int) -> None:
+        """Copies poison and guards to the GPU."""
+        self._copy(0, end)
+
+    def revealed(self, where: Description) -> None:
+        """Copies an input to the GPU and waits until it is there."""
+        self._copy(where["offset"], where["offset"] + where["bytes"])
+        self.wait()
+
+    def poison(self, where: Description) -> None:
+        """Copies an output's poison once more."""
+        self._copy(where["offset"], where["offset"] + where["bytes"])
+
+    def flush(self) -> None:
+        """Writes more than the L2 holds, and waits."""
+        import torch  # noqa: PLC0415 -- as above
+
+        if self._flushed is None:
+            self._flushed = torch.empty(FLUSHED_BYTES, dtype=torch.uint8, device=self._device)
+        self._flushed.fill_(1)
+        self.wait()
+
+    def time(self, call: Callable[[], Any]) -> Timed:
+        """Returns what the call returned, its time between events, and by the host until the GPU had nothing to do."""
+        started = CLOCK()
+        self._start()
+        result = call()
+        self._end()
+        self._synchronize()
+        elapsed = CLOCK() - started
+        return result, round(self._between() * 1e6), elapsed
+
+    def wait(self) -> None:
+        """Waits for every stream of the GPU."""
+        self._synchronize()
+
+    def finish(self, end: int) -> None:
+        """Copies everything back."""
+        assert self._twin is not None
+        assert self._shared is not None
+        self._shared[:end].copy_(self._twin[:end])
+        self.wait()
+
+    def _copy(self, start: int, stop: int) -> None:
+        assert self._twin is not None
+        assert self._shared is not None
+        self._twin[start:stop].copy_(self._shared[start:stop])
+
+
+def tensor_in(memory: torch.Tensor, description: Description) -> torch.Tensor:
+    """Returns the tensor that `description` (offset, shape, dtype, maybe strides) places in `memory`, its bytes."""
+    import torch  # noqa: PLC0415 -- a worker that never gets a layer never loads it
+
+    dtype, shape, offset = getattr(torch, description["dtype"]), description["shape"], description["offset"]
+    strides = description.get("strides")
+    count = 1
+    for size in shape:
+        count *= size
+    if count == 0:
+        return torch.empty(shape, dtype=dtype, device=memory.device)
+    span = count if strides is None else _span(shape, strides)
+    flat = memory[offset : offset + span * dtype.itemsize].view(dtype)
+    return flat.view(shape) if strides is None else flat.as_strided(shape, strides)
+
+
+def bytes_of(memory: mmap.mmap) -> torch.Tensor:
+    """Returns the mapped memory as a tensor of bytes over it."""
+    import torch  # noqa: PLC0415 -- as above
+
+    return torch.frombuffer(memory, dtype=torch.uint8)
+
+
+def _span(shape: list[int], strides: list[int]) -> int:
+    """Elements between the first and the last of a strided view, both included."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
