@@ -43,7 +43,8 @@ _LARGE_BATCH: Final = 2048
 def make_layer(config: LayerConfig, seed: int = 0) -> Layer:
     """Returns a layer with random weights, scaled by 1/sqrt(fan-in) so that activations and outputs are O(1).
 
-    They lie on the host, whatever config.device says: the worker of a kernel brings them to its device. Router columns have unit length, so that no expert is favoured: logits of a token have spread 1.
+    They lie on the host, whatever config.device says: the worker of a kernel brings them to its device.
+    Router columns have unit length, so that no expert is favoured: logits of a token have spread 1.
     """
     d, f, experts = config.d_model, config.d_ff, config.n_experts
     key = ("layer", d, f, experts, seed)
