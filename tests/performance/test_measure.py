@@ -71,6 +71,11 @@ class FakeWorker:
         self.closed = True
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("validation.performance.series._PAUSE_S", 0.0)
+
+
 @pytest.fixture(scope="module")
 def layer() -> Iterator[SharedLayer]:
     with SharedLayer.of(make_layer(WORKLOAD.layer)) as shared:
@@ -168,7 +173,8 @@ def test_a_broken_guard_spoils_an_output(bench: Bench) -> None:
 
 
 def test_a_block_beside_a_slow_probe_is_kept_rejected_and_repeated(bench: Bench) -> None:
-    speeds = iter([*[100.0] * 30, 92.0, *[100.0] * 1000])
+    # Blocks have a probe before and one after: with 31 at full speed the slow one is an after.
+    speeds = iter([*[100.0] * 31, 92.0, *[100.0] * 1000])
     bench.probe = lambda: next(speeds)
     counted = [series for run in bench.run() if run.round for series in run.series]
     assert [block.reason for series in counted for block in series.blocks if not block.accepted] == [PROBE_SLOW]
@@ -180,6 +186,22 @@ def test_repeats_are_bounded(bench: Bench) -> None:
     bench.probe = lambda: next(speeds)
     run = bench.run()[-1]
     assert all(len(series.blocks) <= 12 and not series.accepted_ns for series in run.series)
+
+
+def test_a_block_does_not_begin_while_the_probe_is_slow(bench: Bench) -> None:
+    speeds = iter([*[100.0] * 30, 92.0, 50.0, *[100.0] * 1000])
+    bench.probe = lambda: next(speeds)
+    blocks = [block for run in bench.run() for series in run.series for block in series.blocks]
+    assert all(block.accepted for block in blocks)
+    assert [block.waits for block in blocks if block.waits] == [2]
+
+
+def test_a_machine_that_stays_slow_is_measured_as_it_is(bench: Bench) -> None:
+    speeds = iter([100.0])
+    bench.probe = lambda: next(speeds, 50.0)
+    counted = [series for run in bench.run() if run.round for series in run.series]
+    assert {sum(block.waits for block in series.blocks) for series in counted} == {25}
+    assert not any(series.accepted_ns for series in counted)
 
 
 def test_the_best_probe_of_the_whole_run_judges_every_block(bench: Bench) -> None:

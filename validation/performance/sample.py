@@ -29,7 +29,8 @@ class Block(Record):
 
     `calls_ns` is each call by the worker's clock, `parent_ns` the whole block by the parent's. Probes are FLOP/s of
     the all-core FMA probe. Every output of the block was checked after its clock stopped: `outputs_wrong` of them
-    failed. A rejected block keeps its samples and says why.
+    failed. A rejected block keeps its samples and says why. `waits` probes were slow before the block began, and were
+    waited out.
     """
 
     probe_before: float
@@ -39,6 +40,7 @@ class Block(Record):
     parent_ns: Nanoseconds
     calls_ns: tuple[Nanoseconds, ...]
     outputs_wrong: int = 0
+    waits: Annotated[int, Field(ge=0)] = 0
 
 
 class Series(Record):
@@ -84,6 +86,10 @@ class ProbeRule(Record):
     share: float = 0.93
     best_flop_per_s: float
 
+    def holds(self, flop_per_s: float) -> bool:
+        """Whether a probe ran at full speed."""
+        return flop_per_s >= self.share * self.best_flop_per_s
+
 
 def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93) -> ProbeRule | None:
     """Returns the rule with the best probe of the run filled in, or None when nothing was probed."""
@@ -101,7 +107,7 @@ def judged(block: Block, rule: ProbeRule) -> Block:
     """Returns `block` as accepted or rejected by `rule`; clocks that disagreed stay so."""
     if block.reason == CLOCK_DISAGREES:
         return block
-    full_speed = min(block.probe_before, block.probe_after) >= rule.share * rule.best_flop_per_s
+    full_speed = rule.holds(min(block.probe_before, block.probe_after))
     return block.model_copy(update={"accepted": full_speed, "reason": "" if full_speed else PROBE_SLOW})
 
 

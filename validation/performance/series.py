@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -31,6 +32,11 @@ Check: TypeAlias = Callable[[Rows, torch.Tensor, torch.Tensor | None, torch.Tens
 
 #: Warm-up is never shorter, however long they take.
 _LEAST_WARM_CALLS: Final = 2
+
+#: A block does not begin while the machine is slow: a pause is long against a stolen time slice (some ms), and in all
+#: a series waits half a second at most, so that a machine that stays slow is measured as it is (and rejected).
+_PAUSE_S: Final = 0.02
+_MOST_WAITS: Final = 25
 
 #: A block's inputs and outputs stay below this together.
 _MOST_BLOCK_BYTES: Final = 256 << 20
@@ -73,6 +79,14 @@ class Gauge:
         speed = self.probe()
         self.best = max(self.best, speed)
         return speed
+
+    def await_full_speed(self, most_waits: int) -> tuple[float, int]:
+        """Returns the speed, and how many slow probes were waited out before it; after `most_waits` it may be slow."""
+        speed, waits = self.read(), 0
+        while waits < most_waits and not self.rule.holds(speed):
+            time.sleep(_PAUSE_S)
+            speed, waits = self.read(), waits + 1
+        return speed, waits
 
     @property
     def rule(self) -> ProbeRule:
@@ -153,16 +167,23 @@ def _blocks(
     bound = planned if subject.discarded else max(int(profile.retry * planned), planned + 2)
     blocks: list[Block] = []
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
-        blocks.append(_block(subject, worker, gauge, [next(draws) for _ in range(size)]))
+        most_waits = _MOST_WAITS - sum(block.waits for block in blocks)
+        blocks.append(_block(subject, worker, gauge, [next(draws) for _ in range(size)], most_waits))
         # An earlier block stands or falls by the best probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
     return blocks
 
 
-def _block(subject: Subject, worker: WorkerLike, gauge: Gauge, batches: Sequence[tuple[Rows, torch.Tensor]]) -> Block:
+def _block(
+    subject: Subject,
+    worker: WorkerLike,
+    gauge: Gauge,
+    batches: Sequence[tuple[Rows, torch.Tensor]],
+    most_waits: int,
+) -> Block:
     """One block between its probes, its outputs checked after everything that is timed."""
     worker.settle()
-    before = gauge.read()
+    before, waits = gauge.await_full_speed(most_waits)
     made = worker.call_block([x for _rows, x in batches])
     worker.settle()
     after = gauge.read()
@@ -178,6 +199,7 @@ def _block(subject: Subject, worker: WorkerLike, gauge: Gauge, batches: Sequence
             calls_ns=made.calls_ns,
             # A broken guard is nobody's in particular: it spoils one output at least.
             outputs_wrong=max(wrong, int(not made.guards_held)),
+            waits=waits,
         ),
         gauge.rule,
     )

@@ -74,7 +74,7 @@ def accepts(rule: ProbeRule | None, block: Block) -> bool:
     """
     if block.reason == CLOCK_DISAGREES or sum(block.calls_ns) > block.parent_ns:
         return False
-    return rule is None or min(block.probe_before, block.probe_after) >= rule.share * rule.best_flop_per_s
+    return rule is None or rule.holds(min(block.probe_before, block.probe_after))
 
 
 def accepted_calls(series: Series, rule: ProbeRule | None) -> tuple[int, ...]:
