@@ -90,7 +90,7 @@ def _copy() -> _Question:
 def _seconds(run: Callable[[], Any]) -> float:
     """Seconds of one run, the mean of a few between events, after one that is not timed."""
     run()
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     start.record()
     for _ in range(REPEATS):
         run()
