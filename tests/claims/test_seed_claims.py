@@ -6,7 +6,7 @@ import pytest
 
 from validation.claims.claim import Claim, Provenance
 from validation.claims.load import OWN_CLAIMS, SEED_CLAIMS, check_distinct, check_names, load_claims
-from validation.implementations.menu import BASELINES, MOJO
+from validation.implementations.menu import KNOWN
 from validation.workloads.registry import find
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -81,12 +81,11 @@ def test_only_what_the_published_scripts_timed_is_called_measured() -> None:
 def test_every_name_in_the_shipped_files_is_known() -> None:
     files = [SEED, load_claims(OWN_CLAIMS)]
     check_distinct(files)
-    known = (MOJO, *BASELINES.values())
     check_names(
         files,
         find_workload=find,
-        implementations={one.name for one in known},
-        families={one.family for one in known},
+        implementations={one.name for one in KNOWN},
+        families={one.family for one in KNOWN},
     )
 
 

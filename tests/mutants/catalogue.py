@@ -151,7 +151,11 @@ MUTANTS: tuple[Mutant, ...] = (
     *_of(
         "tile",
         ("sums do not start from the bias", "start.unsafe_load[width=LANES](i * start_stride + j * LANES)", "Vec(0)"),
-        ("last step left out", "for _ in range(steps):", "for _ in range(max(1, steps - 1)):"),
+        (
+            "last step left out",
+            "for _ in range(known_steps if known_steps > 0 else steps):",
+            "for _ in range(max(1, steps - 1)):",
+        ),
         ("first row's activations", "row[unsafe_offset=i * lda]", "row[unsafe_offset=0]"),
     ),
     *_of(
@@ -163,8 +167,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             "gate and up exchanged",
-            "pack_panel[Self.dtype](gate, column, up, column, d, f, packed)",
-            "pack_panel[Self.dtype](up, column, gate, column, d, f, packed)",
+            "pack_panel[Self.dtype](gate, column, up, column, d, f, packed, stride)",
+            "pack_panel[Self.dtype](up, column, gate, column, d, f, packed, stride)",
         ),
         (
             "b1 added to the gate",

@@ -86,6 +86,64 @@ MOJO: Final = Implementation(
     dtypes=_EVERY_DTYPE,
 )
 
+#: An even number, so that orders and their reverses are balanced; what an ablation shows is large or nothing.
+_ABLATION_PAIRS: Final = 6
+
+#: Scalar sums are float32's: no scalar instruction multiplies pairs of bfloat16.
+_FLOAT32: Final = frozenset({"float32"})
+
+
+def _ablation(
+    name: str, description: str, *defines: str, dtypes: frozenset[str] = _EVERY_DTYPE, most_flops: float | None = None
+) -> Implementation:
+    return replace(
+        MOJO,
+        name=f"mojo_{name}",
+        description=f"the Mojo kernel, {description}",
+        dtypes=dtypes,
+        trusted=True,
+        most_flops=most_flops,
+        defines=defines,
+        most_pairs=_ABLATION_PAIRS,
+    )
+
+
+#: Name -> the kernel without one technique: the same source, with switches of kernels/moe/ablation.mojo.
+ABLATIONS: Final[dict[str, Implementation]] = {
+    ablation.name: ablation
+    for ablation in (
+        _ablation("runtime_dims", "as it is: dimensions known at run time"),
+        _ablation("comptime_dims", "its dimensions known to the compiler", "D_MODEL=256", "D_FF=1024"),
+        _ablation("runtime_tile", "its register tile's rows and panels known at run time", "RUN_TIME_TILE=1"),
+        _ablation("unpacked", "its weights row-major, not packed into panels", "ROW_MAJOR=1"),
+        _ablation("one_thread", "on one thread", "ONE_THREAD=1"),
+        _ablation("alloc_per_call", "its workspace allocated in every call", "ALLOCATION=1"),
+        _ablation("alloc_page_fault", "its workspace mapped anew in every call", "ALLOCATION=2"),
+        _ablation("scalar", "vectors of one element, the same independent sums", "SCALAR=1", dtypes=_FLOAT32),
+        # 4 GFLOP/s on two threads, and 2 when strided.
+        _ablation(
+            "scalar_dot",
+            "scalar dot products, one sum at a time",
+            "SCALAR=1",
+            "ONE_SUM=1",
+            dtypes=_FLOAT32,
+            most_flops=5e9,
+        ),
+        _ablation(
+            "scalar_strided",
+            "scalar dot products over row-major weights",
+            "SCALAR=1",
+            "ONE_SUM=1",
+            "ROW_MAJOR=1",
+            dtypes=_FLOAT32,
+            most_flops=5e9,
+        ),
+    )
+}
+
+#: Everything that readings may name.
+KNOWN: Final[tuple[Implementation, ...]] = (MOJO, *BASELINES.values(), *ABLATIONS.values())
+
 
 def find_baseline(name: str) -> Implementation:
     """Returns the baseline of that name.

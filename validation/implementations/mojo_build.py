@@ -9,17 +9,19 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = ROOT / "kernels"
@@ -129,6 +131,17 @@ def build_kernel(
             # The folder appears whole or not at all: a killed build leaves only a scratch folder.
             made.rename(folder)
         return BuiltKernel(library=folder / LIBRARY, manifest=manifest, fresh=True)
+
+
+def build_all(
+    wanted: Sequence[tuple[str, ...]], build: Callable[..., BuiltKernel | BuildFailure] = build_kernel
+) -> tuple[BuiltKernel | BuildFailure, ...]:
+    """Returns a library for each set of switches, compiled side by side.
+
+    One takes 9 s of a core; one that is found, 0.3 s.
+    """
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        return tuple(pool.map(lambda defines: build(defines=defines), wanted))
 
 
 def find_compiler() -> Path | None:

@@ -42,6 +42,7 @@ class _Kernel(Protocol):
     def prepare_layer(self, pool: int, dtype: int, options: tuple[int, ...], addresses: tuple[int, ...]) -> int: ...
     def forward_layer(self, *addresses_and_tokens: int) -> None: ...
     def release_layer(self, layer: int) -> None: ...
+    def known_dimensions(self) -> tuple[int, int]: ...
 
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
@@ -54,6 +55,12 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
     config = layer.config
     addresses = _weight_addresses(layer)
     kernel = _kernel()
+    known = kernel.known_dimensions()
+    if any(known) and known != (config.d_model, config.d_ff):
+        raise NotImplementedError(
+            f"this library was compiled for d_model {known[0]} and d_ff {known[1]} alone; "
+            f"got {config.d_model} and {config.d_ff}"
+        )
     options = (
         config.d_model,
         config.d_ff,

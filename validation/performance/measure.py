@@ -62,7 +62,8 @@ def measure(
     ends in the run's `ended`; an interrupt leaves no process behind.
     """
     profile, names = measurement.profile, [baseline.name for baseline in measurement.baselines]
-    order = draw_order(profile.pairs, names, measurement.seed)
+    most = {one.name: one.most_pairs for one in measurement.baselines if one.most_pairs is not None}
+    order = draw_order(profile.pairs, names, measurement.seed, most)
     turns = [turn for turn in order if (turn.round, turn.position) not in finished]
     gauge = Gauge(probe=measurement.probe, best=measurement.best_probe)
     open_one = open_worker or _open_worker

@@ -1,7 +1,7 @@
 """The drawn order of processes, and of baselines within theirs."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,14 +28,18 @@ class Turn:
         return self.round == 0
 
 
-def draw_order(pairs: int, baselines: Sequence[str], seed: int) -> tuple[Turn, ...]:
+def draw_order(
+    pairs: int, baselines: Sequence[str], seed: int, most: Mapping[str, int] | None = None
+) -> tuple[Turn, ...]:
     """Returns the turns of the discarded round and of `pairs` rounds.
+
+    A baseline that `most` names takes part in so many rounds, the first ones, and in the discarded one.
 
     Rounds come in twos: an order drawn at random, and the same backwards, one of them drawn to be first. So over an
     even number of rounds every role stands before every other one exactly as often as after it, and every baseline
     likewise: a drift in time falls on both alike.
     """
-    draw = random.Random(seed)
+    draw, limits = random.Random(seed), most or {}
     roles: tuple[Role, ...] = tuple(Role) if baselines else (Role.CANDIDATE, Role.CANDIDATE_AGAIN)
     role_orders = [tuple(roles), *_balanced(roles, pairs, draw)]
     name_orders = [tuple(baselines), *_balanced(tuple(baselines), pairs, draw)]
@@ -44,7 +48,7 @@ def draw_order(pairs: int, baselines: Sequence[str], seed: int) -> tuple[Turn, .
             round=number,
             position=position,
             role=role,
-            baselines=names if role is Role.BASELINES else (),
+            baselines=tuple(n for n in names if number <= limits.get(n, pairs)) if role is Role.BASELINES else (),
         )
         for number, (order, names) in enumerate(zip(role_orders, name_orders, strict=True))
         for position, role in enumerate(order)

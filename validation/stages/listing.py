@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from validation.claims.claim import Reading
-from validation.implementations.menu import BASELINES, MOJO
+from validation.implementations.menu import KNOWN
 from validation.stages.selection import load_claims_files
 from validation.workloads.registry import WORKLOADS
 
@@ -72,7 +72,6 @@ def show_workloads(*, as_json: bool) -> None:
 
 def show_implementations(*, as_json: bool) -> None:
     """Prints the candidate and every baseline."""
-    known = (MOJO, *BASELINES.values())
     if as_json:
         rows = [
             {
@@ -82,11 +81,11 @@ def show_implementations(*, as_json: bool) -> None:
                 "devices": sorted(one.devices),
                 "description": one.description,
             }
-            for one in known
+            for one in KNOWN
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
     table = Table("implementation", "dtypes", "what it is", title="Implementations", title_justify="left")
-    for one in known:
+    for one in KNOWN:
         table.add_row(one.name, ", ".join(sorted(one.dtypes)), one.description)
     Console().print(table)

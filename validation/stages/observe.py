@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from validation.implementations.implementation import Implementation
+    from validation.implementations.mojo_build import BuiltKernel, Manifest
     from validation.performance.sample import ProcessRun
     from validation.stages.plan import Contest, RunPlan
     from validation.workloads.workload import Workload
@@ -70,20 +71,10 @@ def workload_record(workload: Workload) -> WorkloadRecord:
 
 def implementation_records(plan: RunPlan) -> tuple[ImplementationRecord, ...]:
     """Returns the candidate and every baseline of the plan, each with the sha256 of its source."""
-    build = {}
-    if plan.built is not None:
-        manifest = plan.built.manifest
-        build = {
-            "compiler": manifest.compiler,
-            "target": manifest.target_cpu,
-            "flags": " ".join(manifest.flags),
-            "sources_sha256": manifest.sources_sha256,
-            "library_sha256": manifest.library_sha256,
-        }
     baselines = {one.name: one for contest in plan.contests for one in contest.baselines}
     return (
-        _implementation_record(plan.candidate, "candidate", build),
-        *(_implementation_record(one, "baseline", {}) for one in baselines.values()),
+        _implementation_record(plan.candidate, "candidate", plan.builds.get(plan.candidate.name)),
+        *(_implementation_record(one, "baseline", plan.builds.get(one.name)) for one in baselines.values()),
     )
 
 
@@ -158,12 +149,22 @@ def _of(run: ProcessRun, workload: Workload) -> bool:
     return run.workload == workload.name and (not dtypes or workload.layer.dtype in dtypes)
 
 
-def _implementation_record(one: Implementation, role: str, build: dict[str, str]) -> ImplementationRecord:
+def _implementation_record(one: Implementation, role: str, built: BuiltKernel | None) -> ImplementationRecord:
     return ImplementationRecord(
         name=one.name,
         family=one.family,
         role="candidate" if role == "candidate" else "baseline",
         description=one.description,
         sha256=hashlib.sha256(one.source.read_bytes()).hexdigest(),
-        build=build,
+        build={} if built is None else _build_record(built.manifest),
     )
+
+
+def _build_record(manifest: Manifest) -> dict[str, str]:
+    return {
+        "compiler": manifest.compiler,
+        "target": manifest.target_cpu,
+        "flags": " ".join(manifest.flags),
+        "sources_sha256": manifest.sources_sha256,
+        "library_sha256": manifest.library_sha256,
+    }

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from validation.implementations.menu import BASELINES
 from validation.performance.profile import PROFILES
+from validation.stages.ablations import built_ablations, chosen_ablations
 from validation.stages.selection import chosen_candidate, chosen_device, load_claims_files, thread_count
 from validation.usage import UsageError
 from validation.workloads.registry import find as find_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from validation.correctness.plan import Profile as ProfileName
@@ -64,8 +65,8 @@ class Contest:
 class RunPlan:
     """Everything that is decided before the first process starts.
 
-    `correctness` names the profile of cases. `kernel` is a kernel that was brought, as it was named, `built` the Mojo
-    kernel as it was built: one of them is None.
+    `correctness` names the profile of cases. `kernel` is a kernel that was brought, as it was named, else None.
+    `builds` are the libraries of the Mojo kernel and of its ablations, by name: none when a kernel was brought.
     """
 
     profile: Profile
@@ -75,7 +76,7 @@ class RunPlan:
     threads: int
     claims: tuple[ClaimsSource, ...]
     candidate: Implementation
-    built: BuiltKernel | None
+    builds: Mapping[str, BuiltKernel]
     contests: tuple[Contest, ...]
     named: tuple[Workload, ...]
     left_out: tuple[str, ...]
@@ -93,11 +94,17 @@ def plan_run(request: RunRequest) -> RunPlan:
     asked = tuple(find_workload(name) for name in request.workloads)
     candidate, built = chosen_candidate(request.kernel)
     measured, left_out = _measured(request.profile, named, asked)
-    contests = []
+    contests, builds = [], {} if built is None else {candidate.name: built}
     for workload in measured:
         meets, missing = _baselines(workload, device, None if request.profile == "full" else _named_baselines(claims))
-        contests.append(Contest(workload=workload, baselines=meets))
         left_out += missing
+        if built is not None:
+            ablations, missing = chosen_ablations(workload, request.profile)
+            ready = built_ablations(ablations)
+            meets += tuple(one for one, _built in ready.values())
+            builds |= {name: library for name, (_one, library) in ready.items()}
+            left_out += missing
+        contests.append(Contest(workload=workload, baselines=meets))
     return RunPlan(
         profile=PROFILES[request.profile],
         correctness=request.profile,
@@ -106,7 +113,7 @@ def plan_run(request: RunRequest) -> RunPlan:
         threads=thread_count(),
         claims=claims,
         candidate=candidate,
-        built=built,
+        builds=builds,
         contests=tuple(contests),
         named=tuple({(one.name, one.layer.dtype): one for one in (*measured, *named)}.values()),
         left_out=left_out,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from validation.claims.load import OWN_CLAIMS, SEED_CLAIMS, check_distinct, check_names, load_claims
 from validation.implementations.kernel_spec import parse_kernel
-from validation.implementations.menu import BASELINES, MOJO
+from validation.implementations.menu import KNOWN, MOJO
 from validation.implementations.mojo_build import BuildFailure, BuiltKernel, build_kernel
 from validation.report.material import ClaimsSource
 from validation.usage import UsageError
@@ -35,12 +35,11 @@ def load_claims_files(paths: tuple[Path, ...], *, own: bool = True) -> tuple[Cla
     sources = tuple(ClaimsSource(data=_read(path), file=load_claims(path)) for path in chosen)
     files = [source.file for source in sources]
     check_distinct(files)
-    known = (MOJO, *BASELINES.values())
     check_names(
         files,
         find_workload=find_workload,
-        implementations=(CANDIDATE, *(one.name for one in known)),
-        families={one.family for one in known},
+        implementations=(CANDIDATE, *(one.name for one in KNOWN)),
+        families={one.family for one in KNOWN},
     )
     return sources
 
