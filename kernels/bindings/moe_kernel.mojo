@@ -7,6 +7,7 @@ from std.os import abort
 from std.python import Python, PythonObject
 from std.python._cpython import GILReleased
 from std.python.bindings import PythonModuleBuilder
+from std.sys import size_of
 
 from moe.ablation import D_FF, D_MODEL, ONE_THREAD
 from moe.format import LANES, PANEL, TILE_ROWS, paired
@@ -52,8 +53,10 @@ def prepare_layer(
     Args:
         pool: From `start_pool`.
         dtype: FLOAT32, BFLOAT16 or FLOAT16.
-        options: (d_model, d_ff, experts, top_k, activation, gated, renormalize).
-        addresses: (router, router_bias, w1, b1, w2, b2, w_gate), 0 where there is none.
+        options: (d_model, d_ff, experts, top_k, activation, gated, renormalize, router kind, groups, top groups,
+            scaling, shared d_ff, float32 router).
+        addresses: (router, router_bias, correction, w1, b1, w2, b2, w_gate, and the last five again of the shared
+            expert), 0 where there is none.
     """
     var threads = Pool(Int(py=pool))
     _require_here(threads)
@@ -66,24 +69,41 @@ def prepare_layer(
         activation=Int(py=options[4]),
         gated=Int(py=options[5]) != 0,
         renormalize=Int(py=options[6]) != 0,
+        router_kind=Int(py=options[7]),
+        groups=Int(py=options[8]),
+        top_groups=Int(py=options[9]),
+        scaling=Float32(Float64(py=options[10])),
+        shared_d_ff=Int(py=options[11]),
+        float32_router=Int(py=options[12]) != 0,
         dtype=Int(py=dtype),
         packed=0,
         packed_bytes=0,
         router=0,
         router_bias=0,
+        correction=0,
         first=0,
         first_bias=0,
         second=0,
         second_bias=0,
+        shared_first=0,
+        shared_first_bias=0,
+        shared_second=0,
+        shared_second_bias=0,
     )
     var weights = Weights(
         router=Int(py=addresses[0]),
         router_bias=Int(py=addresses[1]),
-        w1=Int(py=addresses[2]),
-        b1=Int(py=addresses[3]),
-        w2=Int(py=addresses[4]),
-        b2=Int(py=addresses[5]),
-        w_gate=Int(py=addresses[6]),
+        correction=Int(py=addresses[2]),
+        w1=Int(py=addresses[3]),
+        b1=Int(py=addresses[4]),
+        w2=Int(py=addresses[5]),
+        b2=Int(py=addresses[6]),
+        w_gate=Int(py=addresses[7]),
+        shared_w1=Int(py=addresses[8]),
+        shared_b1=Int(py=addresses[9]),
+        shared_w2=Int(py=addresses[10]),
+        shared_b2=Int(py=addresses[11]),
+        shared_w_gate=Int(py=addresses[12]),
     )
     var python = Python()
     with GILReleased(python):
@@ -93,12 +113,9 @@ def prepare_layer(
             layer = prepare[DType.bfloat16](threads, layer, weights)
         else:
             layer = prepare[DType.float16](threads, layer, weights)
-    var kept = at[Layer](allocate(LAYER_BYTES))
+    var kept = at[Layer](allocate(size_of[Layer]()))
     kept.unsafe_write(layer^)
     return PythonObject(Int(kept))
-
-
-comptime LAYER_BYTES = 256  # a Layer is 17 words
 
 
 def forward_layer(
@@ -108,25 +125,27 @@ def forward_layer(
     tokens: PythonObject,
     expert_ids: PythonObject,
     expert_weights: PythonObject,
+    balance_loss: PythonObject,
 ) raises -> PythonObject:
-    """The output of a prepared layer is at `output`; ids and weights at their addresses unless 0."""
+    """The output of a prepared layer is at `output`; ids, weights and loss at their addresses unless 0."""
     ref prepared = at[Layer](Int(py=layer))[]
     var source = Int(py=x)
     var target = Int(py=output)
     var count = Int(py=tokens)
     var ids = Int(py=expert_ids)
     var weights = Int(py=expert_weights)
+    var loss = Int(py=balance_loss)
     _require_here(prepared.pool)
     var python = Python()
     with GILReleased(python):
         prepared.pool.lock()
         try:
             if prepared.dtype == FLOAT32:
-                forward[DType.float32](prepared, source, target, count, ids, weights)
+                forward[DType.float32](prepared, source, target, count, ids, weights, loss)
             elif prepared.dtype == BFLOAT16:
-                forward[DType.bfloat16](prepared, source, target, count, ids, weights)
+                forward[DType.bfloat16](prepared, source, target, count, ids, weights, loss)
             else:
-                forward[DType.float16](prepared, source, target, count, ids, weights)
+                forward[DType.float16](prepared, source, target, count, ids, weights, loss)
         finally:
             prepared.pool.unlock()
     return PythonObject(None)

@@ -1,4 +1,5 @@
-"""A token's output: its experts' outputs, weighted and summed from the best expert to the last."""
+"""A token's output: its experts' outputs, weighted and summed from the best expert to the last, then the shared one's.
+"""
 
 from .format import LANES, Vec
 from .layer import Layer
@@ -47,6 +48,9 @@ struct Combine[dtype: DType](Task):
                 var row = Int(at[Int32](self.work.row_of_slot)[unsafe_offset=slot])
                 var result = at[Float32](self.work.results).unsafe_load[width=LANES](row * self.work.ld_results + j)
                 sum = Vec(at[Float32](self.work.weights)[unsafe_offset=slot]).fma(result, sum)
+            if self.layer.shared_d_ff > 0:
+                var row = self.work.slots + token
+                sum += at[Float32](self.work.results).unsafe_load[width=LANES](row * self.work.ld_results + j)
             if j + LANES <= d:
                 target.unsafe_store(j, sum.cast[Self.dtype]())
             else:

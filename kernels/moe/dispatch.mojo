@@ -3,7 +3,7 @@
 from .format import TILE_ROWS
 from .layer import Layer
 from .memory import at, round_up
-from .workspace import BLOCK_ROWS, SMALLEST_BLOCK, Workspace
+from .workspace import BLOCK_ROWS, SMALLEST_BLOCK, Workspace, hidden_stride, stands_whole
 
 
 def dispatch(layer: Layer, mut work: Workspace):
@@ -34,6 +34,25 @@ def dispatch(layer: Layer, mut work: Workspace):
             at[Int32](work.token_of_row)[unsafe_offset=place] = Int32(token)
             slot += 1
     _cut_blocks(layer, work)
+
+
+def dispatch_shared[dtype: DType](layer: Layer, work: Workspace) -> Workspace:
+    """The workspace of the shared expert: row t is token t, and its results follow those of the slots.
+
+    Once the other experts have run: it takes the place of their rows and blocks.
+    """
+    var alone = layer.shared_expert()
+    var own = work
+    own.slots = work.tokens
+    own.results = work.results + 4 * work.slots * work.ld_results
+    own.ld_hidden = hidden_stride(alone)
+    own.whole = stands_whole[dtype](alone, work.tokens)
+    for token in range(work.tokens):
+        at[Int32](own.token_of_row)[unsafe_offset=token] = Int32(token)
+    at[Int](own.expert_rows)[unsafe_offset=0] = 0
+    at[Int](own.expert_rows)[unsafe_offset=1] = work.tokens
+    _cut_blocks(alone, own)
+    return own
 
 
 def _cut_blocks(layer: Layer, mut work: Workspace):

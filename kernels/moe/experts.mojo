@@ -18,7 +18,7 @@ comptime PANELS_PER_TICKET = 4
 
 def split_by_panels(layer: Layer, work: Workspace) -> Bool:
     """Whether threads share out panels rather than blocks: when the hidden units of all slots may stand in L2."""
-    return work.shared
+    return work.whole
 
 
 @always_inline

@@ -9,15 +9,34 @@ from .pool import Pool, Task
 
 @fieldwise_init
 struct Weights(Copyable, ImplicitlyCopyable, Movable):
-    """Addresses of the user's row-major tensors, all of the layer's dtype; 0 where there is none."""
+    """Addresses of the user's row-major tensors; 0 where there is none.
+
+    All are of the layer's dtype, but for the router's where it is float32, and the correction, which always is.
+    """
 
     var router: Int  # [d_model, experts]
     var router_bias: Int  # [experts]
+    var correction: Int  # [experts]
     var w1: Int  # [experts, d_model, d_ff]
     var b1: Int  # [experts, d_ff]
     var w2: Int  # [experts, d_ff, d_model]
     var b2: Int  # [experts, d_model]
     var w_gate: Int  # [experts, d_model, d_ff]
+    var shared_w1: Int  # the same of the shared expert, without the dimension `experts`
+    var shared_b1: Int
+    var shared_w2: Int
+    var shared_b2: Int
+    var shared_w_gate: Int
+
+    def of_shared_expert(self) -> Weights:
+        """The shared expert's tensors as those of a layer of one expert."""
+        var alone = self
+        alone.w1 = self.shared_w1
+        alone.b1 = self.shared_b1
+        alone.w2 = self.shared_w2
+        alone.b2 = self.shared_b2
+        alone.w_gate = self.shared_w_gate
+        return alone
 
 
 def prepare[dtype: DType](pool: Pool, dimensions: Layer, weights: Weights) raises -> Layer:
@@ -35,26 +54,39 @@ def prepare[dtype: DType](pool: Pool, dimensions: Layer, weights: Weights) raise
         When the system refuses the memory.
     """
     var layer = dimensions
-    var end = 0
-    var router = _take(end, layer.router_panels() * layer.d_model * LANES * 4)
-    var router_bias = _take(end, layer.router_panels() * LANES * 4)
-    var first_bias = _take(end, layer.experts * layer.first_panels() * PANEL * 4)
-    var second_bias = _take(end, layer.experts * layer.second_panels() * PANEL * 4)
-    var first = _take(end, layer.experts * layer.first_panels() * panel_bytes[dtype](layer.d_model))
-    var second = _take(end, layer.experts * layer.second_panels() * panel_bytes[dtype](layer.d_ff))
-    layer.packed = allocate(end)
-    layer.packed_bytes = end
-    layer.router = layer.packed + router
-    layer.router_bias = layer.packed + router_bias
-    layer.first_bias = layer.packed + first_bias
-    layer.second_bias = layer.packed + second_bias
-    layer.first = layer.packed + first
-    layer.second = layer.packed + second
-    _pack_router[dtype](layer, weights)
+    # Twice: first from address 0, to learn how much memory the pieces take together.
+    layer.packed_bytes = _lay_out[dtype](layer, 0)
+    layer.packed = allocate(layer.packed_bytes)
+    _ = _lay_out[dtype](layer, layer.packed)
+    if layer.float32_router:
+        _pack_router[DType.float32](layer, weights)
+    else:
+        _pack_router[dtype](layer, weights)
     pool.lock()
     pool.run(PackExperts[dtype](layer, weights))
+    if layer.shared_d_ff > 0:
+        pool.run(PackExperts[dtype](layer.shared_expert(), weights.of_shared_expert()))
     pool.unlock()
     return layer^
+
+
+def _lay_out[dtype: DType](mut layer: Layer, base: Int) -> Int:
+    """The bytes from `base` to the end of the packed pieces, whose addresses are in the layer."""
+    var end = base
+    layer.router = _take(end, layer.router_panels() * layer.d_model * LANES * 4)
+    layer.router_bias = _take(end, layer.router_panels() * LANES * 4)
+    layer.correction = _take(end, layer.router_panels() * LANES * 4)
+    layer.first_bias = _take(end, layer.experts * layer.first_panels() * PANEL * 4)
+    layer.second_bias = _take(end, layer.experts * layer.second_panels() * PANEL * 4)
+    layer.first = _take(end, layer.experts * layer.first_panels() * panel_bytes[dtype](layer.d_model))
+    layer.second = _take(end, layer.experts * layer.second_panels() * panel_bytes[dtype](layer.d_ff))
+    if layer.shared_d_ff > 0:
+        var alone = layer.shared_expert()
+        layer.shared_first_bias = _take(end, alone.first_panels() * PANEL * 4)
+        layer.shared_second_bias = _take(end, alone.second_panels() * PANEL * 4)
+        layer.shared_first = _take(end, alone.first_panels() * panel_bytes[dtype](alone.d_model))
+        layer.shared_second = _take(end, alone.second_panels() * panel_bytes[dtype](alone.d_ff))
+    return end - base
 
 
 def _take(mut end: Int, bytes: Int) -> Int:
@@ -64,11 +96,11 @@ def _take(mut end: Int, bytes: Int) -> Int:
     return offset
 
 
-def _pack_router[dtype: DType](layer: Layer, weights: Weights):
-    """The router is float32 whatever the layer's dtype: it is small, and a wrong expert is a wrong output."""
+def _pack_router[source: DType](layer: Layer, weights: Weights):
+    """The packed router is float32 whatever the layer's dtype: it is small, and a wrong expert is a wrong output."""
     for p in range(layer.router_panels()):
-        pack_column[dtype, DType.float32](
-            at[Scalar[dtype]](weights.router),
+        pack_column[source, DType.float32](
+            at[Scalar[source]](weights.router),
             layer.d_model,
             layer.experts,
             p * LANES,
@@ -78,7 +110,10 @@ def _pack_router[dtype: DType](layer: Layer, weights: Weights):
         )
     var bias = at[Float32](layer.router_bias)
     for e in range(layer.router_panels() * LANES):
-        bias[unsafe_offset=e] = _element[dtype](weights.router_bias, e, 0, layer.experts)
+        bias[unsafe_offset=e] = _element[source](weights.router_bias, e, 0, layer.experts)
+        at[Float32](layer.correction)[unsafe_offset=e] = _element[DType.float32](
+            weights.correction, e, 0, layer.experts
+        )
 
 
 def _element[dtype: DType](tensor: Int, column: Int, row: Int, columns: Int) -> Float32:

@@ -45,13 +45,14 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
     var rows: Int  # gathered inputs: [slots, ld_rows] operands, or that of a block per thread
     var hidden: Int  # hidden units: [slots, ld_hidden] operands, or that of a block per thread
     var sums: Int  # per thread: unfinished tiles, float32
-    var results: Int  # expert outputs: float32 [slots, ld_results]
+    var results: Int  # expert outputs: float32 [slots, ld_results], and [tokens, ld_results] of the shared expert
+    var shares: Int  # float32 [tiles of tokens, ld_logits]: summed shares of all experts; 0 when nobody asks for them
     var ld_rows: Int
     var ld_hidden: Int
     var ld_results: Int
     var ld_logits: Int
     var sums_per_thread: Int  # bytes
-    var shared: Bool  # whether rows and hidden hold all slots
+    var whole: Bool  # whether rows and hidden hold all slots
     var base: Int  # where it begins
     var bytes: Int
 
@@ -59,11 +60,20 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
     def most_tokens(layer: Layer) -> Int:
         """Tokens of one pass: their slots' outputs take at most PASS_BYTES (or are a block's)."""
         var slot_bytes = 4 * stride(layer.second_panels() * PANEL)
-        return max(BLOCK_ROWS, PASS_BYTES // (slot_bytes * layer.top_k))
+        var rows = layer.top_k + (1 if layer.shared_d_ff > 0 else 0)
+        return max(BLOCK_ROWS, PASS_BYTES // (slot_bytes * rows))
 
     @staticmethod
-    def reserve[dtype: DType](layer: Layer, tokens: Int) raises -> Workspace:
+    def reserve[dtype: DType](layer: Layer, tokens: Int, with_shares: Bool) raises -> Workspace:
         """The pool's workspace, large enough for `tokens` tokens and laid out for them.
+
+        Parameters:
+            dtype: Of the layer.
+
+        Args:
+            layer: Whose tokens they are.
+            tokens: Of one pass; at most `most_tokens`.
+            with_shares: Whether the load-balancing loss is wanted, which needs every expert's share of every token.
 
         Raises:
             When the system refuses the memory.
@@ -72,15 +82,18 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var threads = layer.pool.threads()
         var slots = tokens * layer.top_k
         var ld_rows = stride(layer.d_model)
-        var ld_hidden = stride(layer.first_panels() * layer.units_per_panel())
         var ld_results = stride(layer.second_panels() * PANEL)
         var ld_logits = stride(layer.router_panels() * LANES)
-        var shared = slots * ld_hidden * size <= SHARED_HIDDEN_BYTES * threads
-        var held = slots if shared else BLOCK_ROWS * threads
+        var alone = layer.shared_expert()
+        var shared_rows = tokens if layer.shared_d_ff > 0 else 0
+        var held = rows_held[dtype](layer, slots)
+        var shared_held = rows_held[dtype](alone, shared_rows)
         var most_blocks = slots // SMALLEST_BLOCK + layer.experts + 1
         # A tile under way: the block's rows of one panel, a group of panels of a few rows, or a tile of logits
-        # with the float32 copy of its tokens.
-        var sums_floats = max(BLOCK_ROWS * PANEL, TILE_ROWS * (ld_logits + ld_rows), TILE_ROWS * PANEL * 4)
+        # with the float32 copy of its tokens and the order of one token's experts and groups.
+        var sums_floats = max(
+            BLOCK_ROWS * PANEL, TILE_ROWS * (ld_logits + ld_rows) + 2 * ld_logits, TILE_ROWS * PANEL * 4
+        )
 
         var end = 0
         var ids = _take(end, 4 * slots)
@@ -90,11 +103,13 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var expert_rows = _take(end, 8 * (layer.experts + 1))
         var cursors = _take(end, 8 * layer.experts)
         var blocks = _take(end, 12 * most_blocks)
-        var rows = _take(end, held * ld_rows * size)
-        var hidden = _take(end, held * ld_hidden * size)
+        var rows = _take(end, max(held, shared_held) * ld_rows * size)
+        var hidden = _take(end, max(held * hidden_stride(layer), shared_held * hidden_stride(alone)) * size)
         var sums_per_thread = round_up(4 * sums_floats, CACHE_LINE)
         var sums = _take(end, threads * sums_per_thread)
-        var results = _take(end, slots * ld_results * 4)
+        var results = _take(end, (slots + shared_rows) * ld_results * 4)
+        var tiles = (tokens + TILE_ROWS - 1) // TILE_ROWS
+        var shares = _take(end, 4 * tiles * ld_logits) if with_shares else 0
         var base: Int
         comptime if ALLOCATION == KEPT:
             base = layer.pool.workspace(end)
@@ -117,12 +132,13 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
             hidden=base + hidden,
             sums=base + sums,
             results=base + results,
+            shares=base + shares if with_shares else 0,
             ld_rows=ld_rows,
-            ld_hidden=ld_hidden,
+            ld_hidden=hidden_stride(layer),
             ld_results=ld_results,
             ld_logits=ld_logits,
             sums_per_thread=sums_per_thread,
-            shared=shared,
+            whole=stands_whole[dtype](layer, slots),
             base=base,
             bytes=end,
         )
@@ -135,7 +151,22 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
 
 # Hidden units of all slots may stand in shared memory while they fit into each core's share of L2: then panels, not
 # blocks, are shared out, and few rows still use all threads.
-comptime SHARED_HIDDEN_BYTES = 512 << 10
+comptime WHOLE_HIDDEN_BYTES = 512 << 10
+
+
+def hidden_stride(layer: Layer) -> Int:
+    """Operands from one row of an expert's hidden units to the next."""
+    return stride(layer.first_panels() * layer.units_per_panel())
+
+
+def stands_whole[dtype: DType](layer: Layer, rows: Int) -> Bool:
+    """Whether the hidden units of so many rows stand in memory together, for all threads."""
+    return rows * hidden_stride(layer) * bytes_of[operand[dtype]()]() <= WHOLE_HIDDEN_BYTES * layer.pool.threads()
+
+
+def rows_held[dtype: DType](layer: Layer, rows: Int) -> Int:
+    """Rows of inputs and hidden units that stand in memory together: all, or a block's per thread."""
+    return rows if stands_whole[dtype](layer, rows) else BLOCK_ROWS * layer.pool.threads()
 
 
 def _take(mut end: Int, bytes: Int) -> Int:

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from validation.workloads.layer import Layer, LayerConfig
 
-    Routing = tuple[None, torch.Tensor, torch.Tensor]
+    Routing = tuple[None, torch.Tensor, torch.Tensor] | tuple[None, torch.Tensor, torch.Tensor, torch.Tensor]
 
 _DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
 _ACTIVATIONS = {"relu": 0, "gelu": 1, "gelu_tanh": 2, "silu": 3}
+#: topk_softmax is softmax renormalised, which the kernel computes over the chosen logits alone.
+_ROUTERS = {"softmax": 0, "topk_softmax": 0, "sigmoid": 1}
 
 #: /proc/cpuinfo spells these features otherwise than LLVM (dots and underscores apart).
 _CPUINFO_NAMES = {"bmi": "bmi1", "lzcnt": "abm", "pclmul": "pclmulqdq", "sha": "shani", "sse3": "pni"}
@@ -39,7 +41,7 @@ class _Kernel(Protocol):
     """What the extension module offers; see kernels/bindings/moe_kernel.mojo."""
 
     def start_pool(self, threads: int) -> int: ...
-    def prepare_layer(self, pool: int, dtype: int, options: tuple[int, ...], addresses: tuple[int, ...]) -> int: ...
+    def prepare_layer(self, pool: int, dtype: int, options: tuple[float, ...], addresses: tuple[int, ...]) -> int: ...
     def forward_layer(self, *addresses_and_tokens: int) -> None: ...
     def release_layer(self, layer: int) -> None: ...
     def known_dimensions(self) -> tuple[int, int]: ...
@@ -69,22 +71,30 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
         _ACTIVATIONS[config.activation],
         int(config.gated),
         int(config.renormalize),
+        _ROUTERS[config.router],
+        config.n_groups,
+        config.top_groups,
+        config.routed_scaling,
+        config.shared_d_ff,
+        int(config.float32_router),
     )
     handle = kernel.prepare_layer(_pool(os.getpid(), _threads()), _DTYPES[config.dtype], options, addresses)
-    forward = _forward(kernel.forward_layer, handle, getattr(torch, config.dtype), config.d_model, config.top_k)
+    forward = _forward(kernel.forward_layer, handle, config)
     weakref.finalize(forward, kernel.release_layer, handle).atexit = False
     return forward
 
 
 def _forward(
-    forward_layer: Callable[..., None], handle: int, dtype: torch.dtype, d_model: int, top_k: int
+    forward_layer: Callable[..., None], handle: int, config: LayerConfig
 ) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
-    element = dtype.itemsize
+    dtype, d_model, top_k = getattr(torch, config.dtype), config.d_model, config.top_k
+    element, balance_loss = dtype.itemsize, config.balance_loss
     empty, int32, float32 = torch.empty, torch.int32, torch.float32
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> Routing:
         """Fills `out` [T, d_model] and returns (None, expert ids [T, k] int32, expert weights [T, k] float32).
 
+        A layer that asks for the load-balancing loss gets it as a fourth, a float32 tensor without dimensions.
         A NaN or inf among a token's router logits makes that token's output NaN; its ids stay distinct and in range.
         """
         for name, tensor in (("x", x), ("out", out)):
@@ -97,7 +107,11 @@ def _forward(
         if source < target + size and target < source + size:
             raise ValueError(f"out must not overlap x; they share memory from address {max(source, target):#x} on")
         ids, weights = empty((tokens, top_k), dtype=int32), empty((tokens, top_k), dtype=float32)
-        forward_layer(handle, source, target, tokens, ids.data_ptr(), weights.data_ptr())
+        if balance_loss:
+            loss = empty((), dtype=float32)
+            forward_layer(handle, source, target, tokens, ids.data_ptr(), weights.data_ptr(), loss.data_ptr())
+            return None, ids, weights, loss
+        forward_layer(handle, source, target, tokens, ids.data_ptr(), weights.data_ptr(), 0)
         return None, ids, weights
 
     return forward
@@ -118,31 +132,48 @@ def _weight_addresses(layer: Layer) -> tuple[int, ...]:
     """Returns the addresses of the layer's tensors in the order the kernel takes them, 0 for None."""
     config = layer.config
     _check_options(config)
-    d, f, experts = config.d_model, config.d_ff, config.n_experts
+    d, f, experts, shared = config.d_model, config.d_ff, config.n_experts, config.shared_d_ff
     dtype = getattr(torch, config.dtype)
+    router_dtype = torch.float32 if config.float32_router else dtype
     gate = layer.w_gate if config.gated else None
-    return (
-        _address("router_weight", layer.router_weight, (d, experts), dtype, required=True),
-        _address("router_bias", layer.router_bias, (experts,), dtype),
+    addresses = (
+        _address("router_weight", layer.router_weight, (d, experts), router_dtype, required=True),
+        _address("router_bias", layer.router_bias, (experts,), router_dtype),
+        _address("correction_bias", layer.correction_bias, (experts,), torch.float32),
         _address("w1", layer.w1, (experts, d, f), dtype, required=True),
         _address("b1", layer.b1, (experts, f), dtype),
         _address("w2", layer.w2, (experts, f, d), dtype, required=True),
         _address("b2", layer.b2, (experts, d), dtype),
         _address("w_gate", gate, (experts, d, f), dtype, required=config.gated),
     )
+    if not shared:
+        return (*addresses, 0, 0, 0, 0, 0)
+    return (
+        *addresses,
+        _address("shared_w1", layer.shared_w1, (d, shared), dtype, required=True),
+        _address("shared_b1", layer.shared_b1, (shared,), dtype),
+        _address("shared_w2", layer.shared_w2, (shared, d), dtype, required=True),
+        _address("shared_b2", layer.shared_b2, (d,), dtype),
+        _address("shared_w_gate", layer.shared_w_gate, (d, shared), dtype, required=config.gated),
+    )
 
 
 def _check_options(config: LayerConfig) -> None:
     if config.device != "cpu":
         raise ValueError(f"device must be 'cpu' for this kernel; got {config.device!r}")
-    for option, known in (("dtype", _DTYPES), ("activation", _ACTIVATIONS)):
+    for option, known in (("dtype", _DTYPES), ("activation", _ACTIVATIONS), ("router", _ROUTERS)):
         if getattr(config, option) not in known:
             raise ValueError(f"{option} must be one of {', '.join(known)}; got {getattr(config, option)!r}")
-    for name in ("d_model", "d_ff", "n_experts", "top_k"):
+    for name in ("d_model", "d_ff", "n_experts", "top_k", "n_groups", "top_groups"):
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1; got {getattr(config, name)}")
     if config.top_k > config.n_experts:
         raise ValueError(f"top_k must not exceed n_experts = {config.n_experts}; got {config.top_k}")
+    if config.n_experts % config.n_groups:
+        raise ValueError(f"n_groups must divide n_experts = {config.n_experts}; got {config.n_groups}")
+    most = config.n_experts // config.n_groups * config.top_groups
+    if config.top_groups > config.n_groups or config.top_k > most:
+        raise ValueError(f"top_k must not exceed the {most} experts of top_groups groups; got {config.top_k}")
 
 
 def _address(
@@ -155,7 +186,8 @@ def _address(
     if tuple(tensor.shape) != shape:
         raise ValueError(f"{name} must have shape {list(shape)}; got {list(tensor.shape)}")
     if tensor.dtype is not dtype:
-        raise TypeError(f"{name} must have the layer's dtype {dtype}; got {tensor.dtype}")
+        owner = "dtype" if name == "correction_bias" else "the layer's dtype"
+        raise TypeError(f"{name} must have {owner} {dtype}; got {tensor.dtype}")
     if not tensor.is_cpu:
         raise ValueError(f"{name} must be on the CPU; got {tensor.device}")
     if not tensor.is_contiguous():
