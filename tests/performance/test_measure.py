@@ -47,7 +47,10 @@ class FakeWorker:
         del layer
         return Prepared(prepare_ns=5, prepare_bytes=7)
 
-    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
+    def call_block(
+        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, due_ns: Sequence[int] | None = None
+    ) -> BlockOutput:
+        assert due_ns is None
         if dry:
             return BlockOutput(outputs=(), parent_ns=50_000 + 10_000 * len(inputs), guards_held=True)
         self.calls += len(inputs)

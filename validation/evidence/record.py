@@ -9,6 +9,7 @@ from validation.correctness.case import Case, Gate
 from validation.evidence.environment import Environment
 from validation.performance.ceiling import Ceiling
 from validation.performance.figure import Figure
+from validation.performance.load import LoadRun
 from validation.performance.sample import ProbeRule, ProcessRun
 from validation.record import Record
 
@@ -81,5 +82,6 @@ class Evidence(Record):
     gates: tuple[Gate, ...] = ()
     processes: tuple[ProcessRun, ...] = ()
     figures: tuple[Figure, ...] = ()
+    loads: tuple[LoadRun, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

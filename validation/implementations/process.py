@@ -75,11 +75,16 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockOutput:
-    """A block of calls: the parent's time for all of it, and whether every guard around its tensors held."""
+    """A block of calls: the parent's time for all of it, and whether every guard around its tensors held.
+
+    `ends_ns` says of each call when its result was where the parent reads it, by the worker's clock from the block's
+    beginning on.
+    """
 
     outputs: tuple[Output, ...]
     parent_ns: int
     guards_held: bool
+    ends_ns: tuple[int, ...] = ()
 
     @property
     def calls_ns(self) -> tuple[int, ...]:
@@ -253,9 +258,17 @@ class Worker:
         return output
 
     def call_block(
-        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, cold: bool = False, draw_addresses: bool = True
+        self,
+        inputs: Sequence[torch.Tensor],
+        *,
+        dry: bool = False,
+        cold: bool = False,
+        draw_addresses: bool = True,
+        due_ns: Sequence[int] | None = None,
     ) -> BlockOutput:
         """Makes one call on each input, in turn, each at an address of its own.
+
+        With `due_ns` an input is revealed and its call made no sooner than so long after the block began.
 
         A dry block calls no kernel: its `parent_ns` is the price of asking. A cold one empties a GPU's cache before
         each call. Without `draw_addresses` the block lies where the last such block of its shape lay, as that of a
@@ -269,7 +282,8 @@ class Worker:
         staged = [arena.stage(x) for x in inputs]
         for where, data in zip(places, staged, strict=True):
             self._staging.bytes(where.staged, data.size)[:] = data
-        message = {"calls": [where.described() for where in places], "dry": dry, "cold": cold, "end": end}
+        calls = [where.described() for where in places]
+        message = {"calls": calls, "dry": dry, "cold": cold, "end": end, "due_ns": due_ns or [0] * len(calls)}
         started = time.perf_counter_ns()
         self._last = ()
         answer = self._ask("call", message)
@@ -290,7 +304,8 @@ class Worker:
         self._last = tuple((where.out, output.out) for where, output in zip(places, outputs, strict=True))
         gaps = (self._arena.words(start, stop) for start, stop in arena.gaps(places, end))
         held = all(bool((gap == arena.POISON).all()) for gap in gaps)
-        return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held)
+        ends_ns = tuple(int(ns) for ns in answer["ends_ns"])
+        return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held, ends_ns=ends_ns)
 
     def looks(self) -> frozenset[str]:
         """Returns the fields of the watched layers and their configs that the kernel looked at so far."""

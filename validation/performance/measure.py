@@ -32,7 +32,8 @@ class Measurement:
     """All that one workload's measuring is told.
 
     `check` gets the rows of the bank that a call was given and what came out, and says whether that is right.
-    `probe` returns FLOP/s of all cores; `best_probe` is the best that this run saw already.
+    `probe` returns FLOP/s of all cores; `best_probe` is the best that this run saw already. `afterwards` is called in
+    each of the candidate's first processes that count, with its round, once its series is measured.
     """
 
     bank: TokenBank
@@ -46,6 +47,7 @@ class Measurement:
     check: Check
     best_probe: float = 0.0
     limits: Limits = field(default_factory=Limits)
+    afterwards: Callable[[Subject, WorkerLike, Gauge, int], None] | None = None
 
 
 def measure(
@@ -103,7 +105,10 @@ def _measure_process(
         price = measure_price(worker, measurement.bank.gather(measurement.bank.rows("price", call=0)))
         for implementation in _implementations(measurement, turn):
             try:
-                measured = measure_series(_subject(measurement, turn, implementation, price), worker, gauge)
+                subject = _subject(measurement, turn, implementation, price)
+                measured = measure_series(subject, worker, gauge)
+                if measurement.afterwards and turn.role is Role.CANDIDATE and not turn.discarded:
+                    measurement.afterwards(subject, worker, gauge, turn.round)
             except WorkerEnded:
                 raise
             except ImplementationFailed as failure:

@@ -13,6 +13,8 @@ class Profile:
     another process is worth more than more calls (Kalibera and Jones 2013, section 6). Calls much shorter than
     `block_s` fill one block at least.
 
+    Under each load that a claim names a process of the candidate serves `requests` requests: none in smoke.
+
     Warm-up goes on for `warm_s` and for two calls at least. Blocks that the speed probe rejects are repeated until
     `retry` times the planned number of blocks were made, or two more than planned. The discarded round makes
     `least_calls` at most.
@@ -25,6 +27,7 @@ class Profile:
     budget_s: float
     warm_s: float
     block_s: float = 0.05
+    requests: int = 0
     retry: float = 2.0
 
     def calls_of(self, call_ns: float) -> int:
@@ -42,7 +45,7 @@ class Profile:
 MOST_BLOCK_CALLS: Final = 256
 
 SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=5, budget_s=0.3, warm_s=0.05, retry=1.0)
-STANDARD: Final = Profile(name="standard", pairs=12, least_calls=7, budget_s=0.5, warm_s=0.08, retry=1.5)
-FULL: Final = Profile(name="full", pairs=20, least_calls=30, budget_s=3.0, warm_s=0.2)
+STANDARD: Final = Profile(name="standard", pairs=12, least_calls=7, budget_s=0.5, warm_s=0.08, retry=1.5, requests=32)
+FULL: Final = Profile(name="full", pairs=20, least_calls=30, budget_s=3.0, warm_s=0.2, requests=64)
 
 PROFILES: Final = {profile.name: profile for profile in (SMOKE, STANDARD, FULL)}

@@ -54,8 +54,10 @@ class WorkerLike(Protocol):
     def prepare(self, layer: SharedLayer) -> Prepared:
         """Hands it the layer."""
 
-    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
-        """Makes one call on each input."""
+    def call_block(
+        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, due_ns: Sequence[int] | None = None
+    ) -> BlockOutput:
+        """Makes one call on each input, none before it is due."""
 
     def settle(self) -> None:
         """Waits until its threads sleep."""
@@ -117,7 +119,7 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
     Raises:
         ImplementationFailed: the kernel failed; of this process nothing is kept.
     """
-    workload, draws = subject.bank.workload, _batches(subject)
+    workload, draws = subject.bank.workload, batches(subject)
     worker.load(subject.implementation)
     prepared = worker.prepare(subject.layer)
     first_ns = worker.call_block([next(draws)[1]]).calls_ns[0]
@@ -134,10 +136,10 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
     )
 
 
-def _batches(subject: Subject) -> Iterator[tuple[Rows, torch.Tensor]]:
-    """Rows and tokens of call after call; no batch comes twice."""
+def batches(subject: Subject, *more: int | str) -> Iterator[tuple[Rows, torch.Tensor]]:
+    """Rows and tokens of call after call; no batch comes twice, nor under another key."""
     for call in count():
-        rows = subject.bank.rows(*subject.key, call=call)
+        rows = subject.bank.rows(*subject.key, *more, call=call)
         yield rows, subject.bank.gather(rows)
 
 
@@ -146,7 +148,7 @@ def _warm_up(subject: Subject, worker: WorkerLike, draws: Iterator[tuple[Rows, t
     spent: list[int] = []
     while len(spent) < _LEAST_WARM_CALLS or sum(spent) < subject.profile.warm_s * 1e9:
         # Twice as many each time: short calls need not ask a thousand times.
-        size = min(max(1, len(spent)), _most_calls(subject))
+        size = min(max(1, len(spent)), most_calls(subject))
         spent += worker.call_block([next(draws)[1] for _ in range(size)]).calls_ns
     return statistics.median(spent[len(spent) // 2 :])
 
@@ -161,7 +163,7 @@ def _blocks(
     """Blocks until enough calls were accepted, or the bound on repeats is reached."""
     profile = subject.profile
     wanted = profile.least_calls if subject.discarded else profile.calls_of(call_ns)
-    size = min(profile.block_calls(call_ns), _most_calls(subject), wanted)
+    size = min(profile.block_calls(call_ns), most_calls(subject), wanted)
     # At least two more than planned, so that a process of one or two blocks can repeat one as well.
     planned = -(-wanted // size)
     bound = planned if subject.discarded else max(int(profile.retry * planned), planned + 2)
@@ -188,7 +190,7 @@ def _block(
     worker.settle()
     after = gauge.read()
     agrees = subject.price.agrees(made.calls_ns, made.parent_ns)
-    wrong = sum(not _right(subject, rows, output) for (rows, _x), output in zip(batches, made.outputs, strict=True))
+    wrong = sum(not right(subject, rows, output) for (rows, _x), output in zip(batches, made.outputs, strict=True))
     return judged(
         Block(
             probe_before=before,
@@ -205,13 +207,13 @@ def _block(
     )
 
 
-def _right(subject: Subject, rows: Rows, output: Output) -> bool:
-    """Whether a call wrote the right answer and left its input as it was."""
+def right(subject: Subject, rows: Rows, output: Output) -> bool:
+    """Returns whether a call wrote the right answer and left its input as it was."""
     return output.written and output.x_unchanged and subject.check(rows, output.out, output.ids, output.weights)
 
 
-def _most_calls(subject: Subject) -> int:
-    """How many calls' tensors the shared memory of a block holds."""
+def most_calls(subject: Subject) -> int:
+    """Returns how many calls' tensors the shared memory of a block holds."""
     layer = subject.bank.workload.layer
     call_bytes = 2 * subject.bank.workload.tokens * layer.d_model * layer.element_bytes
     return max(1, min(MOST_BLOCK_CALLS, _MOST_BLOCK_BYTES // max(call_bytes, 1)))

@@ -14,10 +14,12 @@ from validation.evidence.store import write
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.ceilings import measure_ceilings
 from validation.performance.events import ProcessFailed, SeriesMeasured
+from validation.performance.load import judged_load
 from validation.performance.measure import Measurement, measure
 from validation.performance.order import draw_order
 from validation.performance.probe import Probe
 from validation.performance.sample import apply_rule, probe_rule
+from validation.stages.beside import beside
 from validation.stages.console import step
 from validation.workloads.inputs import TokenBank, make_layer
 
@@ -98,6 +100,7 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
     ) -> bool:
         return compare(expected.rows(rows), out, ids, weights, proves=False).passed
 
+    aside = beside(plan.claims, workload)
     finished = {(run.round, run.position) for run in journal.evidence.processes if _of(run, workload)}
     names = [one.name for one in contest.baselines]
     turns = len(draw_order(plan.profile.pairs, names, journal.evidence.seed))
@@ -116,6 +119,7 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
             probe=probe,
             check=check,
             best_probe=rule.best_flop_per_s if rule else 0.0,
+            afterwards=aside,
         )
 
         def on_event(event: object) -> None:
@@ -125,15 +129,18 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
                 console.print(f"  {event.role.value} ended: {event.cause}", markup=False, highlight=False)
 
         for run in measure(measurement, finished=finished, on_event=on_event):
-            journal.add(processes=(*journal.evidence.processes, run))
+            loads = (*journal.evidence.loads, *aside.taken())
+            journal.add(processes=(*journal.evidence.processes, run), loads=loads)
             shown.advance()
+    journal.add(figures=aside.figures(plan.candidate.name, journal.evidence.figures))
 
 
 def complete(journal: Journal) -> Evidence:
     """Judges every block by the best probe of the whole run and closes the evidence."""
     rule = probe_rule(journal.evidence.processes)
     processes = journal.evidence.processes if rule is None else apply_rule(journal.evidence.processes, rule)
-    journal.add(probe=rule, processes=processes, status=Status.COMPLETE)
+    loads = journal.evidence.loads if rule is None else tuple(judged_load(run, rule) for run in journal.evidence.loads)
+    journal.add(probe=rule, processes=processes, loads=loads, status=Status.COMPLETE)
     return journal.evidence
 
 

@@ -108,7 +108,7 @@ def not_measured(seen: Observation) -> Ruling | None:
         return _not_tested(
             Reason.WORKLOAD_NOT_RECORDED, f"This run did not measure {reading.workload} in {reading.dtype}."
         )
-    if not closed_loop_of_one(reading):
+    if not closed_loop_of_one(reading) and not seen.loads:
         return _not_tested(
             Reason.LOAD_NOT_MEASURED, "This run sent one request after the other; the claimed load was not measured."
         )

@@ -11,7 +11,8 @@ from validation.performance.sample import Role
 from validation.performance.statistics import NULL_CONFIDENCE, Estimate, quantile
 from validation.verdicts.figures import figure_estimate, find_figures
 from validation.verdicts.floors import Floor, floor
-from validation.verdicts.samples import Measured, Subject, baselines, digest, digest_of, measured
+from validation.verdicts.loads import load_calls
+from validation.verdicts.samples import Calls, Measured, Subject, baselines, digest, digest_of, measured
 
 #: How readings name the kernel under validation, whoever wrote it.
 CANDIDATE: Final = "candidate"
@@ -37,7 +38,8 @@ class Observation:
     """A reading and what was seen of it on one machine; None where nothing was.
 
     `estimate`, `limit` are in the metric's unit, `claimed_ns` is the time per call that the claim amounts to here.
-    `figures` are those of the reading's figure: the candidate's, then the baseline's if it names one.
+    `figures` are those of the reading's figure: the candidate's, then the baseline's if it names one. `loads` are the
+    requests that count under the reading's load, process by process; none when that is one request at a time.
     `rivals` are the other baselines measured where the baseline was, of another family than the candidate's.
     """
 
@@ -50,6 +52,7 @@ class Observation:
     rivals: tuple[Side, ...]
     estimate: Estimate | None
     figures: tuple[Figure, ...]
+    loads: tuple[Calls, ...]
     null: Estimate | None
     claimed_ns: float | None
     limit: float | None
@@ -57,6 +60,8 @@ class Observation:
     @property
     def pairs(self) -> int:
         """Pairs of process values the estimate rests on, or values where nothing is paired."""
+        if self.loads:
+            return len(self.loads)
         if self.figures:
             return min(len(figure.samples) for figure in self.figures)
         own = self.candidate.measured.values.keys()
@@ -67,6 +72,8 @@ class Observation:
         """Digest of the calls the estimate was computed from."""
         if self.estimate is None:
             return None
+        if self.loads:
+            return digest_of([list(calls) for calls in self.loads])
         if self.figures:
             return digest_of([list(figure.samples) for figure in self.figures])
         sides = [side for side in (self.candidate, self.baseline) if side is not None]
@@ -83,8 +90,7 @@ def observe(reading: Reading, evidence: Evidence, confidence: float) -> Observat
     null = measured(evidence, _first(candidate.subject, evidence)).over(again, NULL_CONFIDENCE)
     workload = _workload(evidence, reading.workload, reading.dtype)
     figures = find_figures(reading, evidence, candidate.subject.implementation)
-    # Under another load the calls that were timed say nothing.
-    timed = closed_loop_of_one(reading)
+    loads = load_calls(reading, evidence, candidate.subject)
     return Observation(
         reading=reading,
         evidence=evidence,
@@ -97,10 +103,12 @@ def observe(reading: Reading, evidence: Evidence, confidence: float) -> Observat
         ),
         estimate=figure_estimate(figures, confidence)
         if reading.metric is Metric.FIGURE
-        else _estimate(reading.metric, workload, candidate, baseline, confidence)
-        if timed
-        else None,
+        # Under another load the calls that were timed say nothing.
+        else _under_load(reading.metric, loads, confidence)
+        if not closed_loop_of_one(reading)
+        else _estimate(reading.metric, workload, candidate, baseline, confidence),
         figures=figures,
+        loads=loads,
         null=null,
         claimed_ns=_claimed_ns(reading, workload, candidate, baseline),
         limit=_limit(reading.metric, workload, candidate, baseline),
@@ -221,6 +229,12 @@ def _estimate(  # noqa: PLR0911  # one return per metric
         found = quantile(list(candidate.measured.calls.values()), QUANTILES[metric], confidence)
         return None if found is None else found.times(1e-3)
     return None
+
+
+def _under_load(metric: Metric, loads: tuple[Calls, ...], confidence: float) -> Estimate | None:
+    """The quantile over the processes' requests, in microseconds."""
+    found = quantile(loads, QUANTILES[metric], confidence) if metric in QUANTILES else None
+    return None if found is None else found.times(1e-3)
 
 
 def _claimed_ns(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from validation.evidence.record import Evidence
+from validation.performance.load import accepts_load
 from validation.performance.sample import ProbeRule, ProcessRun, Role, Series, probe_rule
 from validation.performance.statistics import Estimate, accepted_calls, accepts, level, process_value, ratio
 from validation.usage import UsageError
@@ -78,7 +79,12 @@ def baselines(evidence: Evidence, workload: str, dtype: str, device: str) -> tup
 
 def wrong_outputs(evidence: Evidence, implementation: str, dtype: str, device: str) -> int:
     """Returns how many timed outputs were wrong, those of the discarded round and of rejected blocks included."""
-    return sum(
+    under_load = sum(
+        run.outputs_wrong
+        for run in evidence.loads
+        if (run.implementation, run.dtype, run.device) == (implementation, dtype, device)
+    )
+    return under_load + sum(
         block.outputs_wrong
         for process in evidence.processes
         for series in process.series
@@ -125,6 +131,13 @@ def check_acceptance(evidence: Evidence) -> None:
                         f"{series.workload}, block {index}: accepted must be {expected} by its probes and the rule; "
                         f"got {block.accepted}. The file was altered or is from another suite: run again."
                     )
+    for run in evidence.loads:
+        expected = accepts_load(rule, run)
+        if run.accepted is not expected:
+            raise UsageError(
+                f"{where}: the requests of round {run.round} on {run.workload}: accepted must be {expected} by their "
+                f"probes and the rule; got {run.accepted}. The file was altered or is from another suite: run again."
+            )
 
 
 def _check_rule(rule: ProbeRule | None, seen: ProbeRule | None, where: str) -> None:

@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ class Worker:
         """Makes a block of calls, each on an input revealed just before it, each timed alone.
 
         A dry block does the same with a kernel that does nothing: what then passes is the price of the asking. A cold
-        block empties the caches before each call.
+        block empties the caches before each call. No call begins before it is due.
         """
         arena, device = self._arena, self._device
         assert arena is not None
@@ -129,8 +130,11 @@ class Worker:
             call, fills = kernel.caller(lambda _x: blank, kernel.Form.RETURNS), False
         else:
             call, fills = self._caller(places[0]["x"], *tensors[0][:2]), self._form is not kernel.Form.RETURNS
-        calls_ns, hosts_ns, told, last = [], [], [], []
-        for where, (x, out, ids, weights) in zip(places, tensors, strict=True):
+        calls_ns, hosts_ns, ends_ns, told, last = [], [], [], [], []
+        began = CLOCK()
+        for where, (x, out, ids, weights), due_ns in zip(places, tensors, message["due_ns"], strict=True):
+            while (early_ns := began + due_ns - CLOCK()) > 0:
+                time.sleep(early_ns / 1e9)
             if captures:
                 made = self._graphs.capture(call, x, out)
                 device.poison(where["out"])
@@ -144,11 +148,12 @@ class Worker:
             calls_ns.append(call_ns)
             hosts_ns.append(host_ns)
             told.append(kernel.deliver(result, out, ids, weights, fills=fills))
+            ends_ns.append(CLOCK() - began)
             last.append(made)
             del result
         device.finish(message["end"])
         self._last = last
-        return {"calls_ns": calls_ns, "hosts_ns": hosts_ns, "told": told}
+        return {"calls_ns": calls_ns, "hosts_ns": hosts_ns, "ends_ns": ends_ns, "told": told}
 
     def sustain(self, message: Message, _descriptors: list[int]) -> Message:
         """Makes the last block's calls again and again, without a pause, for about so many seconds."""

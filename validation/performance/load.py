@@ -1,0 +1,45 @@
+"""Requests that were served under a load, as evidence."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from validation.claims.claim import Load
+from validation.performance.sample import CLOCK_DISAGREES, PROBE_SLOW, Nanoseconds, ProbeRule
+from validation.record import Record
+
+
+class LoadRun(Record):
+    """The requests of one process under one load, in the order they arrived, and the speed probes around them.
+
+    A latency is from a request's arrival to its answer, by the worker's clock: waiting, copying, the call. Requests
+    with which a closed loop fills up are not counted. Every answer was checked afterwards; `outputs_wrong` failed.
+    """
+
+    implementation: str
+    workload: str
+    dtype: str
+    device: Literal["cpu", "cuda"]
+    load: Load
+    round: Annotated[int, Field(ge=0)]
+    probe_before: float
+    probe_after: float
+    accepted: bool
+    reason: str = ""
+    parent_ns: Nanoseconds
+    latencies_ns: tuple[Nanoseconds, ...]
+    outputs_wrong: int = 0
+
+
+def judged_load(run: LoadRun, rule: ProbeRule) -> LoadRun:
+    """Returns `run` as accepted or rejected by `rule`; clocks that disagreed stay so."""
+    accepted = accepts_load(rule, run)
+    reason = run.reason if run.reason == CLOCK_DISAGREES else "" if accepted else PROBE_SLOW
+    return run.model_copy(update={"accepted": accepted, "reason": reason})
+
+
+def accepts_load(rule: ProbeRule | None, run: LoadRun) -> bool:
+    """Whether the requests count: clocks that fit, and both probes at full speed."""
+    if run.reason == CLOCK_DISAGREES:
+        return False
+    return rule is None or rule.holds(min(run.probe_before, run.probe_after))
