@@ -50,6 +50,16 @@ def expected(layer: Layer, x: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Te
     return out, weights
 
 
+def shared_output(layer: Layer, x: torch.Tensor) -> torch.Tensor:
+    """Returns the shared expert's output [T, d] in float64."""
+    assert layer.shared_w1 is not None
+    assert layer.shared_w2 is not None
+    rows, act = x.double(), _ACTIVATIONS[layer.config.activation]
+    up = rows @ layer.shared_w1.double() + (0 if layer.shared_b1 is None else layer.shared_b1.double())
+    hidden = act(up) if layer.shared_w_gate is None else act(rows @ layer.shared_w_gate.double()) * up
+    return hidden @ layer.shared_w2.double() + (0 if layer.shared_b2 is None else layer.shared_b2.double())
+
+
 def effective_bits(actual: torch.Tensor, reference: torch.Tensor) -> float:
     """Returns -log2 of the relative rms error; NaN anywhere, or zeros for something, is 0 bits or fewer."""
     error = (actual.double() - reference).square().mean().sqrt().item()

@@ -18,3 +18,10 @@ def built() -> BuiltKernel:
 @pytest.fixture(scope="session")
 def prepare(built: BuiltKernel) -> Prepare:
     return load_prepare(built.library)
+
+
+@pytest.fixture(scope="session")
+def prepare_avx2() -> Prepare:
+    built = build_kernel(target_cpu="x86-64-v3")
+    assert isinstance(built, BuiltKernel), str(built)
+    return load_prepare(built.library)

@@ -8,10 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.expected import EFFECTIVE_BITS, effective_bits, expected, probabilities
-from tests.kernels.loading import Prepare, load_prepare, run
+from tests.kernels.loading import Prepare, run
 from validation.correctness.compare import compare
 from validation.correctness.expected import expect
-from validation.implementations.mojo_build import BuiltKernel, build_kernel
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import ACTIVATIONS, LayerConfig
 from validation.workloads.workload import Routing
@@ -72,13 +71,6 @@ def test_it_computes_the_layer_that_was_drawn(
     prepare: Prepare, config: LayerConfig, tokens: int, routing: Routing, seed: int
 ) -> None:
     assert_right(prepare, config, draw_tokens(config, tokens, seed, routing), seed)
-
-
-@pytest.fixture(scope="session")
-def prepare_avx2() -> Prepare:
-    built = build_kernel(target_cpu="x86-64-v3")
-    assert isinstance(built, BuiltKernel), str(built)
-    return load_prepare(built.library)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
