@@ -9,6 +9,7 @@ from validation.evidence.record import Evidence
 from validation.evidence.store import dump, sha256
 from validation.report.material import ClaimsSource, EvidenceFile, Material
 from validation.verdicts.judge import judge
+from validation.verdicts.verdict import Finding, Verdict
 
 
 def claims_source(path: Path = loading.SEED_CLAIMS) -> ClaimsSource:
@@ -24,3 +25,25 @@ def material(*evidences: Evidence, claims: tuple[ClaimsSource, ...] | None = Non
     verdicts = judge(tuple(s.file for s in sources), files, SUITE)
     assert {ref.sha256 for ref in verdicts.evidence} == {sha256(f.data) for f in files}
     return Material(evidence=files, claims=sources, verdicts=verdicts)
+
+
+def finding(metric: str, baseline: str | None) -> Finding:
+    """A finding of which only the metric matters."""
+    return Finding(
+        claim="a-claim",
+        reading="a-reading",
+        strict=True,
+        machine="zen4-2core",
+        device="cpu",
+        workload="seed-claim",
+        dtype="float32",
+        candidate="mojo",
+        baseline=baseline,
+        metric=metric,
+        comparison="at_least",
+        required=1.0,
+        verdict=Verdict.CONFIRMED,
+        reason="bound_met",
+        explanation="",
+        provenance="asserted",
+    )

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.report.builders import material
+from validation.report.document import compose
+from validation.report.html import render
 from validation.report.material import Material
 from validation.report.write import write_report
 
@@ -13,6 +15,11 @@ from validation.report.write import write_report
 @pytest.fixture(scope="session")
 def made() -> Material:
     return material()
+
+
+@pytest.fixture(scope="session")
+def made_html(made: Material) -> str:
+    return render(compose(made), "screen")
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 import pytest
 
+from validation.report.charts.contributions import Contribution, contributions
 from validation.report.charts.forest import ForestRow, forest
-from validation.report.charts.heatmap import heatmap
-from validation.report.charts.style import SMALL, fit, text_width
+from validation.report.charts.roofline import RooflinePoint, roofline
+from validation.report.charts.style import BEYOND, SMALL, fit, text_width
 from validation.report.mark import MARKS
 from validation.verdicts.verdict import Verdict
 
@@ -44,9 +45,22 @@ def test_a_long_name_is_cut_to_its_room() -> None:
     assert text_width(cut, SMALL) <= 1.5
 
 
-def test_a_cell_beyond_its_bound_is_named() -> None:
-    chart = heatmap({("oracle", "T 1"): 12.0}, ["oracle"], ["T 1"], alt="a", caption="c")
-    assert "12" in chart.svg
+@pytest.mark.parametrize("number", [1, 5, 60])
+def test_contributions_to_both_sides_are_vector(number: int) -> None:
+    parts = [
+        Contribution(name=f"part {i}", ratio=0.5 + i, interval=(0.4 + i, 0.7 + i), text="x") for i in range(number)
+    ]
+    assert "<image" not in contributions(parts, alt="a", caption="c").svg
+
+
+def test_a_point_above_the_slower_roof_is_not_called_beyond_the_hardware() -> None:
+    point = RooflinePoint(name="warm", intensity=0.5, flop_per_s=80e9, candidate=True)
+    shown = {"peak": 234e9, "unit": "GFLOP/s", "alt": "a", "caption": "c"}
+    both = roofline([point], bandwidths=(("L1", 434e9), ("DRAM", 35e9)), **shown)  # type: ignore[arg-type]
+    slow = roofline([point], bandwidths=(("DRAM", 35e9),), **shown)  # type: ignore[arg-type]
+    grey = f"fill: {BEYOND}"
+    assert grey in both.svg
+    assert both.svg != slow.svg
 
 
 def test_every_verdict_has_its_own_word_and_glyph() -> None:

@@ -71,7 +71,7 @@ def test_a_claims_text_is_data(text: str) -> None:
     )
     assert "onerror=alert(1)>" not in html.replace("&gt;", "")
     assert "\u202e" not in html
-    assert "49" not in re.findall(r"<blockquote>(.*?)</blockquote>", html, re.DOTALL)[0]
+    assert "49" not in re.findall(r"<q>(.*?)</q>", html, re.DOTALL)[0]
 
 
 def test_hostile_text_is_drawn_without_a_complaint_of_the_renderer() -> None:

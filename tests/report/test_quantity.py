@@ -1,6 +1,7 @@
 import pytest
 
-from validation.report.quantity import duration, quantity, significant, size
+from tests.report.builders import finding
+from validation.report.quantity import duration, measured, metric_words, quantity, required, significant, size
 from validation.report.text import plain, printable
 
 
@@ -19,8 +20,44 @@ def test_a_time_is_told_in_its_own_unit(us: float, text: str) -> None:
     assert duration(us) == text
 
 
-def test_a_share_is_told_in_percent() -> None:
-    assert quantity("floor_share", 0.873) == "87.3 %"
+@pytest.mark.parametrize(
+    ("metric", "baseline", "value", "text"),
+    [
+        ("floor_share", None, 0.873, "87.3 %"),
+        ("p99_latency_us", None, 47_000, "47.0 ms"),
+        ("figure:demo-s", None, 101.5, "102 s"),
+        ("figure:call-overhead-share", None, 0.004, "0.400 %"),
+        ("figure:energy-per-call-j", None, 0.25, "0.250 J"),
+        ("figure:energy-per-call-j", "numpy_grouped", 7.4, "7.40×"),
+        ("figure:official-benchmark-ratio", None, 1.02, "1.02×"),
+        ("holds", None, 1, "holds"),
+    ],
+)
+def test_every_metric_is_told_with_its_unit(metric: str, baseline: str | None, value: float, text: str) -> None:
+    assert quantity(finding(metric, baseline), value) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "baseline", "value", "text"),
+    [
+        ("figure:run-s", None, 300, "at most 300 s"),
+        ("figure:call-overhead-share", None, 0.01, "at most 1 %"),
+        ("p50_latency_us", None, 47_370, "at most 47.37 ms"),
+    ],
+)
+def test_a_requirement_keeps_the_published_digits(metric: str, baseline: str | None, value: float, text: str) -> None:
+    asked = finding(metric, baseline).model_copy(update={"required": value, "comparison": "at_most"})
+    assert required(asked) == text
+
+
+def test_an_interval_is_told_in_the_unit_of_its_estimate() -> None:
+    seen = finding("figure:demo-s", None).model_copy(update={"estimate": 0.0305, "interval": (0.0301, 0.0310)})
+    assert measured(seen) == "30.5 ms [30.1, 31.0]"
+
+
+def test_a_metric_is_named_in_words() -> None:
+    assert metric_words(finding("figure:energy-per-call-j", "numpy_grouped")) == "ratio of energy per call"
+    assert metric_words(finding("p95_latency_us", None)) == "p95 of the time of one call"
 
 
 def test_bytes_are_told_in_binary_units() -> None:

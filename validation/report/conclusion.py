@@ -1,6 +1,6 @@
-"""The three sentences of page 1: what holds, what does not, and on which machine this was seen."""
+"""The sentences of page 1: is the kernel right, what holds, what does not, and on which machine this was seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,17 +9,29 @@ from validation.evidence.record import Evidence, Status
 from validation.report.mark import FAILS, HOLDS
 from validation.report.material import Material
 from validation.report.quantity import claimed, limit, quantity
+from validation.report.recorded import sources
+from validation.report.words import count, day, listed, machine_name, number_word, sentence
 from validation.verdicts.verdict import Finding, Verdict, Verdicts
 
 #: How many claims a sentence names before it counts the rest.
 _NAMED: Final = 3
-_NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+#: What page 1 says of the claims that fail, by verdict: of one, and of several.
+_FAILING: Final = (
+    (
+        Verdict.IMPOSSIBLE,
+        "one is impossible: no program on this hardware reaches it",
+        "{} are impossible: no program on this hardware reaches them",
+    ),
+    (Verdict.REFUTED, "one is refuted", "{} are refuted"),
+    (Verdict.INVALID, "one is void, for the kernel is wrong", "{} are void, for the kernel is wrong"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """One sentence each."""
+    """One sentence or two each."""
 
+    kernel: str
     holds: str
     fails: str
     where: str
@@ -27,82 +39,106 @@ class Conclusion:
 
 def conclude(material: Material) -> Conclusion:
     """Returns the conclusion of a report, made of nothing but its verdicts and its evidence."""
-    strict = tuple(finding for finding in material.verdicts.findings if finding.strict and not finding.promise)
-    own = tuple(finding for finding in material.verdicts.findings if finding.strict and finding.promise)
+    verdicts = material.verdicts
+    strict = tuple(finding for finding in verdicts.findings if finding.strict and not finding.promise)
+    own = tuple(finding for finding in verdicts.findings if finding.strict and finding.promise)
     evidences = [file.evidence for file in material.evidence]
+    letters = {source.sha256: source.letter for source in sources(material)} if len(evidences) > 1 else {}
+    name = _Names(verdicts=verdicts, letters=letters)
     return Conclusion(
-        holds=_holds(strict, own, material.verdicts, evidences),
-        fails=_fails(strict, own, material.verdicts, evidences),
+        kernel=_kernel(evidences),
+        holds=_holds(strict, own, name),
+        fails=_fails([*strict, *own], name),
         where=_where(evidences),
     )
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Returns `one claim`, `12 claims`."""
-    return f"{_number(number)} {noun if number == 1 else plural or noun + 's'}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """What a finding is called in a sentence: its claim's title, and its machine where there are several."""
+
+    verdicts: Verdicts
+    letters: Mapping[str, str]
+
+    def __call__(self, finding: Finding) -> str:
+        title = next((claim.title for claim in self.verdicts.claims if claim.id == finding.claim), finding.claim)
+        letter = self.letters.get(finding.evidence_sha256)
+        return f"“{title}” on machine {letter}" if letter else f"“{title}”"
 
 
-def _number(number: int) -> str:
-    return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
+def _kernel(evidences: Sequence[Evidence]) -> str:
+    """Whether what was validated is right and honest: without it no speed counts."""
+    cases = [one.outcome for evidence in evidences for one in evidence.cases]
+    gates = [one.outcome for evidence in evidences for one in evidence.gates]
+    blocks = [
+        block
+        for evidence in evidences
+        for process in evidence.processes
+        for series in process.series
+        for block in series.blocks
+    ]
+    wrong = sum(block.outputs_wrong for block in blocks)
+    faults = [
+        count(number, one, many)
+        for number, one, many in (
+            (cases.count(Outcome.FAILED), "correctness case failed", "correctness cases failed"),
+            (gates.count(Outcome.FAILED), "way of cheating was found", "ways of cheating were found"),
+            (wrong, "output was wrong while it was timed", "outputs were wrong while they were timed"),
+        )
+        if number
+    ]
+    if faults:
+        return f"{sentence(listed(faults))} So no speed of it counts."
+    if not cases and not gates:
+        return "Nothing was checked for correctness in this evidence."
+    passed, asked = cases.count(Outcome.PASSED), len(cases) - cases.count(Outcome.NOT_SUPPORTED)
+    told = [f"its answers are right in {'all' if passed == asked else f'{passed:,} of'} {count(asked, 'case')}"]
+    if gates:
+        told.append(f"of {count(len(gates), 'way')} to cheat that were looked for none was found")
+    if blocks:
+        calls = sum(len(block.calls_ns) for block in blocks)
+        told.append(f"every one of {calls:,} timed outputs, the baselines' included, was checked too")
+    return sentence("; ".join(told))
 
 
-def listed(items: Sequence[str]) -> str:
-    """Returns `a`, `a and b`, `a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def machine_name(evidence: Evidence) -> str:
-    """Returns the hardware in words, without anything that names its owner."""
-    environment = evidence.environment
-    host = f"{environment.cpu_model} ({count(environment.cores, 'core')})"
-    if environment.gpu is not None:
-        return f"{environment.gpu.name} in a host with {host}"
-    return host
-
-
-def _holds(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts, evidences: Sequence[Evidence]) -> str:
+def _holds(strict: Sequence[Finding], own: Sequence[Finding], name: _Names) -> str:
     decided = [finding for finding in strict if finding.verdict in HOLDS | FAILS | {Verdict.CONFIRMED_WEAK_BASELINE}]
     held = [finding for finding in decided if finding.verdict in HOLDS]
     weak = [finding for finding in decided if finding.verdict is Verdict.CONFIRMED_WEAK_BASELINE]
-    several = len(evidences) > 1
-    if not strict:
-        text = ""
-    elif not decided:
-        text = "This evidence could not decide any of the published claims"
-    elif not held:
-        told = count(_claims(decided), "published claim")
-        text = f"Of the {told} that could be decided, none holds as a fair reader takes it"
-        if _claims(decided) == 1:
-            text = "The one published claim that could be decided does not hold as a fair reader takes it"
-    else:
-        names = _named([f"{_name(f, verdicts, several)} ({_outcome(f)})" for f in held])
+    number, parts = _claims(decided), []
+    if strict and not decided:
+        parts.append("this evidence could not decide any of the published claims")
+    elif strict and not held and number == 1:
+        parts.append("the one published claim that could be decided does not hold as a fair reader takes it")
+    elif strict and not held:
+        parts.append(
+            f"of the {count(number, 'published claim')} that could be decided, none holds as a fair reader takes it"
+        )
+    elif strict:
         verb = "holds" if _claims(held) == 1 else "hold"
-        of = f"Of the {count(_claims(decided), 'published claim')} that could be decided, "
-        told = f"{of}{count(_claims(held), 'claim')}" if _claims(decided) > 1 else "The claim"
-        text = f"{told} {verb}: {names}"
+        of = f"of the {count(number, 'published claim')} that could be decided, {number_word(_claims(held))}"
+        told = _listed([f"{name(finding)} ({_outcome(finding)})" for finding in held])
+        parts.append(f"{of if number > 1 else 'the one published claim that could be decided'} {verb}: {told}")
     if weak:
         verb = "holds" if len(weak) == 1 else "hold"
-        text += f"; {_named([_name(f, verdicts, several) for f in weak])} {verb} only against a weak baseline"
+        parts.append(f"{_listed([name(finding) for finding in weak])} {verb} only against a weak baseline")
     if own:
         kept = sum(finding.verdict in HOLDS for finding in own)
-        kept_of = "all" if kept == len(own) else _number(kept) if kept else "none"
-        own_text = f"of this project's own {count(len(own), 'threshold')}, {kept_of} {'is' if kept == 1 else 'are'} met"
-        text = f"{text}; {own_text}" if text else own_text[0].upper() + own_text[1:]
-    return f"{text or 'No claims were judged'}."
+        kept_of = "all" if kept == len(own) else number_word(kept) if kept else "none"
+        verb = "is" if kept == 1 else "are"
+        parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept_of} {verb} met")
+    return sentence("; ".join(parts)) if parts else "No claims were judged."
 
 
-def _fails(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts, evidences: Sequence[Evidence]) -> str:
-    wrong = _wrong(evidences)
-    several = len(evidences) > 1
-    parts = [wrong] if wrong else []
-    judged = [*strict, *own]
-    impossible = [f for f in judged if f.verdict is Verdict.IMPOSSIBLE]
-    refuted = [f for f in judged if f.verdict is Verdict.REFUTED]
-    if impossible:
-        parts.append(_named([f"{_name(f, verdicts, several)} is impossible ({_outcome(f)})" for f in impossible]))
-    if refuted:
-        parts.append(_named([f"{_name(f, verdicts, several)} is refuted ({_outcome(f)})" for f in refuted]))
-    open_questions = [
+def _fails(judged: Sequence[Finding], name: _Names) -> str:
+    parts = []
+    for verdict, one, many in _FAILING:
+        found = [finding for finding in judged if finding.verdict is verdict]
+        number = _claims(found)
+        if number:
+            told = one if number == 1 else f"{many.format(number_word(number))}, for example"
+            parts.append(f"{told}{':' if number == 1 else ''} {name(found[0])} ({_outcome(found[0])})")
+    left = [
         f"{count(number, 'claim')} {'stays' if number == 1 else 'stay'} open for {why}"
         for why, number in (
             ("noise", _claims([f for f in judged if f.verdict is Verdict.INCONCLUSIVE])),
@@ -110,58 +146,25 @@ def _fails(strict: Sequence[Finding], own: Sequence[Finding], verdicts: Verdicts
         )
         if number
     ]
-    tested = [f for f in judged if f.verdict is not Verdict.NOT_TESTED]
-    untested = _claims(judged) - _claims(tested)
+    untested = _claims(judged) - _claims([f for f in judged if f.verdict is not Verdict.NOT_TESTED])
     if untested:
-        open_questions.append(f"{count(untested, 'claim')} {'was' if untested == 1 else 'were'} not tested here")
-    parts += open_questions
+        left.append(f"{count(untested, 'claim')} {'was' if untested == 1 else 'were'} not tested here")
     if not parts:
-        return "No claim was found to be wrong."
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _wrong(evidences: Sequence[Evidence]) -> str:
-    outcomes = [item.outcome for e in evidences for item in e.cases] + [
-        item.outcome for e in evidences for item in e.gates
-    ]
-    failed = outcomes.count(Outcome.FAILED)
-    wrong_outputs = sum(
-        block.outputs_wrong
-        for evidence in evidences
-        for process in evidence.processes
-        for series in process.series
-        for block in series.blocks
-    )
-    if not failed and not wrong_outputs:
-        return ""
-    found = ([count(failed, "failed check")] if failed else []) + (
-        [count(wrong_outputs, "wrong output") + " while it was timed"] if wrong_outputs else []
-    )
-    return f"a kernel that was run gave wrong or dishonest answers ({listed(found)}), so no speed of it counts"
+        parts.append("no claim was found to be wrong")
+    if left:
+        parts.append(listed(left))
+    return " ".join(sentence(part) for part in parts)
 
 
 def _where(evidences: Sequence[Evidence]) -> str:
     told = []
     for evidence in evidences:
-        checks = [item.outcome for item in evidence.cases] + [item.outcome for item in evidence.gates]
-        passed = sum(outcome is Outcome.PASSED for outcome in checks)
         pairs = len({process.round for process in evidence.processes if not process.discarded})
-        seen = []
-        if pairs:
-            seen.append(count(pairs, "process pair"))
-        if checks:
-            seen.append(f"{passed:,} of {len(checks):,} checks passed")
-        cut = ", a run that was cut off" if evidence.status is Status.PARTIAL else ""
-        checked = f" ({', '.join(seen)})" if seen else ""
-        told.append(f"{machine_name(evidence)} on {day(evidence.recorded_at)}{checked}{cut}")
-    text = "; and on ".join(told)
-    return f"This was measured on {text}; it says nothing about other machines."
-
-
-def day(timestamp: str) -> str:
-    """Returns the date of an ISO 8601 timestamp."""
-    return timestamp[:10]
+        cut = "; the run was cut off" if evidence.status is Status.PARTIAL else ""
+        seen = f" ({count(pairs, 'process pair')}{cut})" if pairs else ""
+        told.append(f"{machine_name(evidence)} on {day(evidence.recorded_at)}{seen}")
+    machines = "that machine" if len(told) == 1 else "those machines"
+    return f"Measured on {', and on '.join(told)}. All of it holds for {machines} alone."
 
 
 def _claims(findings: Sequence[Finding]) -> int:
@@ -170,10 +173,9 @@ def _claims(findings: Sequence[Finding]) -> int:
 
 
 def _outcome(finding: Finding) -> str:
-    parts = []
+    parts = [f"claimed {claimed(finding)}"]
     if finding.estimate is not None:
-        parts.append(f"measured {quantity(finding.metric, finding.estimate)}")
-    parts.append(f"claimed {claimed(finding)}")
+        parts.append(f"measured {quantity(finding, finding.estimate)}")
     if finding.limit is not None and finding.verdict is Verdict.IMPOSSIBLE:
         parts.append(
             f"the hardware allows {'at least' if finding.comparison == 'at_most' else 'at most'} {limit(finding)}"
@@ -181,12 +183,7 @@ def _outcome(finding: Finding) -> str:
     return ", ".join(parts)
 
 
-def _name(finding: Finding, verdicts: Verdicts, several: bool) -> str:  # noqa: FBT001 - one call site each, named there
-    title = next((claim.title for claim in verdicts.claims if claim.id == finding.claim), finding.claim)
-    return f"“{title}” on {finding.machine}" if several else f"“{title}”"
-
-
-def _named(items: Sequence[str]) -> str:
+def _listed(items: Sequence[str]) -> str:
     if len(items) <= _NAMED:
         return listed(items)
     return f"{', '.join(items[:_NAMED])} and {count(len(items) - _NAMED, 'other')}"

@@ -3,12 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from validation.report.ablation import ablation_findings
+from validation.report.audited import AuditView, audit_view
 from validation.report.charts.style import Chart
 from validation.report.conclusion import Conclusion, conclude
 from validation.report.headline import PAGE_ONE_ROWS, headline_charts, headline_rows
 from validation.report.machine import MachineView, machine_view
 from validation.report.mark import MARKS, Mark
 from validation.report.material import Material, in_order
+from validation.report.recorded import Source, sources
 from validation.report.strips import Strip, strips
 from validation.report.view import ClaimView, FindingView, claim_views, finding_views
 from validation.verdicts.verdict import Verdict
@@ -25,7 +28,10 @@ class Document:
     more_charts: tuple[Chart, ...]
     claims: tuple[ClaimView, ...]
     findings: tuple[FindingView, ...]
+    sources: tuple[Source, ...]
     machines: tuple[MachineView, ...]
+    ablations: tuple[FindingView, ...]
+    audit: AuditView
     strips: tuple[Strip, ...]
 
     @property
@@ -39,11 +45,35 @@ class Document:
         }
         return tuple(found)
 
+    @property
+    def tested(self) -> tuple[ClaimView, ...]:
+        """The claims of which something was decided or measured."""
+        return tuple(claim for claim in self.claims if claim.tested)
+
+    @property
+    def untested(self) -> tuple[ClaimView, ...]:
+        """The claims of which nothing was."""
+        return tuple(claim for claim in self.claims if not claim.tested)
+
+    def anchor(self, view: FindingView) -> str:
+        """Where the times behind a finding stand; empty when it has none."""
+        finding = view.finding
+        key = (finding.workload, finding.dtype, finding.device)
+        places = (
+            workload.anchor
+            for machine in self.machines
+            if machine.source.sha256 == finding.evidence_sha256
+            for workload in machine.workloads
+            if workload.key == key and finding.estimate is not None
+        )
+        return next(places, "")
+
 
 def compose(material: Material) -> Document:
     """Returns the report of the material; equal material gives an equal report."""
     material = in_order(material)
-    findings = finding_views(material)
+    origins = sources(material)
+    findings = finding_views(material, origins)
     claims = claim_views(material, findings)
     titles = {claim.id: claim.title for claim in claims}
     rows = headline_rows(findings)
@@ -58,6 +88,9 @@ def compose(material: Material) -> Document:
         more_charts=headline_charts(rows[PAGE_ONE_ROWS:], titles, several=several),
         claims=claims,
         findings=findings,
-        machines=tuple(machine_view(file) for file in material.evidence),
+        sources=origins,
+        machines=tuple(map(machine_view, material.evidence, origins)),
+        ablations=ablation_findings([file.evidence for file in material.evidence], findings),
+        audit=audit_view(material),
         strips=strips(material),
     )

@@ -5,9 +5,9 @@ from typing import Final
 
 from validation.report.charts.forest import ForestRow, forest
 from validation.report.charts.style import Chart
-from validation.report.conclusion import count
 from validation.report.quantity import claimed, measured
 from validation.report.view import FindingView
+from validation.report.words import count
 from validation.verdicts.verdict import Verdict
 
 #: Rows that leave page 1 room for its sentences; the others follow in section 2.
@@ -61,7 +61,7 @@ def _row(view: FindingView, titles: dict[str, str], *, several: bool, relative: 
     finding = view.finding
     scale = finding.required if relative else 1.0
     against = f" over {finding.baseline}" if finding.baseline else ""
-    where = f", {finding.machine}" if several else ""
+    where = f", on {view.letter}" if several else ""
     return ForestRow(
         name=titles.get(finding.claim, finding.claim),
         detail=f"claimed {claimed(finding)}{against}{where}",

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from dataclasses import asdict
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,6 +18,20 @@ from validation.report.text import FONTS, TEMPLATES, plain, printable
 from validation.report.view import COLUMNS
 
 Medium = Literal["print", "screen"]
+
+#: The parts after the summary, in order.
+_CONTENTS: Final = (
+    ("verdicts", "Verdicts"),
+    ("correctness", "Correctness"),
+    ("performance", "Performance"),
+    ("ablations", "Ablations"),
+    ("languages", "Cross-language"),
+    ("audit", "Arithmetic audit"),
+    ("environment", "Environment"),
+    ("limitations", "Limitations"),
+    ("reproduction", "Reproduction"),
+    ("tables", "Full tables"),
+)
 
 
 def render(document: Document, medium: Medium) -> str:
@@ -46,6 +60,7 @@ def render(document: Document, medium: Medium) -> str:
         medium=medium,
         marks=MARKS,
         columns=COLUMNS,
+        contents=_CONTENTS,
         attached=[(name, hashlib.sha256(data).hexdigest()) for name, data, _ in attachments(document.material)],
         origin=origin(),
         strip_data=lambda made: [asdict(strip) for strip in made],

@@ -4,10 +4,11 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from validation.evidence.record import Evidence, WorkloadRecord
-from validation.performance.ceiling import Resource
+from validation.evidence.record import Evidence
+from validation.performance.ceiling import Ceiling, Resource
 from validation.performance.sample import ProcessRun, Role, Series
 from validation.performance.statistics import accepted_calls, process_value
+from validation.verdicts.floors import Floor, floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Timing:
     """One implementation on one workload of one machine, over all kept processes.
 
     `process_ns` is the median of every process, `median_ns` the median of those; `calls_ns` every accepted call.
-    `floor_ns` is the least time the measured ceilings allow.
+    `floor` is the least time the ceilings allow, the one that verdicts rest on.
     """
 
     machine: str
@@ -32,7 +33,7 @@ class Timing:
     prepare_ns: int
     flops: int
     min_bytes: int
-    floor_ns: float | None
+    floor: Floor | None
 
     @property
     def gflop_per_s(self) -> float:
@@ -42,7 +43,7 @@ class Timing:
     @property
     def floor_share(self) -> float | None:
         """Share of the hardware's limit that is reached: 1 is the limit."""
-        return None if self.floor_ns is None else self.floor_ns / self.median_ns
+        return None if self.floor is None else self.floor.ns / self.median_ns
 
 
 def timings(evidence: Evidence) -> tuple[Timing, ...]:
@@ -78,7 +79,7 @@ def timings(evidence: Evidence) -> tuple[Timing, ...]:
                 prepare_ns=int(statistics.median(s.prepare_ns for s in all_series)),
                 flops=workload.flops,
                 min_bytes=workload.min_bytes,
-                floor_ns=_floor_ns(evidence, workload, device),
+                floor=floor(evidence, workload, device),
             )
         )
     order = {record.name: index for index, record in enumerate(evidence.workloads)}
@@ -97,15 +98,22 @@ def kept(evidence: Evidence) -> Iterable[tuple[ProcessRun, Series]]:
                 yield process, series
 
 
-def peaks(evidence: Evidence, dtype: str, device: str) -> tuple[float | None, float | None]:
-    """Returns the highest measured FLOP/s of the dtype, and byte/s from memory, of a device."""
-    compute = [
-        c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.COMPUTE and c.dtype == dtype
-    ]
-    reads = {
-        c.level: c.value for c in evidence.ceilings if c.device == device and c.resource is Resource.READ_BANDWIDTH
-    }
-    return max(compute, default=None), reads.get("DRAM")
+def peak(evidence: Evidence, dtype: str, device: str) -> float | None:
+    """Returns the highest measured FLOP/s of the dtype on a device."""
+    return max((c.value for c in _of(evidence, device, Resource.COMPUTE) if c.dtype == dtype), default=None)
+
+
+def bandwidths(evidence: Evidence, device: str) -> tuple[tuple[str, float], ...]:
+    """Returns (level, byte/s) of every level that was read from, the best of each, the fastest first."""
+    best: dict[str, float] = {}
+    for ceiling in _of(evidence, device, Resource.READ_BANDWIDTH):
+        level = ceiling.level or "memory"
+        best[level] = max(best.get(level, 0.0), ceiling.value)
+    return tuple(sorted(best.items(), key=lambda item: -item[1]))
+
+
+def _of(evidence: Evidence, device: str, resource: Resource) -> list[Ceiling]:
+    return [one for one in evidence.ceilings if one.device == device and one.resource is resource]
 
 
 def by_workload(all_timings: Iterable[Timing]) -> Mapping[tuple[str, str, str], tuple[Timing, ...]]:
@@ -114,8 +122,3 @@ def by_workload(all_timings: Iterable[Timing]) -> Mapping[tuple[str, str, str], 
     for timing in all_timings:
         groups.setdefault((timing.workload, timing.dtype, timing.device), []).append(timing)
     return {key: tuple(group) for key, group in groups.items()}
-
-
-def _floor_ns(evidence: Evidence, workload: WorkloadRecord, device: str) -> float | None:
-    compute, _ = peaks(evidence, workload.dtype, device)
-    return None if compute is None else workload.flops / compute * 1e9

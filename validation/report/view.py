@@ -1,17 +1,20 @@
 """Claims and findings as the templates show them: every number already in words."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from validation.claims.claim import Claim, Reading
 from validation.report.mark import MARKS, Mark
 from validation.report.material import Material
-from validation.report.quantity import limit, measured, required
+from validation.report.quantity import limit, measured, metric_words, required
+from validation.report.recorded import Source
 from validation.verdicts.verdict import Finding, Verdict
 
 #: Titles of the columns of the table that `verify` reads back.
 COLUMNS = (
     "Finding",
-    "Machine",
+    "On",
     "Verdict",
     "Reason",
     "Required",
@@ -24,12 +27,13 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingView:
-    """A finding and its reading, in words. `number` is its place in verdicts.json, from 1."""
+    """A finding and its reading, in words. `number` is its place in verdicts.json, from 1, `letter` its machine's."""
 
     number: int
     finding: Finding
     mark: Mark
     meaning: str
+    letter: str
     required: str
     measured: str
     limit: str
@@ -45,17 +49,21 @@ class FindingView:
         return (self.finding.samples_sha256 or "–")[:12]
 
     @property
+    def reason(self) -> str:
+        """The reason code in words."""
+        return self.finding.reason.replace("_", " ").replace("gpu", "GPU")
+
+    @property
     def cells(self) -> tuple[str, ...]:
         """The printed row, in the order of `COLUMNS`."""
-        finding = self.finding
         return (
             self.key,
-            finding.machine,
+            self.letter,
             f"{self.mark.glyph} {self.mark.word}",
-            finding.reason,
+            self.reason,
             self.required,
             self.measured,
-            str(finding.pairs or "–"),
+            str(self.finding.pairs or "–"),
             self.limit,
             self.samples,
         )
@@ -65,8 +73,9 @@ class FindingView:
         """Metric, workload, dtype, device and baseline."""
         finding = self.finding
         against = f" against {finding.baseline}" if finding.baseline else ""
-        metric = finding.metric.replace("_us", "").replace("_", " ")
-        return f"{metric} of {finding.candidate}{against}, {finding.workload}, {finding.dtype}, {finding.device}"
+        device = "CPU" if finding.device == "cpu" else "GPU"
+        subject = f"{metric_words(finding)} of {finding.candidate}{against}"
+        return f"{subject}; {finding.workload}, {finding.dtype}, {device}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,20 +98,25 @@ class ClaimView:
         return tuple(view for view in self.findings if view.finding.verdict is not Verdict.NOT_TESTED)
 
     @property
-    def untested(self) -> tuple[FindingView, ...]:
-        """The findings that were only listed."""
-        return tuple(view for view in self.findings if view.finding.verdict is Verdict.NOT_TESTED)
+    def untested(self) -> tuple[tuple[str, tuple[FindingView, ...]], ...]:
+        """The findings that were only listed, by the reason in words."""
+        left = [view for view in self.findings if view.finding.verdict is Verdict.NOT_TESTED]
+        reasons = list(dict.fromkeys(view.reason for view in left))
+        ordered = sorted(left, key=lambda view: reasons.index(view.reason))
+        return tuple((reason, tuple(group)) for reason, group in groupby(ordered, key=lambda view: view.reason))
 
 
-def finding_views(material: Material) -> tuple[FindingView, ...]:
+def finding_views(material: Material, sources: Sequence[Source]) -> tuple[FindingView, ...]:
     """Returns every finding in the order of verdicts.json."""
     readings = _readings(material)
+    letters: Mapping[str, str] = {source.sha256: source.letter for source in sources}
     return tuple(
         FindingView(
             number=number,
             finding=finding,
             mark=MARKS[finding.verdict],
             meaning=reading.meaning if (reading := readings.get((finding.claim, finding.reading))) else "",
+            letter=letters.get(finding.evidence_sha256, "–"),
             required=required(finding),
             measured=measured(finding),
             limit=limit(finding),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from validation.report.charts.style import BEYOND, CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
 
-_LEFT, _RIGHT, _ROW = 2.3, 1.1, 0.19
+_LEFT, _RIGHT, _ROW = 2.3, 1.1, 0.165
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +20,10 @@ class Bar:
 
 def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
     """Draws the bars on an axis that ends at the limit, or beyond it where one is (a fault of the measurement)."""
-    height = 0.42 + _ROW * len(bars)
+    height = 0.36 + _ROW * len(bars)
     with drawing(PAGE_WIDTH, height) as figure:
         ax = figure.add_axes(
-            (_LEFT / PAGE_WIDTH, 0.4 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(bars) / height)
+            (_LEFT / PAGE_WIDTH, 0.3 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(bars) / height)
         )
         end = max(1.0, *(bar.share for bar in bars))
         ax.set_xlim(0, end * 1.001)

@@ -19,7 +19,7 @@ from validation.report.charts.style import (
     time_label,
 )
 
-_LEFT, _RIGHT, _HEIGHT = 0.7, 1.9, 2.3
+_LEFT, _RIGHT, _HEIGHT = 0.7, 1.9, 1.95
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)))
 _POINTS = 400
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 
 from validation.report.charts.style import BEYOND, CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
 
-_HEIGHT = 2.5
+_HEIGHT = 2.2
 _LEFT, _RIGHT = 0.7, 2.2
 
 
@@ -23,18 +23,34 @@ class RooflinePoint:
 
 
 def roofline(  # noqa: PLR0913 - the axes of one figure
-    points: Sequence[RooflinePoint], *, peak: float, bandwidth: float, unit: str, alt: str, caption: str
+    points: Sequence[RooflinePoint],
+    *,
+    peak: float,
+    bandwidths: Sequence[tuple[str, float]],
+    unit: str,
+    alt: str,
+    caption: str,
 ) -> Chart:
-    """Draws the points under min(peak, bandwidth x intensity); the candidate's are numbered and named at the right."""
+    """Draws the points under min(peak, bandwidth x intensity); the candidate's are numbered and named at the right.
+
+    Args:
+        points: at least one.
+        peak: FLOP/s.
+        bandwidths: (level, byte/s), the fastest first: what lies above its roof is beyond the hardware, the slower
+            levels' roofs are dashed.
+        unit: of the rates.
+        alt: the finding in a sentence.
+        caption: what stands below the figure.
+    """
     with drawing(PAGE_WIDTH, _HEIGHT) as figure:
         ax = figure.add_axes(
             (_LEFT / PAGE_WIDTH, 0.45 / _HEIGHT, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, (_HEIGHT - 0.6) / _HEIGHT)
         )
-        ridge = peak / bandwidth
-        low = min([ridge, *(p.intensity for p in points)]) / 3
-        high = max([ridge, *(p.intensity for p in points)]) * 3
+        ridges = [peak / rate for _, rate in bandwidths]
+        low = min([*ridges, *(p.intensity for p in points)]) / 3
+        high = max([*ridges, *(p.intensity for p in points)]) * 3
         xs = np.geomspace(low, high, 200)
-        roof = np.minimum(peak, bandwidth * xs)
+        roof = np.minimum(peak, bandwidths[0][1] * xs)
         bottom = min([*(p.flop_per_s for p in points), peak / 10]) / 2
         ax.set_xscale("log")
         ax.set_yscale("log")
@@ -42,6 +58,11 @@ def roofline(  # noqa: PLR0913 - the axes of one figure
         ax.set_ylim(bottom, peak * 3)
         ax.fill_between(xs, roof, peak * 3, color=BEYOND, linewidth=0, zorder=0.5)
         ax.plot(xs, roof, color=INK, linewidth=1.3)
+        for level, rate in bandwidths[1:]:
+            ax.plot([low, peak / rate], [rate * low, peak], color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
+            # Where the slower roof leaves the axes at the bottom, its name would too: it stands a third of the way up.
+            at = max(low, bottom / rate) ** 0.6 * (peak / rate) ** 0.4
+            ax.annotate(level, (at, rate * at), (3, -7), textcoords="offset points", fontsize=SMALL, color=MUTED)
         ax.text(high / 1.1, peak * 1.25, f"measured peak {peak / 1e9:,.4g} GFLOP/s", ha="right", fontsize=SMALL)
         for point in points:
             if not point.candidate:

@@ -1,0 +1,67 @@
+"""A machine's installation, in words."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from validation.evidence.record import Evidence
+from validation.performance.ceiling import Ceiling
+from validation.report.quantity import significant, size
+
+_VECTOR: Final = ("avx", "amx", "fma", "f16c", "sse4", "sve", "asimd", "neon")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CeilingRow:
+    """One measured ceiling."""
+
+    what: str
+    value: str
+    threads: int
+    method: str
+
+
+def facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
+    """Returns what a reader needs to know of the machine, as (name, value)."""
+    e = evidence.environment
+    found = [
+        ("Processor", f"{e.cpu_model} (family/model {e.cpu_family})"),
+        ("Cores, threads used", f"{e.cores}, {e.threads_used}"),
+        ("Memory", size(e.memory_bytes)),
+        ("Caches of a core", ", ".join(f"{name} {size(value)}" for name, value in e.caches.items()) or "not readable"),
+        ("Vector features", _vector(e.cpu_features)),
+        ("Clock governor", e.governor),
+        ("Virtualised", e.virtualized or "no"),
+        ("System", f"{e.os}, kernel {e.kernel}, {e.libc}"),
+        ("Python", e.python),
+        ("Libraries", ", ".join(f"{name} {version}" for name, version in e.packages.items()) or "none"),
+        ("Compilers", ", ".join(f"{name} {version}" for name, version in e.compilers.items()) or "none"),
+        ("Compiler flags", "; ".join(f"{name}: {flags}" for name, flags in e.compiler_flags.items()) or "none"),
+        ("Variables set aside", ", ".join(e.dropped_variables) or "none"),
+        ("Hardware fingerprint", e.fingerprint[:16]),
+    ]
+    if e.gpu:
+        gpu = f"{e.gpu.name}, {size(e.gpu.memory_bytes)}, driver {e.gpu.driver}, capability {e.gpu.compute_capability}"
+        found.insert(0, ("GPU", gpu))
+    return tuple(found)
+
+
+def _vector(features: tuple[str, ...]) -> str:
+    """The extensions that matrix code is written for; a processor names a hundred others."""
+    told = [name for name in features if name.startswith(_VECTOR)]
+    return ", ".join(told) or "none named"
+
+
+def ceiling_rows(evidence: Evidence) -> tuple[CeilingRow, ...]:
+    """Returns every measured ceiling, in the order of the evidence."""
+    return tuple(_row(ceiling) for ceiling in evidence.ceilings)
+
+
+def _row(ceiling: Ceiling) -> CeilingRow:
+    what = f"{ceiling.dtype} arithmetic" if ceiling.dtype else f"reading from {ceiling.level}"
+    unit = "GFLOP/s" if ceiling.unit == "flop/s" else "GB/s"
+    return CeilingRow(
+        what=f"{what}, {ceiling.device.upper() if ceiling.device == 'cpu' else 'GPU'}",
+        value=f"{significant(ceiling.value / 1e9, 4)} {unit}",
+        threads=ceiling.threads,
+        method=ceiling.method,
+    )
