@@ -6,10 +6,12 @@ import torch
 def dispatch(ids: torch.Tensor, n_experts: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns the order [T*k] that sorts the (token, slot) pairs of ids [T, k] by expert, and each expert's count [E].
 
-    Pair p belongs to token p // k. The sort is stable: within an expert, tokens keep their order.
+    Pair p belongs to token p // k. The sort is stable: within an expert, tokens keep their order. Counted by scatter,
+    not by bincount, which on a GPU waits for the device and so cannot be captured in a CUDA graph.
     """
     flat = ids.flatten()
-    return flat.argsort(stable=True), torch.bincount(flat, minlength=n_experts)
+    counts = torch.zeros(n_experts, dtype=torch.int64, device=flat.device)
+    return flat.argsort(stable=True), counts.scatter_add_(0, flat, torch.ones_like(flat))
 
 
 def combine(answers: torch.Tensor, order: torch.Tensor, weights: torch.Tensor, out: torch.Tensor) -> None:

@@ -32,6 +32,9 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
                 f"grouped_mm takes rows of whole 16 bytes; {name} = {width} in {config.dtype} is not"
             )
 
+    w1, w2 = _innermost_k(layer.w1), _innermost_k(layer.w2)
+    w_gate = None if layer.w_gate is None else _innermost_k(layer.w_gate)
+
     @torch.inference_mode()
     def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
         ids, weights = route(x)
@@ -43,13 +46,20 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
             product = functional.grouped_mm(rows, matrices, offs=ends)
             return product if biases is None else product.add_(biases[ids.flatten()[order]])
 
-        hidden = multiply(rows, layer.w1, layer.b1)
-        if layer.w_gate is None:
+        hidden = multiply(rows, w1, layer.b1)
+        if w_gate is None:
             hidden = activate(hidden)
         else:
-            hidden *= activate(multiply(rows, layer.w_gate, None))
-        combine(multiply(hidden, layer.w2, layer.b2), order, weights, out)
+            hidden *= activate(multiply(rows, w_gate, None))
+        combine(multiply(hidden, w2, layer.b2), order, weights, out)
         add_shared(x, out)
         return None, ids, weights
 
     return forward
+
+
+def _innermost_k(matrices: torch.Tensor) -> torch.Tensor:
+    """On a GPU the same matrices with the summed dimension innermost: its tensor cores' fastest layout."""
+    if matrices.device.type == "cpu":
+        return matrices
+    return matrices.transpose(1, 2).contiguous().transpose(1, 2)

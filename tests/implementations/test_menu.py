@@ -2,10 +2,11 @@ import pytest
 
 from validation.implementations.implementation import Implementation
 from validation.implementations.menu import BASELINES, MOJO, find_baseline
+from validation.implementations.menu_cuda import GPU_FORMS, MOJO_CUDA, MOJO_EAGER, baselines_on
 from validation.usage import UsageError
 
 
-@pytest.mark.parametrize("one", [MOJO, *BASELINES.values()], ids=lambda one: one.name)
+@pytest.mark.parametrize("one", [MOJO, MOJO_CUDA, *BASELINES.values(), *GPU_FORMS.values()], ids=lambda one: one.name)
 def test_every_entry_is_a_file_that_is_there(one: Implementation) -> None:
     assert one.source.is_absolute()
     assert one.source.is_file()
@@ -29,3 +30,17 @@ def test_a_slow_baseline_does_not_take_a_large_call() -> None:
 def test_a_baseline_takes_only_its_dtypes_and_devices() -> None:
     assert not BASELINES["numpy_grouped"].takes(1.0, "bfloat16", "cpu")
     assert not BASELINES["torch_onednn_prepacked"].takes(1.0, "float32", "cuda")
+
+
+def test_a_gpu_has_every_form_of_pytorch_and_no_numpy() -> None:
+    names = {one.name for one in baselines_on("cuda")}
+    assert {"torch_grouped_mm", "torch_grouped_mm_graph", "torch_grouped_mm_compiled", "triton_fused_graph"} <= names
+    assert not any(name.startswith(("numpy", "cpp", "python")) for name in names)
+
+
+def test_a_cpu_has_no_form_that_needs_a_gpu() -> None:
+    assert {one.name for one in baselines_on("cpu")} == set(BASELINES)
+
+
+def test_the_eager_form_of_the_kernel_is_of_its_family_and_so_never_its_strongest_baseline() -> None:
+    assert MOJO_EAGER.family == MOJO_CUDA.family

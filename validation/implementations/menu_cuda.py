@@ -1,0 +1,83 @@
+"""The menu on an NVIDIA GPU: PyTorch's forms as they are, captured in CUDA graphs and compiled, and a Triton kernel."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from validation.implementations.implementation import Implementation
+from validation.implementations.menu import BASELINES
+
+_HERE: Final = Path(__file__).resolve().parent
+_REFERENCE: Final = _HERE.parents[1] / "reference"
+_ALONE: Final = frozenset({"cuda"})
+_HALF: Final = frozenset({"bfloat16", "float16"})
+
+#: Inductor's pool of compiling processes is slower to start than what it has to compile here.
+_COMPILING: Final = (("TORCHINDUCTOR_COMPILE_THREADS", "1"),)
+
+
+def _graph(one: Implementation) -> Implementation:
+    return replace(
+        one, name=f"{one.name}_graph", description=f"{one.description}, in a CUDA graph", devices=_ALONE, graph=True
+    )
+
+
+def _compiled(name: str) -> Implementation:
+    of = BASELINES[f"torch_{name}"]
+    return replace(
+        of,
+        name=f"{of.name}_compiled",
+        source=_REFERENCE / "torch_compiled.py",
+        function=f"prepare_{name}",
+        description=f"{of.description}, torch.compile and a CUDA graph",
+        devices=_ALONE,
+        environment=_COMPILING,
+        graph=True,
+    )
+
+
+_TRITON: Final = Implementation(
+    name="triton_fused",
+    source=_REFERENCE / "triton_fused.py",
+    family="triton",
+    description="Triton, gather and activation fused into the matmuls",
+    dtypes=frozenset({"float32", "bfloat16", "float16"}),
+    devices=_ALONE,
+    trusted=True,
+)
+
+#: The kernel under validation on a GPU, in a CUDA graph; whoever runs it adds the bundle's path to its environment.
+#: float32 is 3xTF32, whose sums cut off at every step: it stays below the bits asked of float32, and is not claimed.
+MOJO_CUDA: Final = Implementation(
+    name="mojo",
+    source=_HERE / "mojo_gpu" / "__init__.py",
+    family="mojo",
+    description="this project's Mojo kernel for Hopper GPUs, in a CUDA graph",
+    dtypes=_HALF,
+    devices=_ALONE,
+    graph=True,
+)
+
+#: The same called eagerly: no competition for itself, so of its family.
+MOJO_EAGER: Final = replace(
+    MOJO_CUDA, name="mojo_eager", description="this project's Mojo kernel for Hopper GPUs, called eagerly", graph=False
+)
+
+#: Forms that only a GPU has.
+GPU_FORMS: Final[dict[str, Implementation]] = {
+    one.name: one
+    for one in (
+        _graph(BASELINES["torch_grouped_mm"]),
+        _graph(BASELINES["torch_dense"]),
+        _compiled("grouped_mm"),
+        _compiled("dense"),
+        _TRITON,
+        _graph(_TRITON),
+        MOJO_EAGER,
+    )
+}
+
+
+def baselines_on(device: str) -> tuple[Implementation, ...]:
+    """Returns every baseline that runs on `device`."""
+    return tuple(one for one in (*BASELINES.values(), *GPU_FORMS.values()) if device in one.devices)
