@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import numpy.typing as npt
 import torch
 
-from validation.performance.profile import MOST_BLOCK_CALLS
 from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, judged
 
 if TYPE_CHECKING:
@@ -37,6 +36,10 @@ _LEAST_WARM_CALLS: Final = 2
 #: a series waits half a second at most, so that a machine that stays slow is measured as it is (and rejected).
 _PAUSE_S: Final = 0.02
 _MOST_WAITS: Final = 25
+
+#: Calls with an empty cache, and how long calls go on for the energy counter, in each process.
+_COLD_CALLS: Final = 8
+_SUSTAIN_S: Final = 0.4
 
 #: A block's inputs and outputs stay below this together.
 _MOST_BLOCK_BYTES: Final = 256 << 20
@@ -75,6 +78,8 @@ class Gauge:
 
     probe: Callable[[], float]
     best: float = 0.0
+    state: Callable[[], GpuState | None] = lambda: None
+    energy_j: Callable[[], float | None] = lambda: None
 
     def read(self) -> float:
         """Returns the speed of all cores now, FLOP/s."""
@@ -100,7 +105,8 @@ class Gauge:
 class Subject:
     """What is measured: an implementation, on which layer and tokens, how much, and how it is checked.
 
-    `key` names the process: the batches drawn under it are no other process's.
+    `key` names the process: the batches drawn under it are no other process's. With `energy` its calls are also made
+    without a pause, long enough for a GPU's energy counter.
     """
 
     implementation: Implementation
@@ -111,6 +117,7 @@ class Subject:
     price: Price
     key: tuple[int | str, ...]
     discarded: bool = False
+    energy: bool = False
 
 
 def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series:
@@ -124,6 +131,10 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
     prepared = worker.prepare(subject.layer)
     first_ns = worker.call_block([next(draws)[1]]).calls_ns[0]
     call_ns = _warm_up(subject, worker, draws)
+    blocks = _blocks(subject, worker, gauge, draws, call_ns)
+    cold_ns, cold_wrong = _cold(subject, worker, draws)
+    if cold_wrong:
+        blocks[-1] = blocks[-1].model_copy(update={"outputs_wrong": blocks[-1].outputs_wrong + cold_wrong})
     return Series(
         implementation=subject.implementation.name,
         workload=workload.name,
@@ -132,7 +143,9 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
         prepare_ns=prepared.prepare_ns,
         prepare_bytes=prepared.prepare_bytes,
         first_call_ns=first_ns,
-        blocks=tuple(_blocks(subject, worker, gauge, draws, call_ns)),
+        blocks=tuple(blocks),
+        cold_ns=cold_ns,
+        sustained=_sustained(worker, gauge) if subject.energy and not subject.discarded else None,
     )
 
 
@@ -168,6 +181,7 @@ def _blocks(
     planned = -(-wanted // size)
     bound = planned if subject.discarded else max(int(profile.retry * planned), planned + 2)
     blocks: list[Block] = []
+    worker.settle()
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
         most_waits = _MOST_WAITS - sum(block.waits for block in blocks)
         blocks.append(_block(subject, worker, gauge, [next(draws) for _ in range(size)], most_waits))
@@ -183,13 +197,18 @@ def _block(
     batches: Sequence[tuple[Rows, torch.Tensor]],
     most_waits: int,
 ) -> Block:
-    """One block between its probes, its outputs checked after everything that is timed."""
-    worker.settle()
+    """One block between its probes, its outputs checked after everything that is timed.
+
+    The worker's threads sleep when it begins, and when it ends.
+    """
     before, waits = gauge.await_full_speed(most_waits)
+    gpu_before = gauge.state()
     made = worker.call_block([x for _rows, x in batches])
+    gpu_after = gauge.state()
     worker.settle()
     after = gauge.read()
-    agrees = subject.price.agrees(made.calls_ns, made.parent_ns)
+    on_gpu = subject.bank.workload.layer.device == "cuda"
+    agrees = subject.price.agrees(made.calls_ns, made.parent_ns, made.hosts_ns)
     wrong = sum(not right(subject, rows, output) for (rows, _x), output in zip(batches, made.outputs, strict=True))
     return judged(
         Block(
@@ -202,9 +221,34 @@ def _block(
             # A broken guard is nobody's in particular: it spoils one output at least.
             outputs_wrong=max(wrong, int(not made.guards_held)),
             waits=waits,
+            hosts_ns=made.hosts_ns if on_gpu else (),
+            gpu_before=gpu_before,
+            gpu_after=gpu_after,
         ),
         gauge.rule,
     )
+
+
+def _cold(
+    subject: Subject, worker: WorkerLike, draws: Iterator[tuple[Rows, torch.Tensor]]
+) -> tuple[tuple[int, ...], int]:
+    """Calls on a GPU whose cache was emptied before each, and how many of their outputs were wrong; none on a CPU."""
+    if subject.discarded or subject.bank.workload.layer.device != "cuda":
+        return (), 0
+    drawn = [next(draws) for _ in range(min(_COLD_CALLS, most_calls(subject)))]
+    made = worker.call_block([x for _rows, x in drawn], cold=True)
+    wrong = sum(not right(subject, rows, output) for (rows, _x), output in zip(drawn, made.outputs, strict=True))
+    return made.calls_ns, max(wrong, int(not made.guards_held))
+
+
+def _sustained(worker: WorkerLike, gauge: Gauge) -> Sustained:
+    """The last block's calls without a pause, after a while of them: the energy counter lags by some 20 ms."""
+    worker.sustain(_SUSTAIN_S / 2)
+    before = gauge.energy_j()
+    made = worker.sustain(_SUSTAIN_S)
+    after = gauge.energy_j()
+    energy_j = None if before is None or after is None else after - before
+    return Sustained(calls=made.calls, parent_ns=made.parent_ns, energy_j=energy_j)
 
 
 def right(subject: Subject, rows: Rows, output: Output) -> bool:
@@ -216,4 +260,4 @@ def most_calls(subject: Subject) -> int:
     """Returns how many calls' tensors the shared memory of a block holds."""
     layer = subject.bank.workload.layer
     call_bytes = 2 * subject.bank.workload.tokens * layer.d_model * layer.element_bytes
-    return max(1, min(MOST_BLOCK_CALLS, _MOST_BLOCK_BYTES // max(call_bytes, 1)))
+    return max(1, min(subject.profile.most_block_calls, _MOST_BLOCK_BYTES // max(call_bytes, 1)))

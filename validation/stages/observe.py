@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from validation.correctness.compare import compare
 from validation.correctness.expected import expect
 from validation.evidence.record import Evidence, ImplementationRecord, Status, WorkloadRecord
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
-    import torch
     from rich.console import Console
 
     from validation.implementations.implementation import Implementation
@@ -91,6 +92,8 @@ def observe_ceilings(journal: Journal, console: Console) -> None:
 def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: Console) -> None:
     """Adds the processes of one workload; those an earlier run measured stay as they are."""
     workload = contest.workload
+    # Threads of this process spin for some ms after it checked an output; one alone leaves the cores to the worker.
+    torch.set_num_threads(1)
     bank = TokenBank.draw(workload)
     layer = make_layer(workload.layer, workload.seed)
     expected = expect(layer, bank.tokens)
