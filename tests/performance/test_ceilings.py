@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from validation.performance.ceiling import Resource
-from validation.performance.ceilings import buffer_bytes, ceilings_of, measure_ceilings, working_sets
+from validation.performance.ceilings import buffer_bytes, ceilings_of, larger, measure_ceilings, working_sets
 from validation.performance.cpu import Cpu
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -99,3 +99,19 @@ def test_this_machine_has_ceilings_that_order_themselves() -> None:
     assert found["DRAM", 1] > 1e8
     if ("L1", 1) in found:
         assert found["L1", 1] > found["DRAM", 1]
+
+
+def test_a_second_measurement_raises_a_ceiling_and_never_lowers_it() -> None:
+    whole, stolen = (
+        ceilings_of(FakeMeter(stolen=spell), CPU, 256 * MIB, rounds=2, seconds=0.0) for spell in (range(0), range(999))
+    )
+    for first, second in ((whole, stolen), (stolen, whole)):
+        kept = larger(first, second)
+        assert [one.value for one in kept] == [one.value for one in whole]
+        assert all(one.value == max(one.samples) and len(one.samples) == 4 for one in kept)
+        assert all(one.method.endswith("best of 4 at two times") for one in kept)
+
+
+def test_a_ceiling_that_was_not_measured_again_stays() -> None:
+    first = ceilings_of(FakeMeter(), CPU, 256 * MIB, rounds=2, seconds=0.0)
+    assert larger(first, ()) == first

@@ -38,6 +38,20 @@ def test_a_figure_taken_once_decides_nothing() -> None:
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.TOO_FEW_PAIRS)
 
 
+@pytest.mark.parametrize(("seconds", "verdict"), [(80, Verdict.CONFIRMED), (200, Verdict.REFUTED)])
+def test_how_long_this_very_run_took_needs_no_second_run(seconds: float, verdict: Verdict) -> None:
+    once = figure(seconds).model_copy(update={"exact": True})
+    found = finding(within(120), with_figures(once))
+    assert (found.verdict, found.estimate, found.interval) == (verdict, seconds, (seconds, seconds))
+
+
+def test_a_figure_that_could_not_be_taken_says_why() -> None:
+    unread = EVIDENCE.model_copy(update={"left_out": ("figure demo-s: the clock is broken",)})
+    found = finding(within(120), unread)
+    assert (found.verdict, found.reason) == (Verdict.NOT_TESTED, Reason.FIGURE_NOT_RECORDED)
+    assert found.explanation.endswith("'demo-s': the clock is broken.")
+
+
 def test_a_figure_that_scatters_decides_nothing() -> None:
     found = finding(within(120), with_figures(figure(40, 80, 160, 20, 90)))
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.INTERVAL_TOO_WIDE)

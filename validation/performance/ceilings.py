@@ -73,6 +73,22 @@ def ceilings_of(meter: Meter, cpu: Cpu, memory: int, *, rounds: int, seconds: fl
     return tuple(_ceiling(question, taken) for question, taken in zip(questions, samples, strict=True))
 
 
+def larger(earlier: tuple[Ceiling, ...], later: tuple[Ceiling, ...]) -> tuple[Ceiling, ...]:
+    """Returns the earlier ceilings, each with the repeats of the later one of the same thing added to its own."""
+    again = {_what(one): one for one in later}
+    return tuple(_joined(one, again[_what(one)]) if _what(one) in again else one for one in earlier)
+
+
+def _joined(one: Ceiling, other: Ceiling) -> Ceiling:
+    samples = (*one.samples, *other.samples)
+    method = f"{one.method.rpartition(', best of ')[0]}, best of {len(samples)} at two times"
+    return one.model_copy(update={"value": max(one.value, other.value), "samples": samples, "method": method})
+
+
+def _what(one: Ceiling) -> tuple[object, ...]:
+    return one.device, one.resource, one.dtype, one.level, one.threads
+
+
 def working_sets(caches: dict[str, int], threads: int, memory: int) -> dict[str, int]:
     """Returns the bytes each of `threads` reads so that they come from a level: half a private cache, a quarter of L3.
 

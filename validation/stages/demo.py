@@ -22,5 +22,6 @@ def demonstrate(out: Path) -> bool:
             workloads=("seed-claim",),
             out=out,
             resume=False,
+            timed_as="demo-s",
         )
     )

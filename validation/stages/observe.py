@@ -14,7 +14,7 @@ from validation.correctness.expected import expect
 from validation.evidence.record import Evidence, ImplementationRecord, Status, WorkloadRecord
 from validation.evidence.store import write
 from validation.implementations.shared_layer import SharedLayer
-from validation.performance.ceilings import measure_ceilings
+from validation.performance.ceilings import larger, measure_ceilings
 from validation.performance.events import ProcessFailed, SeriesMeasured
 from validation.performance.load import judged_load
 from validation.performance.measure import Measurement, measure
@@ -87,6 +87,17 @@ def observe_ceilings(journal: Journal, console: Console) -> None:
         with step(console, "ceilings measured", 1) as shown:
             journal.add(ceilings=measure_ceilings())
             shown.advance()
+
+
+def observe_ceilings_again(journal: Journal, console: Console) -> None:
+    """Measures the CPU's ceilings a second time and keeps the larger of each.
+
+    A shared machine's memory bandwidth was seen at 43 and at 82 GB/s within minutes, and what is faster than a ceiling
+    that was measured too low would be called a fault.
+    """
+    with step(console, "ceilings measured again", 1) as shown:
+        journal.add(ceilings=larger(journal.evidence.ceilings, measure_ceilings()))
+        shown.advance()
 
 
 def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: Console) -> None:

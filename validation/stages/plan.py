@@ -42,7 +42,7 @@ SEED: Final = 20_241
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What the command line asked for."""
+    """What the command line asked for; `timed_as` is what its duration is called, if not by the profile."""
 
     profile: ProfileName
     kernel: str | None
@@ -51,6 +51,7 @@ class RunRequest:
     workloads: tuple[str, ...]
     out: Path
     resume: bool
+    timed_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class RunPlan:
     contests: tuple[Contest, ...]
     named: tuple[Workload, ...]
     left_out: tuple[str, ...]
+    timed_as: str
 
 
 def plan_run(request: RunRequest) -> RunPlan:
@@ -117,6 +119,8 @@ def plan_run(request: RunRequest) -> RunPlan:
         contests=tuple(contests),
         named=tuple({(one.name, one.layer.dtype): one for one in (*measured, *named)}.values()),
         left_out=left_out,
+        # A run that was cut off took longer than can be told.
+        timed_as="" if request.resume else request.timed_as or f"{request.profile}-run-s",
     )
 
 

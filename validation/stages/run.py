@@ -15,11 +15,13 @@ from validation.evidence.store import load
 from validation.evidence.suite import suite_info
 from validation.stages.acceptance import objections
 from validation.stages.check import observe_cases, observe_gates, planned
+from validation.stages.figures import observe_figures
 from validation.stages.observe import (
     Journal,
     complete,
     implementation_records,
     observe_ceilings,
+    observe_ceilings_again,
     observe_contest,
     run_id,
     workload_record,
@@ -75,6 +77,8 @@ def _observe(plan: RunPlan, journal: Journal, console: Console) -> None:
     observe_ceilings(journal, console)
     for contest in plan.contests:
         observe_contest(contest, plan, journal, console)
+    observe_ceilings_again(journal, console)
+    observe_figures(plan, journal, console)
     complete(journal)
 
 

@@ -34,11 +34,18 @@ def figure_estimate(figures: tuple[Figure, ...], confidence: float) -> Estimate 
     if not figures:
         return None
     own = figures[0].samples
+    if decided_by_one(figures):
+        return Estimate(value=own[0], low=own[0], high=own[0], count=1)
     if len(figures) == 1:
         return level(own, confidence)
     other = figures[1].samples
     pairs = min(len(own), len(other))
     return ratio(other[:pairs], own[:pairs], confidence)
+
+
+def decided_by_one(figures: tuple[Figure, ...]) -> bool:
+    """Returns whether a single observation decides: the claim is about what was observed, not about its like."""
+    return len(figures) == 1 and figures[0].exact and len(figures[0].samples) == 1
 
 
 def _find(reading: Reading, evidence: Evidence, implementation: str, device: str, dtype: str) -> Figure | None:

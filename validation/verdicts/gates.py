@@ -10,6 +10,7 @@ from validation.correctness.case import Outcome
 from validation.performance.sample import Role
 from validation.performance.statistics import Estimate
 from validation.verdicts.explain import amount, bound, measured, microseconds, number, percent
+from validation.verdicts.figures import decided_by_one
 from validation.verdicts.observation import Observation, Side, closed_loop_of_one
 from validation.verdicts.reasons import Reason
 from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, WIDEST
@@ -134,7 +135,7 @@ def noisy(seen: Observation) -> Ruling | None:
             f"No correctness case of {seen.candidate.subject.implementation} in {seen.reading.dtype} passed, and a "
             "time says nothing of a kernel that was not shown to be right.",
         )
-    if seen.pairs < MIN_PAIRS:
+    if seen.pairs < MIN_PAIRS and not decided_by_one(seen.figures):
         what = "samples were taken" if seen.figures else "process pairs have enough accepted calls"
         return _inconclusive(Reason.TOO_FEW_PAIRS, f"{seen.pairs} {what}; a verdict needs {MIN_PAIRS}.")
     if seen.estimate is None:
@@ -303,7 +304,9 @@ def _over(seen: Observation) -> str:
 def _no_figure(seen: Observation) -> Ruling:
     reading = seen.reading
     of = f" of {seen.candidate.subject.implementation} and {reading.baseline}" if reading.baseline is not None else ""
-    return _not_tested(Reason.FIGURE_NOT_RECORDED, f"This run recorded no figure {reading.figure!r}{of}.")
+    said = next((line for line in seen.evidence.left_out if line.startswith(f"figure {reading.figure}: ")), None)
+    why = "" if said is None else f": {said.partition(': ')[2]}"
+    return _not_tested(Reason.FIGURE_NOT_RECORDED, f"This run recorded no figure {reading.figure!r}{of}{why}.")
 
 
 def _rate(side: Side) -> str:
