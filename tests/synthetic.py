@@ -269,6 +269,7 @@ def evidence(  # noqa: PLR0913  # a builder: every argument is one thing a test 
         suite=SUITE,
         environment=environment(machine=machine, gpu=gpu),
         probe=rule,
+        host_probe=rule if device == "cuda" else None,
         ceilings=cpu_ceilings() if ceilings is None else ceilings,
         workloads=tuple({key: workload(key) for times in by_device.values() for key in times}.values()),
         implementations=tuple(implementation(name) for name in names),

@@ -8,7 +8,7 @@ import torch
 
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
-from validation.implementations.process import BlockOutput, Output, Prepared
+from validation.implementations.process import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.events import Event, ProcessFailed, SeriesMeasured
 from validation.performance.measure import Measurement, measure
@@ -32,6 +32,7 @@ class FakeWorker:
         self.name = ""
         self.closed = False
         self.calls = 0
+        self.cold_calls = 0
 
     def start(self) -> None:
         if "dies" in self.flaws:
@@ -48,9 +49,15 @@ class FakeWorker:
         return Prepared(prepare_ns=5, prepare_bytes=7)
 
     def call_block(
-        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, due_ns: Sequence[int] | None = None
+        self,
+        inputs: Sequence[torch.Tensor],
+        *,
+        dry: bool = False,
+        cold: bool = False,
+        due_ns: Sequence[int] | None = None,
     ) -> BlockOutput:
         assert due_ns is None
+        self.cold_calls += len(inputs) if cold else 0
         if dry:
             return BlockOutput(outputs=(), parent_ns=50_000 + 10_000 * len(inputs), guards_held=True)
         self.calls += len(inputs)
@@ -64,6 +71,9 @@ class FakeWorker:
         out = x + 1.0 if "wrong" in self.flaws else x
         unchanged = "mutates" not in self.flaws
         return Output(out=out, ids=None, weights=None, worker_ns=ns, written=True, x_unchanged=unchanged)
+
+    def sustain(self, seconds: float) -> Sustained:
+        return Sustained(calls=round(seconds * 1000), parent_ns=round(seconds * 1e9))
 
     def settle(self) -> None: ...
 
@@ -88,8 +98,8 @@ def layer() -> Iterator[SharedLayer]:
 class Bench:
     """Runs `measure` on fake workers and keeps what they were."""
 
-    def __init__(self, layer: SharedLayer) -> None:
-        self.layer = layer
+    def __init__(self, layer: SharedLayer, workload: Workload = WORKLOAD) -> None:
+        self.layer, self.workload = layer, workload
         self.workers: list[FakeWorker] = []
         self.events: list[Event] = []
         self.rows: list[tuple[int, ...]] = []
@@ -98,25 +108,29 @@ class Bench:
         self.flaws: frozenset[str] = frozenset()
         self.probe: Callable[[], float] = lambda: 100.0
 
-    def run(self, **more: Any) -> list[ProcessRun]:
-        bank = TokenBank.draw(WORKLOAD)
+    def measurement(self, **fields: Any) -> Measurement:
+        bank = TokenBank.draw(self.workload)
 
         def check(rows: Any, out: torch.Tensor, ids: torch.Tensor | None, weights: torch.Tensor | None) -> bool:
             del ids, weights
             self.rows.append(tuple(rows))
             return torch.equal(out, bank.gather(rows))
 
-        measurement = Measurement(
-            bank=bank,
-            layer=self.layer,
-            candidate=_named("mine"),
-            baselines=(_named("slow"), _named("fast")),
-            profile=PROFILE,
-            threads=2,
-            seed=1,
-            probe=self.probe,
-            check=check,
-        )
+        told: dict[str, Any] = {
+            "bank": bank,
+            "layer": self.layer,
+            "candidate": _named("mine"),
+            "baselines": (_named("slow"), _named("fast")),
+            "profile": PROFILE,
+            "threads": 2,
+            "seed": 1,
+            "probe": self.probe,
+            "check": check,
+        }
+        return Measurement(**(told | fields))
+
+    def run(self, fields: dict[str, Any] | None = None, **more: Any) -> list[ProcessRun]:
+        measurement = self.measurement(**(fields or {}))
         return list(measure(measurement, on_event=self.events.append, open_worker=self._open, **more))
 
     def _open(self, measurement: Measurement, turn: Turn) -> FakeWorker:

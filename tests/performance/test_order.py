@@ -47,3 +47,17 @@ def test_the_order_is_drawn_by_the_seed() -> None:
 
 def test_without_baselines_only_the_null_is_measured() -> None:
     assert {turn.role for turn in draw_order(5, (), 0)} == {Role.CANDIDATE, Role.CANDIDATE_AGAIN}
+
+
+def test_baselines_of_the_host_have_a_process_of_their_own_in_every_round() -> None:
+    turns = draw_order(4, NAMES, 0, host=("numpy",))
+    hosts = [turn for turn in turns if turn.host]
+    assert [turn.round for turn in hosts] == [0, 1, 2, 3, 4]
+    assert all(turn.baselines == ("numpy",) and turn.role is Role.BASELINES for turn in hosts)
+
+
+def test_the_hosts_process_stands_before_the_candidates_as_often_as_after_it() -> None:
+    turns = [turn for turn in draw_order(12, NAMES, 3, host=("numpy",)) if not turn.discarded]
+    host = {turn.round: turn.position for turn in turns if turn.host}
+    candidate = {turn.round: turn.position for turn in turns if turn.role is Role.CANDIDATE}
+    assert sum(host[number] < candidate[number] for number in host) == 6

@@ -12,7 +12,7 @@ import torch
 from validation.claims.claim import Arrivals, Load
 from validation.implementations.clock import Price
 from validation.implementations.implementation import Implementation
-from validation.implementations.process import BlockOutput, Output, Prepared
+from validation.implementations.process import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.load import LoadRun, accepts_load, judged_load
 from validation.performance.overhead import measure_overhead_share
@@ -51,9 +51,15 @@ class Server:
         return Prepared(prepare_ns=1, prepare_bytes=1)
 
     def call_block(
-        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, due_ns: Sequence[int] | None = None
+        self,
+        inputs: Sequence[torch.Tensor],
+        *,
+        dry: bool = False,
+        cold: bool = False,
+        due_ns: Sequence[int] | None = None,
     ) -> BlockOutput:
         assert not dry
+        assert not cold
         self.due_ns = due_ns
         now, ends, outputs = 0, [], []
         for number, (x, due) in enumerate(zip(inputs, due_ns or [0] * len(inputs), strict=True)):
@@ -65,6 +71,9 @@ class Server:
         return BlockOutput(
             outputs=tuple(outputs), parent_ns=now + 1 - self.slow_clock, guards_held=True, ends_ns=tuple(ends)
         )
+
+    def sustain(self, seconds: float) -> Sustained:
+        return Sustained(calls=round(seconds * 1000), parent_ns=round(seconds * 1e9))
 
     def settle(self) -> None: ...
 

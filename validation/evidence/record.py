@@ -62,7 +62,10 @@ class ImplementationRecord(Record):
 
 
 class Evidence(Record):
-    """One run on one machine."""
+    """One run on one machine.
+
+    `probe` is the acceptance rule of blocks on `device`, `host_probe` that of blocks on the CPU in a run on a GPU.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
@@ -75,6 +78,7 @@ class Evidence(Record):
     suite: Suite
     environment: Environment
     probe: ProbeRule | None = None
+    host_probe: ProbeRule | None = None
     ceilings: tuple[Ceiling, ...] = ()
     workloads: tuple[WorkloadRecord, ...] = ()
     implementations: tuple[ImplementationRecord, ...] = ()
@@ -85,3 +89,7 @@ class Evidence(Record):
     loads: tuple[LoadRun, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def rule_of(self, device: str) -> ProbeRule | None:
+        """Returns the rule by which blocks on `device` are accepted."""
+        return self.probe if device == self.device else self.host_probe

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
     from validation.performance.events import Event
+    from validation.performance.gpu_state import GpuState
     from validation.performance.profile import Profile
     from validation.performance.series import WorkerLike
     from validation.workloads.inputs import TokenBank
@@ -34,6 +35,9 @@ class Measurement:
     `check` gets the rows of the bank that a call was given and what came out, and says whether that is right.
     `probe` returns FLOP/s of all cores; `best_probe` is the best that this run saw already. `afterwards` is called in
     each of the candidate's first processes that count, with its round, once its series is measured.
+
+    On a GPU `gpu_state` and `energy_j` read it, calls of implementations in `energy` are also made without a pause, and
+    `host` is what of the same rounds is measured on the host's CPU: its bank, layer, baselines, probe and check.
     """
 
     bank: TokenBank
@@ -48,6 +52,10 @@ class Measurement:
     best_probe: float = 0.0
     limits: Limits = field(default_factory=Limits)
     afterwards: Callable[[Subject, WorkerLike, Gauge, int], None] | None = None
+    gpu_state: Callable[[], GpuState | None] = lambda: None
+    energy_j: Callable[[], float | None] = lambda: None
+    energy: frozenset[str] = frozenset()
+    host: Measurement | None = None
 
 
 def measure(
@@ -65,9 +73,11 @@ def measure(
     """
     profile, names = measurement.profile, [baseline.name for baseline in measurement.baselines]
     most = {one.name: one.most_pairs for one in measurement.baselines if one.most_pairs is not None}
-    order = draw_order(profile.pairs, names, measurement.seed, most)
+    host = measurement.host or measurement
+    hosts = [baseline.name for baseline in measurement.host.baselines] if measurement.host else []
+    order = draw_order(profile.pairs, names, measurement.seed, most, hosts)
     turns = [turn for turn in order if (turn.round, turn.position) not in finished]
-    gauge = Gauge(probe=measurement.probe, best=measurement.best_probe)
+    gauge, host_gauge = _gauge(measurement), _gauge(host)
     open_one = open_worker or _open_worker
     for _round, group in groupby(turns, key=lambda turn: turn.round):
         with ExitStack() as stack:
@@ -75,7 +85,7 @@ def measure(
             # without a kernel, for its turn.
             opened: list[tuple[Turn, WorkerLike]] = []
             for turn in group:
-                worker = open_one(measurement, turn)
+                worker = open_one(host if turn.host else measurement, turn)
                 stack.callback(worker.close)
                 opened.append((turn, worker))
             for turn, worker in opened:
@@ -88,9 +98,22 @@ def measure(
                         role=turn.role,
                     )
                 )
-                run = _measure_process(measurement, turn, worker, gauge, on_event)
+                run = (
+                    _measure_process(host, turn, worker, host_gauge, on_event)
+                    if turn.host
+                    else _measure_process(measurement, turn, worker, gauge, on_event)
+                )
                 worker.close()
                 yield run
+
+
+def _gauge(measurement: Measurement) -> Gauge:
+    return Gauge(
+        probe=measurement.probe,
+        best=measurement.best_probe,
+        state=measurement.gpu_state,
+        energy_j=measurement.energy_j,
+    )
 
 
 def _measure_process(
@@ -153,6 +176,7 @@ def _subject(measurement: Measurement, turn: Turn, implementation: Implementatio
         # Not the same for the two candidates: what one process stored on disk is of no use to the other.
         key=(turn.round, turn.role.value, implementation.name),
         discarded=turn.discarded,
+        energy=implementation.name in measurement.energy,
     )
 
 
@@ -164,4 +188,5 @@ def _open_worker(measurement: Measurement, turn: Turn) -> Worker:
         trusted=turn.role is Role.BASELINES,
         environment=[pair for implementation in implementations for pair in implementation.environment],
         limits=measurement.limits,
+        device=measurement.bank.workload.layer.device,
     )

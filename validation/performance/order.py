@@ -14,13 +14,14 @@ _T = TypeVar("_T")
 class Turn:
     """One process to start: its round (0 is discarded), its place in the round, and the baselines in their order.
 
-    `baselines` is empty unless the role is BASELINES.
+    `baselines` is empty unless the role is BASELINES. On the `host` run those a GPU is compared with across devices.
     """
 
     round: int
     position: int
     role: Role
     baselines: tuple[str, ...] = ()
+    host: bool = False
 
     @property
     def discarded(self) -> bool:
@@ -29,9 +30,15 @@ class Turn:
 
 
 def draw_order(
-    pairs: int, baselines: Sequence[str], seed: int, most: Mapping[str, int] | None = None
+    pairs: int,
+    baselines: Sequence[str],
+    seed: int,
+    most: Mapping[str, int] | None = None,
+    host: Sequence[str] = (),
 ) -> tuple[Turn, ...]:
     """Returns the turns of the discarded round and of `pairs` rounds.
+
+    Baselines named as `host` have a process of their own, with a turn in every round like the others'.
 
     A baseline that `most` names takes part in so many rounds, the first ones, and in the discarded one.
 
@@ -40,18 +47,27 @@ def draw_order(
     likewise: a drift in time falls on both alike.
     """
     draw, limits = random.Random(seed), most or {}
-    roles: tuple[Role, ...] = tuple(Role) if baselines else (Role.CANDIDATE, Role.CANDIDATE_AGAIN)
-    role_orders = [tuple(roles), *_balanced(roles, pairs, draw)]
+    # The candidate, itself again, and each group of baselines that shares a process.
+    slots: tuple[tuple[Role, Sequence[str] | None], ...] = (
+        (Role.CANDIDATE, None),
+        (Role.CANDIDATE_AGAIN, None),
+        *((Role.BASELINES, group) for group in (baselines, host) if group),
+    )
+    slot_orders = [slots, *_balanced(slots, pairs, draw)]
     name_orders = [tuple(baselines), *_balanced(tuple(baselines), pairs, draw)]
+    host_orders = [tuple(host), *_balanced(tuple(host), pairs, draw)]
     return tuple(
         Turn(
             round=number,
             position=position,
             role=role,
-            baselines=tuple(n for n in names if number <= limits.get(n, pairs)) if role is Role.BASELINES else (),
+            baselines=()
+            if group is None
+            else tuple(n for n in (hosts if group is host else names) if number <= limits.get(n, pairs)),
+            host=group is not None and group is host,
         )
-        for number, (order, names) in enumerate(zip(role_orders, name_orders, strict=True))
-        for position, role in enumerate(order)
+        for number, (order, names, hosts) in enumerate(zip(slot_orders, name_orders, host_orders, strict=True))
+        for position, (role, group) in enumerate(order)
     )
 
 

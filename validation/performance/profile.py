@@ -1,7 +1,10 @@
 """How much is measured: three named amounts, fixed before the first sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+#: A block of more calls says nothing more, and its inputs are all held in memory.
+MOST_BLOCK_CALLS: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Profile:
     block_s: float = 0.05
     requests: int = 0
     retry: float = 2.0
+    most_block_calls: int = MOST_BLOCK_CALLS
 
     def calls_of(self, call_ns: float) -> int:
         """Returns how many timed calls a process makes of a kernel whose warm call takes `call_ns`."""
@@ -38,14 +42,20 @@ class Profile:
 
     def block_calls(self, call_ns: float) -> int:
         """Returns how many calls stand between two probes: about `block_s` of them, one at least."""
-        return max(1, min(MOST_BLOCK_CALLS, int(self.block_s * 1e9 / max(call_ns, 1.0))))
+        return max(1, min(self.most_block_calls, int(self.block_s * 1e9 / max(call_ns, 1.0))))
 
-
-#: A block of more calls says nothing more, and its inputs are all held in memory.
-MOST_BLOCK_CALLS: Final = 256
 
 SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=5, budget_s=0.3, warm_s=0.05, retry=1.0)
 STANDARD: Final = Profile(name="standard", pairs=12, least_calls=7, budget_s=0.5, warm_s=0.08, retry=1.5, requests=32)
 FULL: Final = Profile(name="full", pairs=20, least_calls=30, budget_s=3.0, warm_s=0.2, requests=64)
 
 PROFILES: Final = {profile.name: profile for profile in (SMOKE, STANDARD, FULL)}
+
+#: On a GPU calls take microseconds and checking an output some milliseconds: a block is 32 calls, warm-up 2 ms.
+_GPU_BLOCK_CALLS: Final = 32
+_GPU_WARM_S: Final = 0.002
+
+
+def on_gpu(profile: Profile) -> Profile:
+    """Returns the profile as it is on a GPU: as many processes, and no more calls than can be checked in its time."""
+    return replace(profile, most_block_calls=_GPU_BLOCK_CALLS, warm_s=_GPU_WARM_S)

@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from validation.performance.gpu_state import GpuState
+from validation.performance.sustained import Sustained
 from validation.record import Record
 
 Nanoseconds = Annotated[int, Field(ge=0)]
@@ -30,7 +32,8 @@ class Block(Record):
     `calls_ns` is each call by the worker's clock, `parent_ns` the whole block by the parent's. Probes are FLOP/s of
     the all-core FMA probe. Every output of the block was checked after its clock stopped: `outputs_wrong` of them
     failed. A rejected block keeps its samples and says why. `waits` probes were slow before the block began, and were
-    waited out.
+    waited out. Of a GPU's calls `calls_ns` lie between events and `hosts_ns` end when the GPU was idle, the probe is a
+    matmul on it, and its state was read beside the probes.
     """
 
     probe_before: float
@@ -41,10 +44,17 @@ class Block(Record):
     calls_ns: tuple[Nanoseconds, ...]
     outputs_wrong: int = 0
     waits: Annotated[int, Field(ge=0)] = 0
+    hosts_ns: tuple[Nanoseconds, ...] = ()
+    gpu_before: GpuState | None = None
+    gpu_after: GpuState | None = None
 
 
 class Series(Record):
-    """All timed calls of one implementation on one workload in one process."""
+    """All timed calls of one implementation on one workload in one process.
+
+    `cold_ns` are calls on a GPU whose cache had just been emptied, `sustained` calls without a pause: beside the
+    blocks, and no part of a time that is compared.
+    """
 
     implementation: str
     workload: str
@@ -54,6 +64,8 @@ class Series(Record):
     prepare_bytes: int
     first_call_ns: Nanoseconds
     blocks: tuple[Block, ...]
+    cold_ns: tuple[Nanoseconds, ...] = ()
+    sustained: Sustained | None = None
 
     @property
     def accepted_ns(self) -> tuple[int, ...]:
@@ -91,12 +103,13 @@ class ProbeRule(Record):
         return flop_per_s >= self.share * self.best_flop_per_s
 
 
-def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93) -> ProbeRule | None:
-    """Returns the rule with the best probe of the run filled in, or None when nothing was probed."""
+def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: str | None = None) -> ProbeRule | None:
+    """Returns the rule with the best probe filled in, of `device` alone if named; None when nothing was probed."""
     probes = [
         speed
         for process in processes
         for series in process.series
+        if device in {None, series.device}
         for block in series.blocks
         for speed in (block.probe_before, block.probe_after)
     ]
@@ -111,13 +124,17 @@ def judged(block: Block, rule: ProbeRule) -> Block:
     return block.model_copy(update={"accepted": full_speed, "reason": "" if full_speed else PROBE_SLOW})
 
 
-def apply_rule(processes: Iterable[ProcessRun], rule: ProbeRule) -> tuple[ProcessRun, ...]:
-    """Returns the processes with every block judged by `rule`: once all is measured, its best probe is the run's."""
+def apply_rule(
+    processes: Iterable[ProcessRun], rule: ProbeRule, *, device: str | None = None
+) -> tuple[ProcessRun, ...]:
+    """Returns the processes with every block (on `device`) judged by `rule`, whose best probe is the whole run's."""
     return tuple(
         process.model_copy(
             update={
                 "series": tuple(
                     series.model_copy(update={"blocks": tuple(judged(block, rule) for block in series.blocks)})
+                    if device in {None, series.device}
+                    else series
                     for series in process.series
                 )
             }

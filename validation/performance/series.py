@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, judged
+from validation.performance.sustained import Sustained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.process import BlockOutput, Output, Prepared
+    from validation.implementations.process import Sustained as SustainedCalls
     from validation.implementations.shared_layer import SharedLayer
+    from validation.performance.gpu_state import GpuState
     from validation.performance.profile import Profile
     from validation.workloads.inputs import TokenBank
 
@@ -58,9 +61,17 @@ class WorkerLike(Protocol):
         """Hands it the layer."""
 
     def call_block(
-        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, due_ns: Sequence[int] | None = None
+        self,
+        inputs: Sequence[torch.Tensor],
+        *,
+        dry: bool = False,
+        cold: bool = False,
+        due_ns: Sequence[int] | None = None,
     ) -> BlockOutput:
         """Makes one call on each input, none before it is due."""
+
+    def sustain(self, seconds: float) -> SustainedCalls:
+        """Makes the last block's calls again and again."""
 
     def settle(self) -> None:
         """Waits until its threads sleep."""
@@ -180,6 +191,9 @@ def _blocks(
     # At least two more than planned, so that a process of one or two blocks can repeat one as well.
     planned = -(-wanted // size)
     bound = planned if subject.discarded else max(int(profile.retry * planned), planned + 2)
+    if subject.implementation.graph:
+        # Every place of a block is captured now, not while the parent's clock runs.
+        worker.call_block([next(draws)[1] for _ in range(size)])
     blocks: list[Block] = []
     worker.settle()
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:

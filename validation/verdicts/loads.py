@@ -16,6 +16,6 @@ def load_calls(reading: Reading, evidence: Evidence, subject: Subject) -> tuple[
         if run.load == reading.load
         and (run.implementation, run.workload, run.dtype, run.device)
         == (subject.implementation, subject.workload, subject.dtype, subject.device)
-        and accepts_load(evidence.probe, run)
+        and accepts_load(evidence.rule_of(run.device), run)
     )
     return tuple(run.latencies_ns for run in sorted(runs, key=lambda run: run.round))

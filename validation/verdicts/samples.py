@@ -53,7 +53,7 @@ def measured(evidence: Evidence, subject: Subject) -> Measured:
     """Returns what counts of `subject`: processes after the discarded round, blocks that the rule accepts."""
     return Measured(
         calls={
-            process.round: accepted_calls(series, evidence.probe)
+            process.round: accepted_calls(series, evidence.rule_of(series.device))
             for process, series in _series(evidence, subject)
             if not process.discarded
         }
@@ -119,12 +119,12 @@ def check_acceptance(evidence: Evidence) -> None:
         UsageError: the rule is not the suite's, its best probe is below one that was seen, or a block's flag disagrees.
     """
     where = f"evidence of {evidence.environment.machine} (run {evidence.run_id})"
-    rule, seen = evidence.probe, probe_rule(evidence.processes)
-    _check_rule(rule, seen, where)
+    for device in ("cpu", "cuda"):
+        _check_rule(evidence.rule_of(device), probe_rule(evidence.processes, device=device), where)
     for process in evidence.processes:
         for series in process.series:
             for index, block in enumerate(series.blocks):
-                expected = accepts(rule, block)
+                expected = accepts(evidence.rule_of(series.device), block)
                 if block.accepted is not expected:
                     raise UsageError(
                         f"{where}: round {process.round}, {process.role}, {series.implementation} on "
@@ -132,7 +132,7 @@ def check_acceptance(evidence: Evidence) -> None:
                         f"got {block.accepted}. The file was altered or is from another suite: run again."
                     )
     for run in evidence.loads:
-        expected = accepts_load(rule, run)
+        expected = accepts_load(evidence.rule_of(run.device), run)
         if run.accepted is not expected:
             raise UsageError(
                 f"{where}: the requests of round {run.round} on {run.workload}: accepted must be {expected} by their "
