@@ -7,16 +7,19 @@ from std.memory import alloc, Layout as MemoryLayout
 from std.os import abort
 from std.python import Python, PythonObject
 from std.python.bindings import PythonModuleBuilder
-from max.gpu.host import DeviceAttribute, DeviceContext
+from max.gpu.host import DeviceAttribute, DeviceContext, DeviceStream
 
-from hopper.launch import Maps, Variant, weight_map
+from hopper.launch import Maps, SmallVariant, Variant, map_of
 from hopper.layer import Layer
 from hopper.memory import F32P, Global, I32P, U32P
-from hopper.shape import MEDIUM, NARROW, Shape, WIDE
+from hopper.shape import GROUP_ROWS, MEDIUM, NARROW, Shape, WIDE
+from hopper.small_shape import SMALL_128, SMALL_256, SmallShape
 
 comptime BFLOAT16 = 0
 comptime FLOAT16 = 1
 comptime FLOAT32 = 2
+comptime FIRST_SMALL = 3
+"""Number of the first shape of the kernel for small layers."""
 
 
 @export
@@ -80,16 +83,17 @@ def make_maps(device: PythonObject, dtype: PythonObject, matrices: PythonObject)
 def maps_of[dtype: DType](ctx: DeviceContext, m: PythonObject) raises -> Maps[dtype]:
     """The tensor maps over three matrices."""
     return Maps[dtype](
-        weight_map[dtype](ctx, Int(py=m[0]), Int(py=m[1]), Int(py=m[2])),
-        weight_map[dtype](ctx, Int(py=m[3]), Int(py=m[4]), Int(py=m[5])),
-        weight_map[dtype](ctx, Int(py=m[6]), Int(py=m[7]), Int(py=m[8])),
+        map_of[dtype, GROUP_ROWS](ctx, Int(py=m[0]), Int(py=m[1]), Int(py=m[2])),
+        map_of[dtype, GROUP_ROWS](ctx, Int(py=m[3]), Int(py=m[4]), Int(py=m[5])),
+        map_of[dtype, GROUP_ROWS](ctx, Int(py=m[6]), Int(py=m[7]), Int(py=m[8])),
     )
 
 
 def compile_variant(
     device: PythonObject, dtype: PythonObject, gated: PythonObject, shape: PythonObject
 ) raises -> PythonObject:
-    """The address of a compiled variant. `shape`: 0 wide, 1 medium, 2 narrow."""
+    """The address of a compiled variant. `shape`: 0 wide, 1 medium, 2 narrow; 3 small up to d 256, 4 small up to 128.
+    """
     ref d = kept[Device](Int(py=device))[]
     var dt = Int(py=dtype)
     var g = Int(py=gated) != 0
@@ -99,6 +103,10 @@ def compile_variant(
             comptime for w in range(3):
                 if dt == t and g == (q == 1) and s == w:
                     return PythonObject(keep(Variant[dtype_of[t](), q == 1, shape_of[w]()](d.ctx)))
+            comptime if t != FLOAT32:
+                comptime for w in range(2):
+                    if dt == t and g == (q == 1) and s == FIRST_SMALL + w:
+                        return PythonObject(keep(SmallVariant[dtype_of[t](), q == 1, small_of[w]()](d.ctx)))
     raise Error("no such variant of the kernel")
 
 
@@ -110,6 +118,11 @@ def dtype_of[number: Int]() -> DType:
 def shape_of[number: Int]() -> Shape:
     """The shape the wrapper means."""
     return WIDE if number == 0 else (MEDIUM if number == 1 else NARROW)
+
+
+def small_of[number: Int]() -> SmallShape:
+    """The shape of the kernel for small layers that the wrapper means."""
+    return SMALL_256 if number == 0 else SMALL_128
 
 
 def forward(
@@ -132,22 +145,16 @@ def forward(
             comptime for w in range(3):
                 if dt == t and g == (q == 1) and s == w:
                     launch[dtype_of[t](), q == 1, shape_of[w]()](device, handles, addresses, sizes, scale)
+            comptime if t != FLOAT32:
+                comptime for w in range(2):
+                    if dt == t and g == (q == 1) and s == FIRST_SMALL + w:
+                        launch_small[dtype_of[t](), q == 1, small_of[w]()](device, handles, addresses, sizes, scale)
     return PythonObject(None)
 
 
-def launch[
-    dtype: DType, gated: Bool, shape: Shape
-](
-    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
-) raises:
-    """Enqueues one call of a variant."""
-    ref d = kept[Device](Int(py=device))[]
-    ref variant = kept[Variant[dtype, gated, shape]](Int(py=handles[3]))[]
-    ref maps = kept[Maps[dtype]](Int(py=handles[4]))[]
-    var stream = d.ctx.create_external_stream(OpaquePointer[MutAnyOrigin](unsafe_from_address=Int(py=handles[5])))
-    var p = addresses
-    var n = sizes
-    var layer = Layer[dtype](
+def layer_of[dtype: DType](p: PythonObject, n: PythonObject, scale: PythonObject) raises -> Layer[dtype]:
+    """A call's addresses and sizes, in the order of Layer's fields."""
+    return Layer[dtype](
         raw=Global[dtype](unsafe_from_address=Int(py=p[0])),
         staged=Global[dtype](unsafe_from_address=Int(py=p[1])),
         outputs=Global[dtype](unsafe_from_address=Int(py=p[2])),
@@ -162,29 +169,59 @@ def launch[
         logits=F32P(unsafe_from_address=Int(py=p[11])),
         histogram=I32P(unsafe_from_address=Int(py=p[12])),
         tokens=I32P(unsafe_from_address=Int(py=p[13])),
-        position=I32P(unsafe_from_address=Int(py=p[14])),
-        hidden=Global[dtype](unsafe_from_address=Int(py=p[15])),
-        expert_out=Global[DType.uint8](unsafe_from_address=Int(py=p[16])),
+        sorted=Global[dtype](unsafe_from_address=Int(py=p[14])),
+        position=I32P(unsafe_from_address=Int(py=p[15])),
+        hidden=Global[dtype](unsafe_from_address=Int(py=p[16])),
+        expert_out=Global[DType.uint8](unsafe_from_address=Int(py=p[17])),
         n_tokens=Int32(Int(py=n[0])),
         d_model=Int32(Int(py=n[1])),
         n_experts=Int32(Int(py=n[2])),
         top_k=Int32(Int(py=n[3])),
         staged_stride=Int32(Int(py=n[4])),
-        router_stride=Int32(Int(py=n[5])),
-        logits_stride=Int32(Int(py=n[6])),
-        hidden_stride=Int32(Int(py=n[7])),
-        d_stride=Int32(Int(py=n[8])),
-        k0=Int32(Int(py=n[9])),
-        k1=Int32(Int(py=n[10])),
-        rows1=Int32(Int(py=n[11])),
-        tokens1=Int32(Int(py=n[12])),
-        tokens2=Int32(Int(py=n[13])),
-        splits=Int32(Int(py=n[14])),
-        route=Int32(Int(py=n[15])),
-        activation=Int32(Int(py=n[16])),
-        renormalize=Int32(Int(py=n[17])),
-        stage_inputs=Int32(Int(py=n[18])),
+        sorted_stride=Int32(Int(py=n[5])),
+        router_stride=Int32(Int(py=n[6])),
+        logits_stride=Int32(Int(py=n[7])),
+        hidden_stride=Int32(Int(py=n[8])),
+        d_stride=Int32(Int(py=n[9])),
+        k0=Int32(Int(py=n[10])),
+        k1=Int32(Int(py=n[11])),
+        rows1=Int32(Int(py=n[12])),
+        tokens1=Int32(Int(py=n[13])),
+        tokens2=Int32(Int(py=n[14])),
+        splits=Int32(Int(py=n[15])),
+        route=Int32(Int(py=n[16])),
+        activation=Int32(Int(py=n[17])),
+        renormalize=Int32(Int(py=n[18])),
+        stage_inputs=Int32(Int(py=n[19])),
         c0=Float32(Float64(py=scale[0])),
         c1=Float32(Float64(py=scale[1])),
     )
-    variant.launch(stream, maps, layer, d.multiprocessors)
+
+
+def stream_of(device: PythonObject, handles: PythonObject) raises -> DeviceStream:
+    """The caller's stream."""
+    ref d = kept[Device](Int(py=device))[]
+    return d.ctx.create_external_stream(OpaquePointer[MutAnyOrigin](unsafe_from_address=Int(py=handles[5])))
+
+
+def launch[
+    dtype: DType, gated: Bool, shape: Shape
+](
+    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
+) raises:
+    """Enqueues one call of a variant."""
+    ref variant = kept[Variant[dtype, gated, shape]](Int(py=handles[3]))[]
+    ref maps = kept[Maps[dtype]](Int(py=handles[4]))[]
+    ref d = kept[Device](Int(py=device))[]
+    variant.launch(d.ctx, stream_of(device, handles), maps, layer_of[dtype](addresses, sizes, scale), d.multiprocessors)
+
+
+def launch_small[
+    dtype: DType, gated: Bool, shape: SmallShape
+](
+    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
+) raises:
+    """Enqueues one call of a variant for small layers."""
+    ref variant = kept[SmallVariant[dtype, gated, shape]](Int(py=handles[3]))[]
+    ref maps = kept[Maps[dtype]](Int(py=handles[4]))[]
+    variant.launch(stream_of(device, handles), maps, layer_of[dtype](addresses, sizes, scale))

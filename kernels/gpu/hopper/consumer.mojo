@@ -25,7 +25,7 @@ from hopper.activation import activate
 from hopper.layer import GELU_ERF, Layer, RELU, SIGMOID_FORM
 from hopper.memory import Global
 from hopper.producer import Ring, first_tile
-from hopper.ptx import add_release, opaque_zero, wait_barrier
+from hopper.ptx import add_release, fence_async_global, opaque_zero, wait_barrier
 from hopper.schedule import (
     FIRST,
     ROUTER,
@@ -52,6 +52,12 @@ def out_type[dtype: DType, shape: Shape]() -> DType:
 
 
 @inline(.always)
+def most_tokens[dtype: DType, shape: Shape]() -> Int:
+    """Most tokens a tile takes: float32 keeps two sums of each product in registers."""
+    return min(shape.max_tokens, 80) if dtype == DType.float32 else shape.max_tokens
+
+
+@inline(.always)
 def multiply[
     dtype: DType, shape: Shape, //, n: Int
 ](
@@ -65,7 +71,9 @@ def multiply[
 ):
     """Adds up the products of `stages` >= 1 stages: rows 0-63 in `low`, rows 64-127 in `high`.
 
-    One group of products stays in flight while the next stage is awaited.
+    One group of products stays in flight while the next stage is awaited. Float32 takes each stage by itself and adds
+    it up with ordinary additions: the tensor cores cut off what does not fit beside a long sum, which left 15.8 of the 16
+    bits that float32 owes at K of 1024.
     """
     comptime columns = ROW_BYTES // size_of[dtype]()
     comptime descriptor = WGMMADescriptor[dtype].create[64, 1, TensorMapSwizzle.SWIZZLE_128B]
@@ -73,10 +81,11 @@ def multiply[
 
     @inline(.always)
     @__parameter
-    def stage_product[first: Bool]():
+    def stage_product[first: Bool](mut low: StaticTuple[Float32, n // 2], mut high: StaticTuple[Float32, n // 2]):
         block.full()[unsafe_offset=ring.stage].wait(ring.parity)
-        # Token rows came through the generic proxy; wgmma reads through the asynchronous one.
-        fence_async_view_proxy()
+        comptime if shape.gathers:
+            # Token rows came through the generic proxy; wgmma reads through the asynchronous one.
+            fence_async_view_proxy()
         var at = opaque_zero()
         var a = block.weights(ring.stage).unsafe_offset(warpgroup * GROUP_ROWS * columns + at)
         var a_low = descriptor(a)
@@ -89,11 +98,27 @@ def multiply[
             high = wgmma_async[64, n, step, a_type=dtype, b_type=dtype, scale_d=keep](a_high + k * 32, b + k * 32, high)
         wgmma_commit_group_sync()
 
-    stage_product[True]()
+    comptime if dtype == DType.float32:
+        comptime for i in range(n // 2):
+            low[i] = 0
+            high[i] = 0
+        for _ in range(stages):
+            var stage_low = StaticTuple[Float32, n // 2]()
+            var stage_high = StaticTuple[Float32, n // 2]()
+            stage_product[True](stage_low, stage_high)
+            wgmma_wait_group_sync[0]()
+            if thread == 0:
+                _ = block.empty()[unsafe_offset=ring.stage].arrive()
+            ring.advance[shape.stages]()
+            comptime for i in range(n // 2):
+                low[i] += stage_low[i]
+                high[i] += stage_high[i]
+        return
+    stage_product[True](low, high)
     var previous = ring.stage
     ring.advance[shape.stages]()
     for _ in range(1, stages):
-        stage_product[False]()
+        stage_product[False](low, high)
         wgmma_wait_group_sync[1]()
         if thread == 0:
             _ = block.empty()[unsafe_offset=previous].arrive()
@@ -250,13 +275,15 @@ def consume_matmul[
             skip_stages(block, own, stages, ring)
         else:
             # One instance of the loop for each width of `wgmma`; 16 columns apart, so that at most 15 are wasted.
-            comptime widths = shape.max_tokens // 16
+            comptime widths = most_tokens[dtype, shape]() // 16
             if tile.n_tokens <= 8:
                 consume_tile[gated, matmul, 8](a, block, tile, warpgroup, own, stages, ring)
             comptime for w in range(1, widths + 1):
                 if tile.n_tokens > (8 if w == 1 else w * 16 - 16) and tile.n_tokens <= w * 16:
                     consume_tile[gated, matmul, w * 16](a, block, tile, warpgroup, own, stages, ring)
         comptime if matmul == FIRST:
+            comptime if not shape.gathers:
+                fence_async_global()
             # The barrier gathers the warpgroup's stores under the one release that publishes them.
             if warpgroup == 0:
                 wait_barrier[WARPGROUP_BARRIER](128)

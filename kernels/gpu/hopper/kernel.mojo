@@ -17,24 +17,30 @@ from hopper.consumer import consume_matmul
 from hopper.grid import START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_DOTS, ROUTE_BY_TILES, ROUTE_IN_PLACE
 from hopper.memory import Shared
-from hopper.producer import Ring, fetch_weights, gather_tokens
+from hopper.producer import Ring, fetch_tokens, fetch_weights, gather_tokens
 from hopper.ptx import wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles
 from hopper.shape import Block, GATHERERS, Shape
-from hopper.sort import count_pairs, place_pairs
+from hopper.sort import count_pairs, place_pairs, sort_rows
 
 
 @__llvm_metadata(MAX_THREADS_PER_BLOCK_METADATA=StaticTuple[Int32, 1](Int32(shape.threads())))
 @__llvm_arg_metadata(router_map, `nvvm.grid_constant`)
 @__llvm_arg_metadata(first_map, `nvvm.grid_constant`)
 @__llvm_arg_metadata(second_map, `nvvm.grid_constant`)
+@__llvm_arg_metadata(staged_map, `nvvm.grid_constant`)
+@__llvm_arg_metadata(sorted_map, `nvvm.grid_constant`)
+@__llvm_arg_metadata(hidden_map, `nvvm.grid_constant`)
 def moe_layer[
-    dtype: DType, gated: Bool, shape: Shape, ts: Coord, ds: Coord
+    dtype: DType, gated: Bool, shape: Shape, ts: Coord, ds: Coord, rts: Coord, rds: Coord
 ](
     router_map: TMATensorTile[dtype, ts, ds],
     first_map: TMATensorTile[dtype, ts, ds],
     second_map: TMATensorTile[dtype, ts, ds],
+    staged_map: TMATensorTile[dtype, rts, rds],
+    sorted_map: TMATensorTile[dtype, rts, rds],
+    hidden_map: TMATensorTile[dtype, rts, rds],
     a: Layer[dtype],
 ):
     """The layer.
@@ -45,11 +51,16 @@ def moe_layer[
         shape: Tiles and stages.
         ts: Shape of the tensor maps' boxes: 128 rows by 128 bytes.
         ds: As above, as the descriptor has it.
+        rts: Shape of the boxes of rows: BOX_ROWS rows by 128 bytes.
+        rds: As above, as the descriptor has it.
 
     Args:
         router_map: Router weights [E padded to 128, K].
         first_map: First weights [E * rows1, K].
         second_map: Second weights [E * d_stride, K].
+        staged_map: Staged activations [T, staged_stride].
+        sorted_map: The same sorted by expert [T k, sorted_stride].
+        hidden_map: Hidden activations [T k, hidden_stride].
         a: Everything else.
     """
     var block = Block[dtype, shape](
@@ -61,46 +72,70 @@ def moe_layer[
         first_map.prefetch_descriptor()
         second_map.prefetch_descriptor()
         comptime for s in range(shape.stages):
-            # Weights arrive once, each gathering thread's copies once.
-            block.full()[unsafe_offset=s].init(Int32(GATHERERS + 1))
+            # Weights arrive once; so do token rows, but each gathering thread's copies by themselves.
+            block.full()[unsafe_offset=s].init(Int32(GATHERERS + 1 if shape.gathers else 2))
             block.empty()[unsafe_offset=s].init(Int32(shape.consumers))
         fence_mbarrier_init()
     barrier()
     if thread >= shape.consumers * 128:
-        warpgroup_reg_dealloc[72]()
-        produce(block, router_map, first_map, second_map, a, thread - shape.consumers * 128)
+        comptime if shape.consumers == 2:
+            warpgroup_reg_dealloc[40]()
+        produce(
+            block,
+            router_map,
+            first_map,
+            second_map,
+            staged_map,
+            sorted_map,
+            hidden_map,
+            a,
+            thread - shape.consumers * 128,
+        )
     else:
-        warpgroup_reg_alloc[208]()
+        comptime if shape.consumers == 2:
+            warpgroup_reg_alloc[232]()
         consume[gated](block, a, thread)
 
 
 @inline(.always)
 def produce[
-    dtype: DType, shape: Shape, ts: Coord, ds: Coord
+    dtype: DType, shape: Shape, ts: Coord, ds: Coord, rts: Coord, rds: Coord
 ](
     block: Block[dtype, shape],
     router_map: TMATensorTile[dtype, ts, ds],
     first_map: TMATensorTile[dtype, ts, ds],
     second_map: TMATensorTile[dtype, ts, ds],
+    staged_map: TMATensorTile[dtype, rts, rds],
+    sorted_map: TMATensorTile[dtype, rts, rds],
+    hidden_map: TMATensorTile[dtype, rts, rds],
     a: Layer[dtype],
     thread: Int,
 ):
-    """The producer warpgroup: warp 0 for weights, warps 1 to 3 for tokens."""
+    """The producer warpgroup: warp 0 for weights, the others for tokens."""
     var ring = Ring(0, 1)
     wait_barrier[START_BARRIER](shape.threads())
     if Int(a.route) == ROUTE_BY_TILES:
         if thread == 0:
             fetch_weights[ROUTER](a, block, router_map, ring, 0)
-        elif thread >= 32:
-            gather_tokens[ROUTER](a, block, thread - 32, ring, 0)
+        comptime if shape.gathers:
+            if thread >= 32:
+                gather_tokens[ROUTER](a, block, thread - 32, ring, 0)
+        else:
+            if thread == 32:
+                fetch_tokens[ROUTER](a, block, staged_map, ring, 0)
     wait_barrier[START_BARRIER](shape.threads())
     var tiles = count_tiles[FIRST](a, block)
     if thread == 0:
         fetch_weights[FIRST](a, block, first_map, ring, 0)
         fetch_weights[SECOND](a, block, second_map, ring, tiles)
-    elif thread >= 32:
-        gather_tokens[FIRST](a, block, thread - 32, ring, 0)
-        gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
+    comptime if shape.gathers:
+        if thread >= 32:
+            gather_tokens[FIRST](a, block, thread - 32, ring, 0)
+            gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
+    else:
+        if thread == 32:
+            fetch_tokens[FIRST](a, block, sorted_map, ring, 0)
+            fetch_tokens[SECOND](a, block, hidden_map, ring, tiles)
 
 
 @inline(.always)
@@ -121,6 +156,8 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     count_pairs(a, block, thread, threads)
     meet_all_blocks(a.sync, thread, threads)
     place_pairs(a, block, thread, threads)
+    comptime if not shape.gathers:
+        sort_rows(a, thread, threads)
     meet_all_blocks(a.sync, thread, threads)
     wait_barrier[START_BARRIER](shape.threads())
     consume_matmul[gated, FIRST](a, block, thread, ring, 0)

@@ -11,14 +11,16 @@ from layout.tma_async import TMATensorTile, create_tensor_tile
 from hopper.kernel import moe_layer
 from hopper.layer import Layer
 from hopper.memory import Global
-from hopper.shape import GROUP_ROWS, ROW_BYTES, Shape
+from hopper.shape import BOX_ROWS, GROUP_ROWS, ROW_BYTES, Shape
+from hopper.small_kernel import small_layer
+from hopper.small_shape import SmallShape, THREADS
 
 
-def weight_map[
-    dtype: DType
+def map_of[
+    dtype: DType, box_rows: Int
 ](ctx: DeviceContext, address: Int, rows: Int, columns: Int) raises -> type_of(
     create_tensor_tile[
-        Coord(Idx[GROUP_ROWS], Idx[ROW_BYTES // size_of[dtype]()]), swizzle_mode=TensorMapSwizzle.SWIZZLE_128B
+        Coord(Idx[box_rows], Idx[ROW_BYTES // size_of[dtype]()]), swizzle_mode=TensorMapSwizzle.SWIZZLE_128B
     ](
         ctx,
         TileTensor(
@@ -27,9 +29,9 @@ def weight_map[
         ),
     )
 ):
-    """A tensor map over a weight matrix [rows, columns], in boxes of 128 rows by 128 bytes."""
+    """A tensor map over a matrix [rows, columns], in boxes of `box_rows` rows by 128 bytes."""
     return create_tensor_tile[
-        Coord(Idx[GROUP_ROWS], Idx[ROW_BYTES // size_of[dtype]()]), swizzle_mode=TensorMapSwizzle.SWIZZLE_128B
+        Coord(Idx[box_rows], Idx[ROW_BYTES // size_of[dtype]()]), swizzle_mode=TensorMapSwizzle.SWIZZLE_128B
     ](
         ctx,
         TileTensor(
@@ -39,7 +41,10 @@ def weight_map[
     )
 
 
-comptime Map[dtype: DType] = type_of(weight_map[dtype](DeviceContext(), 0, 0, 0))
+comptime Map[dtype: DType] = type_of(map_of[dtype, GROUP_ROWS](DeviceContext(), 0, 0, 0))
+"""Over weights."""
+comptime RowMap[dtype: DType] = type_of(map_of[dtype, BOX_ROWS](DeviceContext(), 0, 0, 0))
+"""Over rows of activations."""
 
 
 @fieldwise_init
@@ -51,16 +56,41 @@ struct Maps[dtype: DType](Copyable, Movable):
     var second: Map[Self.dtype]
 
 
+@fieldwise_init
+struct RowMaps[dtype: DType](Copyable, Movable):
+    """The tensor maps of a call's activations."""
+
+    var staged: RowMap[Self.dtype]
+    var sorted: RowMap[Self.dtype]
+    var hidden: RowMap[Self.dtype]
+
+    @staticmethod
+    def of(ctx: DeviceContext, a: Layer[Self.dtype]) raises -> Self:
+        """The maps over the buffers of a call: 1 us each."""
+        var pairs = Int(a.n_tokens) * Int(a.top_k)
+        return Self(
+            map_of[Self.dtype, BOX_ROWS](ctx, Int(a.staged), Int(a.n_tokens), Int(a.staged_stride)),
+            map_of[Self.dtype, BOX_ROWS](ctx, Int(a.sorted), pairs, Int(a.sorted_stride)),
+            map_of[Self.dtype, BOX_ROWS](ctx, Int(a.hidden), pairs, Int(a.hidden_stride)),
+        )
+
+
+comptime Kernel[dtype: DType, gated: Bool, shape: Shape] = moe_layer[
+    dtype,
+    gated,
+    shape,
+    Map[dtype].tile_shape,
+    Map[dtype].desc_shape,
+    RowMap[dtype].tile_shape,
+    RowMap[dtype].desc_shape,
+]
+
+
 def compile[
     dtype: DType, gated: Bool, shape: Shape
-](
-    ctx: DeviceContext,
-    out result: type_of(
-        ctx.compile_function[moe_layer[dtype, gated, shape, Map[dtype].tile_shape, Map[dtype].desc_shape]]()
-    ),
-) raises:
+](ctx: DeviceContext, out result: type_of(ctx.compile_function[Kernel[dtype, gated, shape]]()),) raises:
     """Has the driver compile a variant of the kernel: 10 s the first time on a machine, then from its cache."""
-    result = ctx.compile_function[moe_layer[dtype, gated, shape, Map[dtype].tile_shape, Map[dtype].desc_shape]](
+    result = ctx.compile_function[Kernel[dtype, gated, shape]](
         func_attribute=FuncAttribute.MAX_DYNAMIC_SHARED_SIZE_BYTES(UInt32(shape.shared_bytes()))
     )
 
@@ -73,8 +103,11 @@ struct Variant[dtype: DType, gated: Bool, shape: Shape](Movable):
     def __init__(out self, ctx: DeviceContext) raises:
         self.function = compile[Self.dtype, Self.gated, Self.shape](ctx)
 
-    def launch(self, stream: DeviceStream, maps: Maps[Self.dtype], layer: Layer[Self.dtype], blocks: Int) raises:
+    def launch(
+        self, ctx: DeviceContext, stream: DeviceStream, maps: Maps[Self.dtype], layer: Layer[Self.dtype], blocks: Int
+    ) raises:
         """Enqueues one call on a stream; nothing waits."""
+        var rows = RowMaps[Self.dtype].of(ctx, layer)
         var attributes = List[LaunchAttribute]()
         attributes.append(LaunchAttribute(LaunchAttributeID.COOPERATIVE, LaunchAttributeValue(True)))
         stream.enqueue_function(
@@ -82,9 +115,50 @@ struct Variant[dtype: DType, gated: Bool, shape: Shape](Movable):
             maps.router,
             maps.first,
             maps.second,
+            rows.staged,
+            rows.sorted,
+            rows.hidden,
             layer,
             grid_dim=blocks,
             block_dim=Self.shape.threads(),
+            shared_mem_bytes=Self.shape.shared_bytes(),
+            attributes=attributes^,
+        )
+
+
+def compile_small[
+    dtype: DType, gated: Bool, shape: SmallShape
+](
+    ctx: DeviceContext,
+    out result: type_of(
+        ctx.compile_function[small_layer[dtype, gated, shape, Map[dtype].tile_shape, Map[dtype].desc_shape]]()
+    ),
+) raises:
+    """Has the driver compile a variant of the kernel for small layers."""
+    result = ctx.compile_function[small_layer[dtype, gated, shape, Map[dtype].tile_shape, Map[dtype].desc_shape]](
+        func_attribute=FuncAttribute.MAX_DYNAMIC_SHARED_SIZE_BYTES(UInt32(shape.shared_bytes()))
+    )
+
+
+struct SmallVariant[dtype: DType, gated: Bool, shape: SmallShape](Movable):
+    """A compiled variant of the kernel for small layers."""
+
+    var function: type_of(compile_small[Self.dtype, Self.gated, Self.shape](DeviceContext()))
+
+    def __init__(out self, ctx: DeviceContext) raises:
+        self.function = compile_small[Self.dtype, Self.gated, Self.shape](ctx)
+
+    def launch(self, stream: DeviceStream, maps: Maps[Self.dtype], layer: Layer[Self.dtype]) raises:
+        """Enqueues one call on a stream: a block for each range of tokens, expert and slice of its features."""
+        var attributes = List[LaunchAttribute]()
+        attributes.append(LaunchAttribute(LaunchAttributeID.COOPERATIVE, LaunchAttributeValue(True)))
+        stream.enqueue_function(
+            self.function,
+            maps.first,
+            maps.second,
+            layer,
+            grid_dim=ceildiv(Int(layer.n_tokens), Int(layer.tokens1)) * Int(layer.n_experts) * Int(layer.splits),
+            block_dim=THREADS,
             shared_mem_bytes=Self.shape.shared_bytes(),
             attributes=attributes^,
         )

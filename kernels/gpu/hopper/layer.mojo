@@ -54,7 +54,9 @@ struct Layer[dtype: DType](DevicePassable, TrivialRegisterPassable):
     var histogram: I32P
     """Pairs per expert of each block's tokens [blocks, E]."""
     var tokens: I32P
-    """The token of each pair, pairs sorted by expert [T k]."""
+    """The token of each pair, pairs sorted by expert [T k]; only where blocks gather rows themselves."""
+    var sorted: Global[Self.dtype]
+    """The staged activations of each pair, sorted by expert [T k, sorted_stride]; only where they do not."""
     var position: I32P
     """The sorted position of pair t k + j [T k]."""
     var hidden: Global[Self.dtype]
@@ -67,6 +69,7 @@ struct Layer[dtype: DType](DevicePassable, TrivialRegisterPassable):
     var n_experts: Int32
     var top_k: Int32
     var staged_stride: Int32
+    var sorted_stride: Int32
     var router_stride: Int32
     var logits_stride: Int32
     var hidden_stride: Int32

@@ -1,4 +1,7 @@
-"""The producer warpgroup: one warp fetches weights through the tensor memory accelerator, three gather token rows."""
+"""The producer warpgroup: weights and token rows, into the ring of stages.
+
+Both come through the tensor memory accelerator, by one thread each; in narrow tiles three warps gather the token rows.
+"""
 
 from std.sys import size_of
 from max.gpu import block_idx, grid_dim
@@ -8,7 +11,7 @@ from layout.tma_async import TMATensorTile
 
 from hopper.layer import Layer
 from hopper.memory import Global
-from hopper.ptx import arrive_after_copies, copy_16_bytes, load_acquire
+from hopper.ptx import arrive_after_copies, copy_16_bytes, fence_async_global, load_acquire
 from hopper.schedule import (
     FIRST,
     ROUTER,
@@ -24,7 +27,7 @@ from hopper.schedule import (
     tokens_per_tile,
     weight_tiles,
 )
-from hopper.shape import Block, GATHERERS, GROUP_ROWS, ROW_BYTES, Shape
+from hopper.shape import Block, BOX_ROWS, GATHERERS, GROUP_ROWS, ROW_BYTES, Shape
 
 
 @fieldwise_init
@@ -79,16 +82,46 @@ def fetch_weights[
 
 
 @inline(.always)
-def wait_for_hidden[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], tile: Tile, lane: Int):
-    """Waits until the first matmul has written every hidden row that a tile of the second reads."""
-    if lane == 0:
-        var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
-        var needed = UInt32(weight_tiles[shape](Int(a.rows1)) * shape.consumers)
-        var slot = first_finished_slot(a, block, tile.expert)
-        for i in range(divide(tile.row_in_expert, per), divide(tile.row_in_expert + tile.n_tokens - 1, per) + 1):
-            while load_acquire(a.finished.unsafe_offset(slot + i)) < needed:
-                pass
-    syncwarp()
+def fetch_tokens[
+    dtype: DType, shape: Shape, ts: Coord, ds: Coord, //, matmul: Int
+](a: Layer[dtype], block: Block[dtype, shape], map: TMATensorTile[dtype, ts, ds], mut ring: Ring, before: Int):
+    """One thread: the token rows of all this block's tiles of a matmul, in boxes of BOX_ROWS rows.
+
+    Rows beyond the tile's last are whatever follows: their products are never stored.
+    """
+    comptime columns = ROW_BYTES // size_of[dtype]()
+    var k = a.k1 if matmul == SECOND else a.k0
+    var splits = Int(a.splits) if matmul == SECOND else 1
+    # The rows were written by ordinary stores.
+    fence_async_global()
+    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
+        var tile = find_tile[matmul](a, block, index)
+        var boxes = (tile.n_tokens + BOX_ROWS - 1) // BOX_ROWS
+        comptime if matmul == SECOND:
+            wait_for_hidden(a, block, tile)
+            fence_async_global()
+        var part = split_range(k_blocks[dtype](k), splits, tile.split)
+        for stage in range(part[0], part[1]):
+            var column = columns_of_stage[dtype](k, stage)[1]
+            block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+            block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(boxes * BOX_ROWS * ROW_BYTES))
+            for b in range(boxes):
+                var to = TileTensor(
+                    block.tokens(ring.stage).unsafe_offset(b * BOX_ROWS * columns), row_major[BOX_ROWS, columns]()
+                )
+                map.async_copy(to, block.full()[unsafe_offset=ring.stage], (column, tile.row + b * BOX_ROWS))
+            ring.advance[shape.stages]()
+
+
+@inline(.always)
+def wait_for_hidden[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], tile: Tile):
+    """One thread waits until the first matmul has written every hidden row that a tile of the second reads."""
+    var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
+    var needed = UInt32(weight_tiles[shape](Int(a.rows1)) * shape.consumers)
+    var slot = first_finished_slot(a, block, tile.expert)
+    for i in range(divide(tile.row_in_expert, per), divide(tile.row_in_expert + tile.n_tokens - 1, per) + 1):
+        while load_acquire(a.finished.unsafe_offset(slot + i)) < needed:
+            pass
 
 
 @inline(.always)
@@ -121,7 +154,9 @@ def gather_tokens[
                     row = Int(a.tokens[unsafe_offset=row])
                 offset[i] = UInt32((row * stride) // width + chunk)
         comptime if matmul == SECOND:
-            wait_for_hidden(a, block, tile, thread % 32)
+            if thread % 32 == 0:
+                wait_for_hidden(a, block, tile)
+            syncwarp()
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         for stage in range(part[0], part[1]):
             var column = columns_of_stage[dtype](k, stage)[1]

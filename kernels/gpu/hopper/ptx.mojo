@@ -94,6 +94,16 @@ def add_release(p: U32P, v: UInt32) -> UInt32:
 
 
 @inline(.always)
+def fence_async_global():
+    """Orders this thread's view of device memory between ordinary accesses and those of the asynchronous copies.
+
+    Rows written by ordinary stores are read through tensor maps: the fence stands after the stores and, once their
+    writer has been heard of, before the copies.
+    """
+    inlined_assembly["fence.proxy.async.global;", NoneType, constraints="~{memory}", has_side_effect=True]()
+
+
+@inline(.always)
 def load_acquire(p: U32P) -> UInt32:
     """Reads a word that another block writes with `add_release`."""
     return inlined_assembly[
@@ -107,3 +117,28 @@ def wait_barrier[id: Int](threads: Int):
     inlined_assembly["bar.sync $0, $1;", NoneType, constraints="n,r,~{memory}", has_side_effect=True](
         Int32(id), Int32(threads)
     )
+
+
+@inline(.always)
+def ballot(v: Bool) -> UInt32:
+    """Returns one bit a lane of the warp: whether its `v` holds."""
+    return inlined_assembly[
+        "{ .reg .pred p; setp.ne.u32 p, $1, 0; vote.sync.ballot.b32 $0, p, 0xffffffff; }",
+        UInt32,
+        constraints="=r,r",
+        has_side_effect=True,
+    ](UInt32(1) if v else UInt32(0))
+
+
+@inline(.always)
+def count_bits(v: UInt32) -> Int32:
+    """Returns how many bits of `v` are set."""
+    return inlined_assembly["popc.b32 $0, $1;", Int32, constraints="=r,r"](v)
+
+
+@inline(.always)
+def butterfly(v: UInt32, by: Int) -> UInt32:
+    """Returns the value of the lane whose number differs from this one's in the bits of `by`."""
+    return inlined_assembly[
+        "shfl.sync.bfly.b32 $0, $1, $2, 31, 0xffffffff;", UInt32, constraints="=r,r,r", has_side_effect=True
+    ](v, Int32(by))

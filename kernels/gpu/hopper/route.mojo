@@ -8,7 +8,7 @@ from max.gpu.sync import syncwarp
 
 from hopper.layer import Layer, ROUTE_IN_PLACE
 from hopper.memory import Global
-from hopper.ptx import max_over_warp, min_over_warp, sum_over_warp
+from hopper.ptx import fence_async_global, max_over_warp, min_over_warp, sum_over_warp
 from hopper.shape import MAX_EXPERTS
 
 comptime SLOTS = MAX_EXPERTS // 32
@@ -176,3 +176,5 @@ def stage_inputs[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
             to[unsafe_offset=k] = (v.cast[DType.float32]() - high).cast[dtype]()
         else:
             to[unsafe_offset=0] = v
+    # The router's matmul reads the copy through a tensor map.
+    fence_async_global()

@@ -10,7 +10,9 @@ comptime GROUP_ROWS = 128
 comptime ROW_BYTES = 128
 """Bytes of K in a stage: one 128-byte swizzle row."""
 comptime GATHERERS = 96
-"""Threads that copy token rows: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
+"""Threads that gather token rows in narrow tiles: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
+comptime BOX_ROWS = 32
+"""Token rows the tensor memory accelerator fetches at a time."""
 comptime MAX_EXPERTS = 256
 comptime WINDOW = 1024
 """Pairs sorted at a time."""
@@ -27,6 +29,9 @@ struct Shape(TrivialRegisterPassable):
     var consumers: Int
     var max_tokens: Int
     var stages: Int
+    var gathers: Bool
+    """Whether each block gathers token rows itself, 16 bytes a copy: where a copy sorted by expert costs more than it
+    saves. Otherwise rows are sorted once and fetched by the tensor memory accelerator."""
 
     def threads(self) -> Int:
         """Threads of a block: the producer warpgroup and the consumers."""
@@ -49,11 +54,11 @@ struct Shape(TrivialRegisterPassable):
         return self.tables_at() + 3 * (MAX_EXPERTS + 8) * 4 + WINDOW * 4 + 2 * self.stages * 8
 
 
-comptime WIDE = Shape(consumers=2, max_tokens=160, stages=4)
+comptime WIDE = Shape(consumers=2, max_tokens=160, stages=4, gathers=False)
 """256 weight rows by 160 tokens: many tokens per expert. 52 KiB a stage."""
-comptime MEDIUM = Shape(consumers=1, max_tokens=160, stages=5)
+comptime MEDIUM = Shape(consumers=1, max_tokens=160, stages=5, gathers=False)
 """128 weight rows by 160 tokens: too few tiles to fill the chip with WIDE ones."""
-comptime NARROW = Shape(consumers=1, max_tokens=32, stages=10)
+comptime NARROW = Shape(consumers=1, max_tokens=32, stages=10, gathers=True)
 """128 weight rows by 32 tokens: decode, bound by the stream of weights; 160 KiB of them in flight."""
 
 

@@ -10,7 +10,7 @@ import torch
 
 from .extension import compiled, extension, open_device
 from .packing import DTYPES, Packed, pack_layer, require, require_memory, round_up
-from .tiling import NARROW, choose_tiling
+from .tiling import NARROW, SMALL, choose_tiling, small_tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,17 +41,18 @@ class Prepared:
     def plan(self, tokens: int, *, staged: bool) -> Plan:
         """The plan for a number of tokens; compiles and allocates the first time."""
         c, p = self.layer, tokens * self.layer.top_k
-        tiling = choose_tiling(c, tokens, self.blocks)
-        narrow = tiling.shape is NARROW
+        tiling = (None if staged else small_tiling(c, tokens, self.blocks)) or choose_tiling(c, tokens, self.blocks)
+        narrow, small = tiling.shape is NARROW, tiling.shape in SMALL
         item = c.dtype.itemsize
         route = ROUTE_IN_PLACE if c.experts <= 16 else (ROUTE_BY_DOTS if tokens <= 128 else ROUTE_BY_TILES)
         sizes = {
             "finished": 4 * (p // tiling.tokens1 + c.experts + 1),
             "logits": 4 * tokens * c.logits_stride if route != ROUTE_IN_PLACE else 0,
-            "histogram": 4 * self.blocks * c.experts,
-            "tokens": 4 * p,
-            "position": 4 * p,
-            "hidden": p * c.hidden_stride * item,
+            "histogram": 0 if small else 4 * self.blocks * c.experts,
+            "tokens": 4 * p if narrow else 0,
+            "sorted": 0 if small or narrow else p * c.k0 * c.halves * item,
+            "position": 0 if small else 4 * p,
+            "hidden": 0 if small else p * c.hidden_stride * item,
             "expert_out": tiling.splits * p * c.d_stride * (4 if narrow else item),
             "staged": tokens * c.k0 * c.halves * item if staged else 0,
         }
@@ -64,9 +65,9 @@ class Prepared:
         base = memory.data_ptr()
         scratch = tuple(base + offsets[name] for name in sizes)
         ints = (
-            tokens, c.d, c.experts, c.top_k, c.k0 * c.halves if staged else c.d, c.k0, c.logits_stride, c.hidden_stride,
-            c.d_stride, c.k0, c.k1, c.rows1, tiling.tokens1, tiling.tokens2, tiling.splits, route, c.activation,
-            int(c.renormalize), int(staged),
+            tokens, c.d, c.experts, c.top_k, c.k0 * c.halves if staged else c.d, c.k0 * c.halves, c.k0, c.logits_stride,
+            c.hidden_stride, c.d_stride, c.k0, c.k1, c.rows1, tiling.tokens1, tiling.tokens2, tiling.splits, route,
+            c.activation, int(c.renormalize), int(staged),
         )  # fmt: skip
         dtype, gated, shape = DTYPES[c.dtype], int(c.gated), tiling.shape.number
         handles = (dtype, gated, shape, compiled(self.device, dtype, gated, shape), self.maps)
@@ -98,11 +99,11 @@ class Prepared:
         plan = self.plans.get(key)
         if plan is None:
             plan = self.plans[key] = self.plan(tokens, staged=staged)
-        finished, logits, histogram, order, position, hidden, expert_out, copy = plan.scratch
+        finished, logits, histogram, order, rows, position, hidden, expert_out, copy = plan.scratch
         addresses = (
             start, copy if staged else start, end, ids.data_ptr(), gates.data_ptr(), c.router.data_ptr(),
             address(c.router_bias), address(c.b1), address(c.b2), c.sync.data_ptr(), finished, logits, histogram, order,
-            position, hidden, expert_out,
+            rows, position, hidden, expert_out,
         )  # fmt: skip
         stream = torch.cuda.current_stream(c.device).cuda_stream
         extension().forward(self.device, (*plan.handles, stream), addresses, plan.sizes, c.scale)

@@ -192,5 +192,5 @@ def pack_layer(layer: Any) -> Packed:  # noqa: ANN401 - a Layer, which this file
         router_bias=None if layer.router_bias is None else layer.router_bias.float().contiguous(),
         b1=bias(layer.b1, f_padded),
         b2=bias(layer.b2, d_stride),
-        sync=torch.zeros(32, dtype=torch.int32, device=device),
+        sync=torch.zeros(32 * 256, dtype=torch.int32, device=device),
     )

@@ -25,6 +25,11 @@ class TileShape:
 WIDE = TileShape(number=0, rows=256, tokens=160)
 MEDIUM = TileShape(number=1, rows=128, tokens=160)
 NARROW = TileShape(number=2, rows=128, tokens=32)
+#: The kernel for small layers: one block does a range of tokens for a slice of an expert, its d at most `rows`.
+SMALL_256 = TileShape(number=3, rows=256, tokens=128)
+SMALL_128 = TileShape(number=4, rows=128, tokens=128)
+SMALL = (SMALL_128, SMALL_256)
+SMALL_EXPERTS, SMALL_CHOICES = 8, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,22 @@ def matmul_cycles(
     return math.ceil(count / blocks) * (k / 64 / splits * stage + 1500)
 
 
+def small_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling | None:
+    """Tiles of the kernel for small layers, if all its blocks find a multiprocessor each.
+
+    `tokens1` is the tokens of a range and `splits` the slices of an expert.
+    """
+    if layer.halves == 2 or layer.experts > SMALL_EXPERTS or layer.top_k > SMALL_CHOICES:
+        return None
+    for shape in SMALL:
+        slices = -(-layer.rows1 // shape.rows)
+        ranges = blocks // (layer.experts * slices)
+        if layer.d_stride == shape.rows and ranges and tokens <= ranges * shape.tokens:
+            each = round_up(-(-tokens // ranges), 16)
+            return Tiling(shape=shape, tokens1=each, tokens2=each, splits=slices, cycles=0.0)
+    return None
+
+
 def choose_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling:
     """The cheapest variant and tiles for `tokens` tokens that spread evenly over the experts."""
     pairs = tokens * layer.top_k
@@ -66,7 +87,9 @@ def choose_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling:
         # A few rows per expert: the stream of weights is the bound, and NARROW keeps 160 KiB of it in flight.
         if (shape is NARROW) != (rows <= NARROW.tokens):
             continue
-        caps = [c for c in (16, 32, 48, 64, 96, 128, 160) if c <= shape.tokens]
+        caps = [
+            c for c in (16, 32, 48, 64, 80, 96, 128, 160) if c <= min(shape.tokens, 80 if layer.halves == 2 else 160)
+        ]
         caps = caps[-1:] if shape is NARROW else caps
         first = min(
             (

@@ -1,0 +1,129 @@
+"""The kernel for small layers: the whole layer in one cooperative launch, every block alone until the sum at its end.
+
+A block takes one expert, a slice of its hidden features and a range of at most 128 tokens. Its weights are on their way
+from the first instruction on; it routes the range itself (small_route.mojo), computes its slice of both matmuls for the
+rows that chose its expert, and writes its part of their outputs. Only then do the blocks of a range wait for each other;
+each sums the parts for some of the range's tokens.
+"""
+
+from std.utils.static_tuple import StaticTuple
+from max.gpu import MAX_THREADS_PER_BLOCK_METADATA, block_idx, lane_id, thread_idx
+from max.gpu.memory import external_memory, fence_async_view_proxy, fence_mbarrier_init
+from max.gpu.sync import barrier
+from layout import Coord, TileTensor, row_major
+from layout.tma_async import TMATensorTile
+
+from hopper.layer import Layer
+from hopper.producer import Ring
+from hopper.schedule import divide
+from hopper.shape import GROUP_ROWS, ROW_BYTES
+from hopper.small_combine import combine_range, meet_range
+from hopper.small_matmul import count_stages, first_matmul, meet_computing, second_matmul, skip_stages
+from hopper.small_route import route_range
+from hopper.small_shape import COMPUTING, Part, RANGE, SLAB_BYTES, SmallBlock, SmallShape, THREADS
+from hopper.stamp import stamp
+
+
+@__llvm_metadata(MAX_THREADS_PER_BLOCK_METADATA=StaticTuple[Int32, 1](Int32(THREADS)))
+@__llvm_arg_metadata(first_map, `nvvm.grid_constant`)
+@__llvm_arg_metadata(second_map, `nvvm.grid_constant`)
+def small_layer[
+    dtype: DType, gated: Bool, shape: SmallShape, ts: Coord, ds: Coord
+](first_map: TMATensorTile[dtype, ts, ds], second_map: TMATensorTile[dtype, ts, ds], a: Layer[dtype]):
+    """The layer.
+
+    Parameters:
+        dtype: Of activations and weights.
+        gated: Whether weight rows of the first matmul come in pairs (up, gate).
+        shape: The compiled variant.
+        ts: Shape of the tensor maps' boxes: 128 rows by 128 bytes.
+        ds: As above, as the descriptor has it.
+
+    Args:
+        first_map: First weights [E * rows1, K].
+        second_map: Second weights [E * d_stride, K].
+        a: Everything else. `tokens1` is the tokens of a range, `splits` the slices of an expert.
+    """
+    var block = SmallBlock[dtype, shape](
+        external_memory[UInt8, address_space=.SHARED, alignment=1024]().unsafe_origin_cast[MutUntrackedOrigin]()
+    )
+    var thread = Int(thread_idx.x)
+    var part = Part.of(a)
+    stamp[0](a.logits, thread)
+    if thread >= COMPUTING:
+        fetch_slices[gated](a, block, part, first_map, second_map, thread - COMPUTING)
+        return
+    var rows = route_range(a, block, part, thread)
+    fence_async_view_proxy()
+    meet_computing()
+    stamp[1](a.logits, thread)
+    var stages = count_stages[dtype, gated, shape](a, part)
+    var ring = Ring(0, 0)
+    if rows == 0:
+        skip_stages(block, thread, stages[0] + stages[1], ring)
+    # One instance for each width of `wgmma`, 16 columns apart.
+    comptime for w in range(1, RANGE // 16 + 1):
+        if rows > w * 16 - 16 and rows <= w * 16:
+            first_matmul[gated, w * 16](a, block, part, thread, stages[0], ring)
+            stamp[2](a.logits, thread)
+            second_matmul[w * 16](a, block, part, thread, rows, stages[1], ring)
+    stamp[3](a.logits, thread)
+    meet_range(a, part, thread)
+    stamp[4](a.logits, thread)
+    combine_range(a, block, part, thread)
+    stamp[5](a.logits, thread)
+
+
+@inline(.always)
+def fetch_slices[
+    dtype: DType, shape: SmallShape, ts: Coord, ds: Coord, //, gated: Bool
+](
+    a: Layer[dtype],
+    block: SmallBlock[dtype, shape],
+    part: Part,
+    first_map: TMATensorTile[dtype, ts, ds],
+    second_map: TMATensorTile[dtype, ts, ds],
+    thread: Int,
+):
+    """One warp: the block's slices of both weights, as many stages ahead as fit."""
+    var stages = count_stages[dtype, gated, shape](a, part)
+    var all = stages[0] + stages[1]
+    var ahead = min(all, shape.stages())
+    var rows1 = Int(a.rows1)
+    var from_ = part.slice * shape.groups * GROUP_ROWS
+    var groups1 = min(shape.groups, (rows1 - from_) // GROUP_ROWS)
+    var hidden = from_ // 2 if gated else from_
+    var ring = Ring(0, 1)
+
+    @inline(.always)
+    @__parameter
+    def fetch(stage: Int):
+        var second = stage >= stages[0]
+        var groups = shape.groups if second else groups1
+        block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(groups * SLAB_BYTES))
+        for g in range(groups):
+            var to = TileTensor(
+                block.weights(ring.stage).unsafe_offset(g * (SLAB_BYTES // 2)), row_major[GROUP_ROWS, ROW_BYTES // 2]()
+            )
+            if second:
+                var row = part.expert * Int(a.d_stride) + g * GROUP_ROWS
+                second_map.async_copy(
+                    to, block.full()[unsafe_offset=ring.stage], (hidden + (stage - stages[0]) * 64, row)
+                )
+            else:
+                var row = part.expert * rows1 + from_ + g * GROUP_ROWS
+                first_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (stage * 64, row))
+        ring.advance[shape.stages()]()
+
+    if thread == 0:
+        comptime for s in range(shape.stages()):
+            block.full()[unsafe_offset=s].init(1)
+            block.empty()[unsafe_offset=s].init(2)
+        fence_mbarrier_init()
+        for stage in range(ahead):
+            fetch(stage)
+    barrier()
+    if thread == 0:
+        for stage in range(ahead, all):
+            block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+            fetch(stage)

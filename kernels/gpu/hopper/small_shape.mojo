@@ -1,0 +1,132 @@
+"""Sizes of the kernel for small layers, fixed when it is compiled, and the layout of its shared memory."""
+
+from max.gpu import block_idx
+
+from hopper.layer import Layer
+from hopper.memory import Shared
+from hopper.schedule import divide
+from layout.tma_async import SharedMemBarrier
+
+comptime RANGE = 128
+"""Most tokens a block looks at: eight warps, sixteen each."""
+comptime CHOICES = 4
+"""Most experts a token may choose."""
+comptime SLAB_BYTES = RANGE * 128
+"""128 bytes of K of every token row, or of 128 weight rows: one tensor map's box."""
+comptime COMPUTING = 256
+"""Threads that compute: two warpgroups."""
+comptime THREADS = COMPUTING + 32
+"""And a warp that fetches weights."""
+
+
+@fieldwise_init
+struct SmallShape(TrivialRegisterPassable):
+    """A compiled variant: a block has `groups` * 128 weight rows of each matmul, one or two warpgroups' worth.
+
+    The model dimension is at most `groups` * 128.
+    """
+
+    var groups: Int
+
+    def stages(self) -> Int:
+        """Stages of weights in flight: as many as fit; one group never needs more than four."""
+        return 5 if self.groups == 2 else 4
+
+    def slabs(self) -> Int:
+        """Slabs of token rows or hidden rows."""
+        return self.groups * 2
+
+    def shared_bytes(self) -> Int:
+        """Shared memory of a block: stages, slabs, the list of rows, gates, counts, barriers."""
+        return (
+            self.stages() * self.groups * SLAB_BYTES
+            + self.slabs() * SLAB_BYTES
+            + RANGE * 4
+            + RANGE * CHOICES * 4
+            + 32
+            + 2 * self.stages() * 8
+        )
+
+
+comptime SMALL_256 = SmallShape(groups=2)
+"""d up to 256."""
+comptime SMALL_128 = SmallShape(groups=1)
+"""d up to 128."""
+
+
+@fieldwise_init
+struct SmallBlock[dtype: DType, shape: SmallShape](TrivialRegisterPassable):
+    """A block's shared memory.
+
+    Parameters:
+        dtype: Of activations and weights: two bytes.
+        shape: The compiled variant.
+    """
+
+    var base: Shared[DType.uint8]
+
+    @inline(.always)
+    def weights(self, stage: Int) -> Shared[Self.dtype]:
+        """The weights of a stage, [groups * 128] swizzled rows of 128 bytes."""
+        return self.base.unsafe_offset(stage * (Self.shape.groups * SLAB_BYTES)).unsafe_bitcast[Scalar[Self.dtype]]()
+
+    @inline(.always)
+    def rows(self, slab: Int) -> Shared[DType.uint8]:
+        """128 bytes of the K of every token row; later, of every hidden row: the tokens are read by then."""
+        comptime first = Self.shape.stages() * Self.shape.groups * SLAB_BYTES
+        return self.base.unsafe_offset(first + slab * SLAB_BYTES)
+
+    @inline(.always)
+    def pairs(self) -> Shared[DType.int32]:
+        """The pair (token * top_k + choice, from the range's first) of each row."""
+        return self.rows(Self.shape.slabs()).unsafe_bitcast[Int32]()
+
+    @inline(.always)
+    def gates(self) -> Shared[DType.float32]:
+        """Weights of the range's pairs."""
+        return self.pairs().unsafe_offset(RANGE).unsafe_bitcast[Float32]()
+
+    @inline(.always)
+    def counts(self) -> Shared[DType.int32]:
+        """How many of each warp's tokens chose this block's expert."""
+        return self.gates().unsafe_offset(RANGE * CHOICES).unsafe_bitcast[Int32]()
+
+    @inline(.always)
+    def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier a stage: its weights have landed."""
+        return self.counts().unsafe_offset(8).unsafe_bitcast[SharedMemBarrier]()
+
+    @inline(.always)
+    def empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier a stage: both warpgroups are done with it."""
+        return self.full().unsafe_offset(Self.shape.stages())
+
+
+@fieldwise_init
+struct Part(TrivialRegisterPassable):
+    """What a block works on: a range of tokens, an expert, and a slice of its hidden features."""
+
+    var index: Int
+    """Which range of tokens."""
+    var member: Int
+    """Which of the range's blocks."""
+    var members: Int
+    var expert: Int
+    var slice: Int
+    var first: Int
+    """First token of the range."""
+    var tokens: Int
+    """Tokens of the range."""
+
+    @staticmethod
+    @inline(.always)
+    def of[dtype: DType](a: Layer[dtype]) -> Self:
+        """This block's part."""
+        var slices = Int(a.splits)
+        var members = Int(a.n_experts) * slices
+        var index = divide(Int(block_idx.x), members)
+        var member = Int(block_idx.x) - index * members
+        var expert = divide(member, slices)
+        var first = index * Int(a.tokens1)
+        var tokens = min(Int(a.tokens1), Int(a.n_tokens) - first)
+        return Self(index, member, members, expert, member - expert * slices, first, tokens)
