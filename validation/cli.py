@@ -101,12 +101,30 @@ def check(
         list[str] | None,
         typer.Option("--case", metavar="ID", help="Re-run only these cases, as a failure prints them."),
     ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option("--workload", metavar="NAME", help="What the kernel is for, where that is not the plain layer."),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--require", metavar="OPTION", help="What it must deal with besides: gated, bfloat16, ...; or all."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Is the kernel right and honest? Measures no speed."""
     from validation.stages.check import CheckRequest, check_kernel
 
-    request = CheckRequest(profile=profile, kernel=kernel, device=device, cases=tuple(case or ()), as_json=as_json)
+    request = CheckRequest(
+        profile=profile,
+        kernel=kernel,
+        device=device,
+        cases=tuple(case or ()),
+        as_json=as_json,
+        workload=workload,
+        require=tuple(require or ()),
+    )
     _finish(accepted=check_kernel(request))
 
 
@@ -127,23 +145,34 @@ def judge(*, evidence: EvidenceArgument, claims: ClaimsOption = None, out: OutOp
 
 
 @app.command()
-def report(*, evidence: EvidenceArgument, claims: ClaimsOption = None, out: OutOption = DEFAULT_OUT) -> None:
+def report(
+    *,
+    evidence: EvidenceArgument,
+    claims: ClaimsOption = None,
+    out: OutOption = DEFAULT_OUT,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEY", help="Sign it with this ed25519 private key (PEM).")
+    ] = None,
+) -> None:
     """Write one report over several machines' evidence."""
     from validation.stages.report import report_evidence
 
-    _finish(accepted=report_evidence(tuple(evidence), tuple(claims or ()), out))
+    _finish(accepted=report_evidence(tuple(evidence), tuple(claims or ()), out, sign))
 
 
 @app.command()
 def verify(
     *,
     pdf: Annotated[Path, typer.Argument(metavar="REPORT.pdf", help="A report with its evidence embedded.")],
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="PUB", help="Who must have signed it: an ed25519 public key (PEM).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Re-derive the verdicts from the evidence embedded in a report."""
+    """Re-derive the verdicts from the evidence embedded in a report, and say who signed it."""
     from validation.stages.verify import verify_report
 
-    _finish(accepted=verify_report(pdf, as_json=as_json))
+    _finish(accepted=verify_report(pdf, key, as_json=as_json))
 
 
 @app.command("claims")

@@ -8,6 +8,7 @@ from validation.correctness.question import ask
 from validation.correctness.runner import Result, in_process, in_worker
 from validation.correctness.spec import PLAIN, QUESTIONS, Check, LayerVariant
 from validation.correctness.suite import ALL_VARIANTS, Candidate, check, find_case, plan_cases
+from validation.implementations.failure import Misbehaved
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.process import Worker
 from validation.usage import UsageError
@@ -77,6 +78,38 @@ def declining(layer: Layer, x: torch.Tensor, /) -> Result:
 def test_declining_is_a_fault_only_for_what_is_claimed(shape: str, required: LayerVariant, outcome: Outcome) -> None:
     case = check(find_case(f"random:{shape}"), declining, Candidate(name="shy", required=required))
     assert case.outcome is outcome
+
+
+def refusing_no_tokens(layer: Layer, x: torch.Tensor, /) -> Result:
+    if len(x) == 0:
+        raise IndexError("list index out of range")
+    return plain(layer, x)
+
+
+@pytest.mark.parametrize(
+    ("case_id", "outcome"),
+    [("random:0x16x16-E4-k2", Outcome.NOT_SUPPORTED), ("shrinking:9x16x16-E4-k2", Outcome.PASSED)],
+)
+def test_refusing_no_tokens_is_wrong_for_a_strict_candidate_alone(case_id: str, outcome: Outcome) -> None:
+    spec = find_case(case_id)
+    assert check(spec, refusing_no_tokens, Candidate(name="usual")).outcome is outcome
+    assert check(spec, refusing_no_tokens, Candidate(name="ours", strict=True)).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [(ValueError, Outcome.NOT_SUPPORTED), (IndexError, Outcome.FAILED)])
+def test_odd_widths_are_declined_on_purpose_or_crash(kind: type[Exception], outcome: Outcome) -> None:
+    def raising(_layer: Layer, _x: torch.Tensor) -> Result:
+        raise kind("d_model must be a multiple of 16")
+
+    assert check(find_case("random:5x17x16-E4-k2-float32"), raising, Candidate(name="shy")).outcome is outcome
+
+
+def test_an_input_changed_is_no_refusal() -> None:
+    def spoiling(_layer: Layer, _x: torch.Tensor) -> Result:
+        raise Misbehaved("forward", "changed its input x")
+
+    case = check(find_case("strided.rows:9x16x16-E4-k2-float32"), spoiling, Candidate(name="spoiling"))
+    assert case.outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize("check_id", ["strided.rows", "strided.transposed", "misaligned", "nonfinite"])

@@ -10,8 +10,8 @@ from validation.correctness.spec import PLAIN, Check, LayerVariant
 
 FOLDER = Path(__file__).parent / "kernels"
 
-_BIASED = LayerVariant(bias=True)
-_GELU = LayerVariant(activation="gelu", bias=True)
+_BIASED = LayerVariant(bias=True, router_bias=True)
+_GELU = LayerVariant(activation="gelu", bias=True, router_bias=True)
 _GATED = LayerVariant(activation="silu", gated=True)
 _RAW = LayerVariant(renormalize=False)
 

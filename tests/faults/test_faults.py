@@ -34,7 +34,7 @@ def failures(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
         for spec in plan_cases("smoke", fault.dtype, variants=(fault.variant,))
         if spec.check is fault.check and spec.workload.layer == fault.variant.of(spec.workload.layer)
     ]
-    candidate = Candidate(name=name, lowest_id_wins=fault.lowest_id_wins, required=fault.variant)
+    candidate = Candidate(name=name, lowest_id_wins=fault.lowest_id_wins, required=fault.variant, strict=True)
     run = in_process(kernel(name, monkeypatch), fills=False)
     return (case for case in check_all(specs, run, candidate) if case.outcome is Outcome.FAILED)
 

@@ -55,7 +55,7 @@ def first_failure(library: Path) -> Case | str | None:
     """Returns the case that kills the mutant, or how its process ended, or None."""
     environment = (*MOJO.environment, ("MOE_KERNEL_LIBRARY", str(library)))
     kernel = replace(MOJO, environment=environment)
-    candidate = Candidate(name=kernel.name, lowest_id_wins=True)
+    candidate = Candidate(name=kernel.name, lowest_id_wins=True, strict=True)
     with Worker(threads=2, environment=environment, limits=_LIMITS) as worker:
         try:
             worker.load(kernel)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.failure import ImplementationFailed, Misbehaved, WorkerEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
 
     from validation.correctness.question import Question
     from validation.workloads.layer import Layer
+
+
+#: What people raise on purpose.
+_SAY_NO: Final = frozenset({"NotImplementedError", "ValueError", "TypeError", "AssertionError"})
 
 
 class Run(Protocol):
@@ -28,22 +30,30 @@ class Run(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call's result, or why there is none; `died` when the candidate's process did not live through it."""
+    """One call's result, or why there is none; `died` when the candidate's process did not live through it.
+
+    `refused`: it raised, and did nothing else amiss. `declined`: it raised as who says no does, or anything while it
+    prepared the layer; an IndexError is no such word.
+    """
 
     out: torch.Tensor | None = None
     ids: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     raised: str = ""
-    unsupported: bool = False
+    refused: bool = False
+    declined: bool = False
     died: bool = False
 
 
 def attempt(question: Question, run: Run) -> tuple[Attempt, ...]:
-    """Makes the question's calls in turn and stops at the first that fails: what comes after it proves nothing."""
+    """Makes the question's calls in turn and stops at the first that fails: what comes after it proves nothing.
+
+    Nothing is lost by a refusal of no tokens at all, so the calls after it are made.
+    """
     attempts: list[Attempt] = []
     for call in question.calls:
         attempts.append(_attempt(call.layer, call.x, run))
-        if attempts[-1].raised:
+        if attempts[-1].raised and not (attempts[-1].refused and call.x.shape[0] == 0):
             break
     return tuple(attempts)
 
@@ -52,14 +62,12 @@ def _attempt(layer: Layer, x: torch.Tensor, run: Run) -> Attempt:
     try:
         out, ids, weights = run(layer, x)
     except ImplementationFailed as failure:
-        unsupported = "NotImplementedError" in failure.cause
-        return Attempt(raised=str(failure), unsupported=unsupported, died=isinstance(failure, WorkerEnded))
+        died = isinstance(failure, WorkerEnded)
+        # What the parent finds out about a call it answered is no refusal: an input changed, a guard broken.
+        refused = not died and not isinstance(failure, Misbehaved)
+        declined = refused and (failure.stage == "prepare" or failure.cause.partition(":")[0] in _SAY_NO)
+        return Attempt(raised=str(failure), refused=refused, declined=declined, died=died)
     except Exception as error:  # noqa: BLE001 -- whatever a candidate raises is its finding, never our end
-        told = f"{type(error).__name__}: {error}"
-        return Attempt(raised=told, unsupported=isinstance(error, NotImplementedError))
+        kind = type(error).__name__
+        return Attempt(raised=f"{kind}: {error}", refused=True, declined=kind in _SAY_NO)
     return Attempt(out=out, ids=ids, weights=weights)
-
-
-def unsupported(attempts: Sequence[Attempt]) -> bool:
-    """Whether the candidate declined the very first call as something it does not compute."""
-    return bool(attempts) and attempts[0].unsupported

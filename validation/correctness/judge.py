@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from validation.correctness.attempt import unsupported
 from validation.correctness.case import Case, Outcome
 from validation.correctness.compare import Comparison, compare
 from validation.correctness.spec import PLAIN, Check, LayerVariant
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from validation.correctness.attempt import Attempt
     from validation.correctness.question import Call, Question
     from validation.correctness.spec import CaseSpec
-    from validation.workloads.layer import LayerConfig
-
 
 #: Widths that every kernel must take: rows of 32 bytes even in 16-bit dtypes, what vector and tensor units load.
 _TILE: Final = 16
@@ -30,14 +27,16 @@ _TILE: Final = 16
 class Candidate:
     """Who is judged, and by what.
 
-    `required` is the variant of the layer it is claimed to compute: declining another (by NotImplementedError), or a
-    width that is no multiple of 16, is `not_supported`, not wrong.
+    `required` is the variant of the layer it is for: declining another, a width that is no multiple of 16, or an input
+    without tokens is `not_supported`, not wrong; so is taking every x for a contiguous one. A `strict` candidate may do
+    none of that.
     With `lowest_id_wins` it is held to its promise that exact ties go to the lowest expert id; otherwise any of the
     tied will do. `repro` begins the line that re-runs a case.
     """
 
     name: str
     required: LayerVariant = PLAIN
+    strict: bool = False
     lowest_id_wins: bool = False
     repro: str = "moe-validation check"
 
@@ -45,11 +44,11 @@ class Candidate:
 def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candidate: Candidate) -> Case:
     """Returns the case: what the attempts at the question's calls amount to."""
     config = spec.workload.layer
-    if unsupported(attempts) and not _must_compute(candidate, config):
+    if _declined(spec, attempts, candidate):
         outcome, message = Outcome.NOT_SUPPORTED, attempts[0].raised
         compared: list[Comparison] = []
     else:
-        outcome, message, compared = _outcome(question, attempts, lowest_id_wins=candidate.lowest_id_wins)
+        outcome, message, compared = _outcome(question, attempts, candidate)
     worsts = [one.worst for one in compared]
     bits = [one.effective_bits for one in compared if one.effective_bits is not None]
     return Case(
@@ -67,31 +66,42 @@ def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candi
     )
 
 
-def _must_compute(candidate: Candidate, config: LayerConfig) -> bool:
-    """Whether declining the layer is a fault: it is of the claimed variant, and both widths are whole tiles."""
+def _declined(spec: CaseSpec, attempts: Sequence[Attempt], candidate: Candidate) -> bool:
+    """Whether the candidate said no to the very first call, and may."""
+    if candidate.strict or not attempts:
+        return False
+    config = spec.workload.layer
     whole = config.d_model % _TILE == 0 and config.d_ff % _TILE == 0
-    return whole and candidate.required.of(config) == config
+    if spec.workload.tokens == 0:
+        return attempts[0].refused
+    return attempts[0].declined and not (whole and candidate.required.of(config) == config)
 
 
 def _outcome(
-    question: Question, attempts: Sequence[Attempt], *, lowest_id_wins: bool
+    question: Question, attempts: Sequence[Attempt], candidate: Candidate
 ) -> tuple[Outcome, str, list[Comparison]]:
     compared: list[Comparison] = []
     for call, done in zip(question.calls, attempts, strict=False):
         if done.out is None:
-            if question.refusable and not done.died:
+            if done.refused and call.x.shape[0] == 0 and not candidate.strict:
+                continue
+            if done.refused and question.refusable:
                 return Outcome.PASSED, f"refused: {done.raised}", compared
             return Outcome.FAILED, _told(call, f"raised: {done.raised}"), compared
-        found = compare(call.expected, done.out, done.ids, done.weights, lowest_id_wins=lowest_id_wins)
+        found = compare(call.expected, done.out, done.ids, done.weights, lowest_id_wins=candidate.lowest_id_wins)
         compared.append(found)
         if not found.passed:
+            if _overlooks_strides(call, done.out) and not candidate.strict:
+                return Outcome.NOT_SUPPORTED, "it takes x for contiguous, whatever its strides", []
             return Outcome.FAILED, _told(call, found.message), compared
     if question.same_bits and (difference := _difference(attempts)):
         return Outcome.FAILED, difference, compared
-    for call, found in zip(question.calls, compared, strict=True):
-        if found.mistrusted:
-            return Outcome.MISTRUSTED, _told(call, found.mistrusted), compared
-    return Outcome.PASSED, "", compared
+    mistrusted = next((found.mistrusted for found in compared if found.mistrusted), "")
+    return Outcome.MISTRUSTED if mistrusted else Outcome.PASSED, mistrusted, compared
+
+
+def _overlooks_strides(call: Call, out: torch.Tensor) -> bool:
+    return call.overlooked is not None and compare(call.overlooked, out).passed
 
 
 def _told(call: Call, message: str) -> str:

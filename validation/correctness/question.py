@@ -25,12 +25,16 @@ _REPEATS: Final = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call: the layer it is made on, its input x [T, d], what is expected, and what it is, in words."""
+    """One call: the layer it is made on, its input x [T, d], what is expected, and what it is, in words.
+
+    `overlooked` is what a kernel answers that takes a strided x for a contiguous one.
+    """
 
     label: str
     layer: Layer
     x: torch.Tensor
     expected: Expected
+    overlooked: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +136,10 @@ def _strided(spec: CaseSpec, base: Call) -> Question:
         wide = torch.full((x.shape[0], x.shape[1] + 3), float("nan"), dtype=x.dtype)
         wide[:, : x.shape[1]] = x
         view = wide[:, : x.shape[1]]
-    return Question(calls=(replace(base, x=view, label=f"strides {list(view.stride())}"),), refusable=True)
+    flat = torch.as_strided(view, view.shape, (view.shape[1], 1)).clone()
+    overlooked = expect(base.layer, flat) if view.numel() and not torch.equal(flat, x) else None
+    call = replace(base, x=view, label=f"strides {list(view.stride())}", overlooked=overlooked)
+    return Question(calls=(call,), refusable=True)
 
 
 def _misaligned(_: CaseSpec, base: Call) -> Question:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from validation.usage import UsageError, unknown_name
 from validation.workloads.shape import parse_shape, shape_string
@@ -73,23 +73,22 @@ MODIFIERS: Final[dict[Check, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerVariant:
-    """The options of a layer that a candidate may or may not compute; `bias` is b1, b2 and the router's."""
+    """The options of a layer that a candidate may or may not compute, as LayerConfig has them."""
 
     activation: str = "relu"
     gated: bool = False
     bias: bool = False
+    router_bias: bool = False
     renormalize: bool = True
+
+    @classmethod
+    def from_config(cls, config: LayerConfig) -> Self:
+        """Returns the options of a config."""
+        return cls(**{option.name: getattr(config, option.name) for option in fields(cls)})
 
     def of(self, config: LayerConfig) -> LayerConfig:
         """Returns the config with these options."""
-        return replace(
-            config,
-            activation=self.activation,
-            gated=self.gated,
-            bias=self.bias,
-            router_bias=self.bias,
-            renormalize=self.renormalize,
-        )
+        return replace(config, **asdict(self))
 
 
 #: The layer of the published claims.
@@ -99,11 +98,11 @@ PLAIN: Final = LayerVariant()
 ALL_VARIANTS: Final = (
     PLAIN,
     LayerVariant(activation="silu", gated=True),
-    LayerVariant(activation="gelu", bias=True),
-    LayerVariant(bias=True),
+    LayerVariant(activation="gelu", bias=True, router_bias=True),
+    LayerVariant(bias=True, router_bias=True),
     LayerVariant(activation="gelu_tanh", gated=True, bias=True),
     LayerVariant(renormalize=False),
-    LayerVariant(activation="silu", bias=True, renormalize=False),
+    LayerVariant(activation="silu", bias=True, router_bias=True, renormalize=False),
     LayerVariant(activation="gelu_tanh"),
     LayerVariant(activation="relu", gated=True),
     LayerVariant(activation="gelu", gated=True, renormalize=False),
@@ -144,8 +143,9 @@ def find_case(case_id: str) -> CaseSpec:
         raise UsageError(f"the check {check} takes {wanted}; got {modifier!r}")
     workload = parse_shape(shape)
     config = workload.layer
-    plain = replace(config, activation="relu", gated=False, bias=False, router_bias=False, renormalize=True)
-    if check is Check.EXACT and (config != plain or config.top_k not in {1, 2, 4} or config.n_experts > config.d_model):
+    if check is Check.EXACT and (
+        config != PLAIN.of(config) or config.top_k not in {1, 2, 4} or config.n_experts > config.d_model
+    ):
         rule = "the plain relu layer, top_k 1, 2 or 4 and no more experts than d_model"
         raise UsageError(f"the check {check} needs {rule}; got {shape}")
     return CaseSpec(check=check, workload=workload, modifier=modifier)

@@ -16,5 +16,9 @@ class ImplementationFailed(Exception):  # noqa: N818 -- the kernel's failure, no
         self.output = output
 
 
+class Misbehaved(ImplementationFailed):
+    """A call was answered, and did what no call may do: wrote outside its output, changed its input, wrote nothing."""
+
+
 class WorkerEnded(ImplementationFailed):
     """The worker is gone: it exited, was killed by a signal, or was ended at its time limit."""

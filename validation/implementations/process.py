@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from validation.implementations import arena, spawn
-from validation.implementations.failure import ImplementationFailed
+from validation.implementations.failure import Misbehaved
 from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.shared_layer import SharedLayer
 
@@ -245,16 +245,16 @@ class Worker:
         """Makes one call on `x` [T, d], of whatever strides and dtype it has.
 
         Raises:
-            ImplementationFailed: also when `out` was not written at all, or written outside of, or `x` was changed.
+            Misbehaved: `out` was not written at all, or written outside of, or `x` was changed.
         """
         block = self.call_block([x])
         output = block.outputs[0]
         if not output.x_unchanged:
-            raise ImplementationFailed("forward", "changed its input x, which belongs to the caller", self.output)
+            raise Misbehaved("forward", "changed its input x, which belongs to the caller", self.output)
         if not output.written:
-            raise ImplementationFailed("forward", "wrote nothing: out holds what it held before", self.output)
+            raise Misbehaved("forward", "wrote nothing: out holds what it held before", self.output)
         if not block.guards_held:
-            raise ImplementationFailed("forward", "wrote outside out: a guard around it changed", self.output)
+            raise Misbehaved("forward", "wrote outside out: a guard around it changed", self.output)
         return output
 
     def call_block(

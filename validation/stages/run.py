@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from validation import __version__
+from validation.correctness.spec import LayerVariant
 from validation.evidence.fingerprint import collect_environment
 from validation.evidence.record import Evidence, Status
 from validation.evidence.store import load
 from validation.evidence.suite import suite_info
 from validation.stages.acceptance import objections
-from validation.stages.check import observe_cases, observe_gates, planned
+from validation.stages.examine import examine, observe_gates
 from validation.stages.figures import observe_figures
 from validation.stages.observe import (
     Journal,
@@ -28,6 +30,7 @@ from validation.stages.observe import (
 )
 from validation.stages.plan import SEED, RunPlan, RunRequest, plan_run
 from validation.stages.report import publish, read_evidence
+from validation.stages.subject import Subject
 from validation.usage import UsageError
 
 if TYPE_CHECKING:
@@ -65,10 +68,10 @@ def run_validation(request: RunRequest) -> bool:
 def _observe(plan: RunPlan, journal: Journal, console: Console) -> None:
     if not journal.evidence.cases:
         dtypes = sorted({contest.workload.layer.dtype for contest in plan.contests}) or ["float32"]
-        specs = planned(plan.candidate, plan.correctness, dtypes)
-        journal.add(cases=observe_cases(plan.candidate, specs, plan.threads, plan.kernel, console))
+        examined = examine(_subject(plan), plan.correctness, console, dtypes=dtypes)
+        journal.add(cases=examined.cases, left_out=(*journal.evidence.left_out, *examined.left_out))
     if not journal.evidence.gates and not objections((journal.evidence,), None):
-        journal.add(gates=observe_gates(plan.candidate, plan.threads, console))
+        journal.add(gates=observe_gates(_subject(plan), console))
     if objections((journal.evidence,), None):
         # No speed number without a correctness pass: a wrong kernel's time is nobody's business.
         journal.add(notes=(*journal.evidence.notes, "The candidate failed its checks, so it was not timed."))
@@ -80,6 +83,15 @@ def _observe(plan: RunPlan, journal: Journal, console: Console) -> None:
     observe_ceilings_again(journal, console)
     observe_figures(plan, journal, console)
     complete(journal)
+
+
+def _subject(plan: RunPlan) -> Subject:
+    """The candidate; a kernel that was brought is for the layer that is measured first."""
+    subject = Subject(implementation=plan.candidate, threads=plan.threads, kernel=plan.kernel)
+    if subject.ours or not plan.contests:
+        return subject
+    layer = plan.contests[0].workload.layer
+    return replace(subject, base=LayerVariant.from_config(layer), dtype=layer.dtype)
 
 
 def _begun(plan: RunPlan, path: Path, *, resume: bool) -> Evidence:

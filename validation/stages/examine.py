@@ -1,0 +1,142 @@
+"""Asks a candidate every case of a profile, and looks at how honest it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from validation.correctness.case import Outcome
+from validation.correctness.integrity.inspect import GATES, inspect
+from validation.correctness.looks import looked_at
+from validation.correctness.option import find_options
+from validation.correctness.plan import brief_cases
+from validation.correctness.spec import PLAIN
+from validation.correctness.suite import ALL_VARIANTS, check, plan_cases
+from validation.correctness.survey import Standing, Survey, survey
+from validation.stages.console import step
+from validation.stages.subject import LIMITS, Running, Subject
+from validation.workloads.registry import find as find_workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from validation.correctness.case import Case, Gate
+    from validation.correctness.plan import Profile
+    from validation.correctness.suite import CaseSpec
+    from validation.correctness.survey import Offer
+
+#: A kernel that took so many processes along is not given another; the cases left would each wait out the limit.
+_MOST_DEATHS: Final = 3
+
+#: The shape of the published claims: a call of some ms, in which hidden work would show.
+_GATE_WORKLOAD: Final = "seed-claim"
+
+#: A seed of its own for what is asked of every variant in dtypes beside the first.
+SEED: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """Every case, and what became of the options the kernel might have dealt with; none is told of our own."""
+
+    cases: tuple[Case, ...]
+    offers: tuple[Offer, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each thing that was not checked: what nobody may take for granted."""
+        reasons = {(case.check, case.message): case for case in self.cases if case.outcome is Outcome.NOT_SUPPORTED}
+        told = {offer.reason for offer in self.offers}
+        others = tuple(
+            f"case {case.id}: not supported: {case.message}" for (_, why), case in reasons.items() if why not in told
+        )
+        return others + tuple(
+            f"option {offer.option}: {offer.standing.value.replace('_', ' ')}: {offer.reason}"
+            for offer in self.offers
+            if offer.standing is not Standing.OFFERED
+        )
+
+
+def examine(
+    subject: Subject, profile: Profile, console: Console, *, dtypes: Sequence[str] = (), single: Sequence[CaseSpec] = ()
+) -> Examined:
+    """Returns how the candidate answered the profile's cases, or only the `single` ones, in processes of its own.
+
+    The Mojo kernel is asked everything; of a kernel that was brought it is first found out what it deals with beside
+    the layer it is for. `dtypes` must be dealt with too.
+
+    Raises:
+        UsageError: the kernel's file cannot be loaded, or declares what is no option.
+    """
+    with Running(subject) as running:
+        declared = running.load()
+        if single:
+            return Examined(cases=_asked(subject, running, single, console))
+        if subject.ours:
+            return Examined(cases=_asked(subject, running, _all_cases(subject, profile, dtypes), console))
+        found = _surveyed(subject, running, declared, dtypes)
+        known = {case.id for case in found.cases}
+        specs = [spec for spec in _cases_of(found, profile) if spec.id not in known]
+        cases = (*found.cases, *_asked(subject, running, specs, console))
+    return Examined(cases=cases, offers=found.offers)
+
+
+def observe_gates(subject: Subject, console: Console) -> tuple[Gate, ...]:
+    """Returns every integrity gate as the candidate passed it, in one scripted run on the published shape."""
+    published = find_workload(_GATE_WORKLOAD)
+    layer = subject.base.of(replace(published.layer, dtype=subject.dtype))
+    with step(console, "integrity gates", len(GATES)) as shown:
+        gates = inspect(subject.implementation, replace(published, layer=layer), threads=subject.threads, limits=LIMITS)
+        shown.done = len(gates)
+    return gates
+
+
+def _surveyed(subject: Subject, running: Running, declared: tuple[str, ...] | None, dtypes: Sequence[str]) -> Survey:
+    required = subject.required() + find_options(dtypes, subject.base, subject.dtype)
+    found = survey(
+        running,
+        subject.candidate,
+        subject.dtype,
+        looks=lambda specs: looked_at(subject.implementation, specs, subject.threads),
+        required=required,
+        declared=None if declared is None else find_options(declared, subject.base, subject.dtype),
+    )
+    # What it took along while it was tried on what it is not for is not held against it.
+    running.deaths = 0
+    return found
+
+
+def _all_cases(subject: Subject, profile: Profile, dtypes: Sequence[str]) -> list[CaseSpec]:
+    """Every variant in every dtype; only the plain layer in smoke, and only the base where another was asked for."""
+    whole = profile != "smoke"
+    variants = (ALL_VARIANTS if whole else (PLAIN,)) if subject.base == PLAIN else (subject.base,)
+    every = sorted(subject.implementation.dtypes) if whole and subject.base == PLAIN else [subject.dtype]
+    return [spec for dtype in dtypes or every for spec in plan_cases(profile, dtype, SEED, variants)]
+
+
+def _cases_of(found: Survey, profile: Profile) -> list[CaseSpec]:
+    """The profile's cases of what is offered; in smoke only a few in dtypes beside the first."""
+    first, *others = found.dtypes
+    specs = list(plan_cases(profile, first, SEED, found.variants_of(first)))
+    for dtype in others:
+        variants = found.variants_of(dtype)
+        specs += (
+            brief_cases(dtype, SEED, variants) if profile == "smoke" else plan_cases(profile, dtype, SEED, variants)
+        )
+    return specs
+
+
+def _asked(subject: Subject, running: Running, specs: Sequence[CaseSpec], console: Console) -> tuple[Case, ...]:
+    cases: list[Case] = []
+    with step(console, "correctness cases", len(specs)) as shown:
+        for spec in specs:
+            cases.append(check(spec, running, subject.candidate))
+            shown.note(spec.id)
+            shown.advance()
+            if running.deaths >= _MOST_DEATHS:
+                name = subject.implementation.name
+                console.print(f"  {name} took {running.deaths} processes along; the cases left are not run")
+                break
+    return tuple(cases)

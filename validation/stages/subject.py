@@ -1,0 +1,126 @@
+"""Who is examined, what for, and the processes it is run in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from validation.correctness.option import find_options
+from validation.correctness.runner import in_worker
+from validation.correctness.spec import PLAIN, LayerVariant
+from validation.correctness.suite import Candidate
+from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.process import Limits, Worker
+from validation.usage import UsageError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import torch
+
+    from validation.correctness.attempt import Run
+    from validation.correctness.option import Option
+    from validation.implementations.implementation import Implementation
+    from validation.workloads.layer import Layer
+
+#: A case is 0.2 GFLOP at most, half a second for plain Python; what a compiler takes for a first call is more.
+LIMITS: Final = Limits(seconds=60.0, memory_bytes=4 << 30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A candidate and the layer it is for: `base` in `dtype`.
+
+    `kernel` is how it was named on the command line, None for the Mojo kernel, which is held to everything. `require`
+    names options that it must deal with beside the base.
+    """
+
+    implementation: Implementation
+    threads: int
+    kernel: str | None = None
+    base: LayerVariant = PLAIN
+    dtype: str = "float32"
+    require: tuple[str, ...] = ()
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this project's kernel: it says that it has every option, so it is asked all of them."""
+        return self.implementation.family == "mojo"
+
+    @property
+    def candidate(self) -> Candidate:
+        """How it is judged."""
+        repro = "moe-validation check" + (f" --kernel {self.kernel}" if self.kernel else "")
+        return Candidate(
+            name=self.implementation.name,
+            required=self.base,
+            strict=self.ours,
+            lowest_id_wins=self.ours,
+            repro=repro,
+        )
+
+    def required(self) -> tuple[Option, ...]:
+        """The options it must deal with.
+
+        Raises:
+            UsageError: an option is not known.
+        """
+        return find_options(self.require, self.base, self.dtype)
+
+
+class Running:
+    """Runs the candidate in a worker, and in a new one after it took the last along."""
+
+    def __init__(self, subject: Subject) -> None:
+        """Starts nothing yet."""
+        self._subject = subject
+        self._worker: Worker | None = None
+        self._run: Run | None = None
+        self.deaths = 0
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the process, whatever happened."""
+        self._close()
+
+    def load(self) -> tuple[str, ...] | None:
+        """Loads the kernel; returns the options it declares, None where it declares nothing.
+
+        Raises:
+            UsageError: the kernel's file cannot be loaded.
+        """
+        implementation = self._subject.implementation
+        try:
+            self._open()
+        except ImplementationFailed as failure:
+            wanted = f"the kernel {implementation.source.name} must load and define {implementation.function}(layer)"
+            raise UsageError(f"{wanted}; {failure}") from None
+        assert self._worker is not None
+        return self._worker.offers
+
+    def __call__(self, layer: Layer, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """Prepares the layer where it is not the last call's, and makes one call."""
+        run = self._run or self._open()
+        try:
+            return run(layer, x)
+        except WorkerEnded:
+            self.deaths += 1
+            self._close()
+            raise
+
+    def _open(self) -> Run:
+        implementation = self._subject.implementation
+        self._worker = Worker(threads=self._subject.threads, environment=implementation.environment, limits=LIMITS)
+        self._worker.load(implementation)
+        self._run = in_worker(self._worker)
+        return self._run
+
+    def _close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = self._run = None
