@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +13,7 @@ class Implementation:
     process with others. The candidate never does. `environment` is added to the worker's. `most_flops` is the work of
     the largest call worth waiting for, some 300 ms of the slow ones: a process makes at least 30.
     With `graph` the harness captures its calls in CUDA graphs, and what is timed is a graph's replay.
+    One that is `published_only` leaves out what the published layer does not have, as sigmoid routers.
     `program` is one it cannot do without, as the C++ baselines a compiler; empty when it needs none.
     An ablation is the kernel under validation built with `defines`, switches that take one technique away; such a one
     takes part in `most_pairs` rounds at most.
@@ -28,6 +30,7 @@ class Implementation:
     environment: tuple[tuple[str, str], ...] = ()
     most_flops: float | None = None
     graph: bool = False
+    published_only: bool = False
     program: str = ""
     defines: tuple[str, ...] = ()
     most_pairs: int | None = None
@@ -35,3 +38,8 @@ class Implementation:
     def takes(self, flops: float, dtype: str, device: str) -> bool:
         """Whether it runs a call of that much work in that dtype on that device in reasonable time."""
         return dtype in self.dtypes and device in self.devices and (self.most_flops is None or flops <= self.most_flops)
+
+    @property
+    def home(self) -> Literal["cpu", "cuda"]:
+        """The device a candidate is run on: the GPU where it runs on nothing else."""
+        return "cuda" if self.devices == frozenset({"cuda"}) else "cpu"

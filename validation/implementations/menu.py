@@ -14,7 +14,9 @@ _EVERY_DTYPE: Final = frozenset({"float32", "bfloat16", "float16"})
 _EVERY_DEVICE: Final = frozenset({"cpu", "cuda"})
 
 
-def _python(name: str, description: str, *, most_flops: float | None = None) -> Implementation:
+def _python(
+    name: str, description: str, *, most_flops: float | None = None, published_only: bool = False
+) -> Implementation:
     return Implementation(
         name=name,
         source=_REFERENCE / f"{name}.py",
@@ -22,6 +24,7 @@ def _python(name: str, description: str, *, most_flops: float | None = None) -> 
         description=description,
         trusted=True,
         most_flops=most_flops,
+        published_only=published_only,
     )
 
 
@@ -46,7 +49,7 @@ def _torch(
 
 
 def _cpp(name: str, description: str, *, most_flops: float | None = None) -> Implementation:
-    return replace(_python(name, description, most_flops=most_flops), program="g++")
+    return replace(_python(name, description, most_flops=most_flops), program="g++", published_only=True)
 
 
 #: Name -> baseline. `strongest` and `strongest:FAMILY` are computed over what of these was measured.
@@ -54,11 +57,11 @@ BASELINES: Final[dict[str, Implementation]] = {
     baseline.name: baseline
     for baseline in (
         # 0.05 GFLOP/s.
-        _python("python_lists", "pure Python, lists and loops", most_flops=2e7),
+        _python("python_lists", "pure Python, lists and loops", most_flops=2e7, published_only=True),
         # 10 to 30 GFLOP/s.
         _python("numpy_per_token", "NumPy float32, one token at a time", most_flops=1e10),
         _python("numpy_grouped", "NumPy float32, grouped by expert"),
-        _python("numpy_as_published", "NumPy as published: float64 weights, grouped by expert"),
+        _python("numpy_as_published", "NumPy as published: float64 weights, grouped by expert", published_only=True),
         _torch("torch_per_token", "PyTorch, one token at a time (published 'unoptimised')", most_flops=1e10),
         _torch("torch_per_expert", "PyTorch, a loop over experts (published 'optimised')"),
         _torch("torch_sorted", "PyTorch, pairs sorted by expert, a matmul per slice"),

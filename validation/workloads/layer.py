@@ -101,6 +101,11 @@ class LayerConfig:
         return DTYPE_BYTES[self.dtype]
 
     @property
+    def published(self) -> bool:
+        """Whether the published layer has all this one asks for: a softmax router, no scaling, no shared expert."""
+        return self.router != "sigmoid" and self.routed_scaling == 1 and self.shared_d_ff == 0
+
+    @property
     def router_dtype(self) -> str:
         """The dtype of the router's weight and bias."""
         return "float32" if self.float32_router else self.dtype

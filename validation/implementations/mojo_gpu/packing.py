@@ -119,6 +119,34 @@ def require(condition: bool, what: str) -> None:  # noqa: FBT001 - reads as a se
         raise ValueError(what)
 
 
+def require_published(config: Any) -> None:  # noqa: ANN401 - a LayerConfig, which this file may not import
+    """Raises NotImplementedError for a router or a shared expert that this kernel would leave out."""
+    plain = {"routed_scaling": (1,), "shared_d_ff": (0,), "router": ("softmax", "topk_softmax")}
+    for name, values in plain.items():
+        value = getattr(config, name, values[0])
+        if value not in values:
+            only = "softmax routers that do not scale their weights, and no shared expert"
+            raise NotImplementedError(f"the GPU kernel computes {only}; this layer has {name} = {value!r}")
+
+
+def decline(layer: Any) -> None:  # noqa: ANN401 -- a Layer, which this folder may not import
+    """Raises NotImplementedError for what layers may have and this kernel does not compute."""
+    c = layer.config
+    beyond = {
+        f"a {getattr(c, 'router', 'softmax')} router": getattr(c, "router", "softmax")
+        not in {"softmax", "topk_softmax"},
+        "a scaling of the weights": getattr(c, "routed_scaling", 1.0) != 1,
+        "a shared expert": getattr(c, "shared_d_ff", 0) > 0,
+        "a router in float32": getattr(c, "float32_router", False) and layer.w1.dtype != torch.float32,
+        "a load-balancing loss": getattr(c, "balance_loss", False),
+    }
+    found = [what for what, there in beyond.items() if there]
+    if found:
+        raise NotImplementedError(
+            f"the Mojo GPU kernel computes softmax routing without a shared expert; this layer has {' and '.join(found)}"
+        )
+
+
 def require_memory(needed: int, what: str) -> None:
     """Raises MemoryError unless so many bytes can be had on the GPU, what PyTorch keeps for reuse included.
 
@@ -135,6 +163,8 @@ def require_memory(needed: int, what: str) -> None:
 def pack_layer(layer: Any) -> Packed:  # noqa: ANN401 - a Layer, which this file may not import
     """Checks a layer and repacks its weights."""
     c = layer.config
+    decline(layer)
+    require_published(c)
     w1, w2, router = layer.w1, layer.w2, layer.router_weight
     dtype, device = w1.dtype, w1.device
     require(dtype in DTYPES, f"weights must be bfloat16, float16 or float32; they are {dtype}")
