@@ -35,7 +35,7 @@
     closeAll();
     let count = 0;
     for (const row of rows) {
-      const text = row.textContent.toLowerCase();
+      const text = `${row.textContent} ${Object.values(row.dataset).join(" ")}`.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
       row.querySelector(".samples")?.setAttribute("aria-expanded", "false");
       count += !row.hidden;
@@ -43,27 +43,32 @@
     shown.textContent = `${count} of ${rows.length}`;
   });
 
+  // What scrolls sideways on a narrow screen must be within reach of the keyboard.
+  const reachable = () => document.querySelectorAll("section > figure, section table").forEach((part) => {
+    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0; else part.removeAttribute("tabindex");
+  });
+  addEventListener("resize", reachable);
+  reachable();
+
   const element = (name, attributes) => {
     const made = document.createElementNS(SVG, name);
     for (const [key, given] of Object.entries(attributes)) made.setAttribute(key, given);
     return made;
   };
-  // Calls left to right in the order they were made, time upwards; a hollow point was rejected by the speed probe.
+  // Samples left to right in the order they were taken, upwards what is more; a hollow point was rejected by the speed probe.
   const draw = (strip) => {
-    const times = strip.points.map((point) => point[1]), low = Math.min(...times), high = Math.max(...times);
-    const told = `${strip.implementation}: ${strip.total} calls from ${low} to ${high} microseconds, ${strip.rejected} rejected`;
+    const values = strip.points.map((point) => point[1]), low = Math.min(...values), high = Math.max(...values);
+    const told = `${strip.implementation}: ${strip.total} ${strip.what} from ${low} to ${high} ${strip.unit}, ${strip.rejected} rejected`;
     const svg = element("svg", { viewBox: "0 0 800 74", class: "strip", role: "img", "aria-label": told });
-    strip.points.forEach(([, time, accepted], index) => {
-      const x = 4 + (792 * (index + 0.5)) / strip.points.length, y = 68 - (62 * (time - low)) / (high - low || 1);
+    strip.points.forEach(([, value, accepted], index) => {
+      const x = 4 + (792 * (index + 0.5)) / strip.points.length, y = 68 - (62 * (value - low)) / (high - low || 1);
       svg.append(element("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 2, fill: accepted ? "currentColor" : "none", stroke: "currentColor", "stroke-width": 0.8 }));
     });
     return [svg, told];
   };
   for (const row of rows) {
-    const { machine, workload, dtype, candidate, baseline } = row.dataset;
-    const found = strips.filter((s) => s.machine === machine && s.workload === workload && s.dtype === dtype
-      && (s.implementation === candidate || (candidate === "candidate" && s.candidate) || s.implementation === baseline));
-    if (!found.length || row.dataset.estimate === "") continue;
+    const found = row.dataset.strips.split(" ").filter(Boolean).map((index) => strips[Number(index)]);
+    if (!found.length) continue;
     const button = document.createElement("button"), cell = row.cells[8];
     button.type = "button"; button.className = "samples"; button.textContent = cell.textContent; button.setAttribute("aria-expanded", "false");
     button.setAttribute("aria-label", `Samples of ${row.cells[0].textContent}, ${cell.textContent}`);

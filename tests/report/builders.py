@@ -18,6 +18,25 @@ def claims_source(path: Path = loading.SEED_CLAIMS) -> ClaimsSource:
     return ClaimsSource(data=data, file=parse_claims(data, path.name))
 
 
+def hostile(text: str) -> ClaimsSource:
+    """The example's claims with `text` wherever a stranger may write something."""
+    data = loading.EXAMPLE_CLAIMS.read_bytes()
+    source = parse_claims(data, "example_claims.toml")
+    claims = tuple(
+        claim.model_copy(
+            update={
+                "title": text,
+                "quote": text,
+                "source": text,
+                "provenance_reason": text,
+                "readings": tuple(one.model_copy(update={"meaning": text}) for one in claim.readings),
+            }
+        )
+        for claim in source.claims
+    )
+    return ClaimsSource(data=data, file=source.model_copy(update={"claims": claims}))
+
+
 def material(*evidences: Evidence, claims: tuple[ClaimsSource, ...] | None = None) -> Material:
     """A whole report's material, judged by the current rules; the study's two cores when no evidence is given."""
     files = tuple(EvidenceFile(data=dump(one), evidence=one) for one in evidences or (evidence(),))

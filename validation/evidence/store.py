@@ -12,8 +12,8 @@ from validation.evidence.atomic import write_atomically
 from validation.evidence.record import SCHEMA_VERSION, Evidence
 from validation.usage import UsageError
 
-#: A full run holds some 200,000 samples in 3 MB; a hundred times that is no evidence of ours.
-MAX_BYTES: Final = 256 << 20
+#: A full run holds some 200,000 samples in 3 MB; twenty times that is no evidence of ours.
+MAX_BYTES: Final = 64 << 20
 #: So many broken fields are shown; the first is usually the cause of the rest.
 _SHOWN: Final = 3
 _VALUE_LENGTH: Final = 60

@@ -67,13 +67,18 @@ def _part(evidence: Evidence, whole: Timing, without: Timing) -> Contribution | 
     estimate = first.over(second, _CONFIDENCE)
     if estimate is None:
         return None
-    described = next((one.description for one in evidence.implementations if one.name == without.implementation), "")
     return Contribution(
-        name=described or without.implementation,
+        name=_name(evidence, without),
         ratio=estimate.value,
         interval=(estimate.low, estimate.high),
         text=f"{significant(estimate.value)}× [{significant(estimate.low)}, {significant(estimate.high)}]",
     )
+
+
+def _name(evidence: Evidence, without: Timing) -> str:
+    """What was changed: the variant's description, less "the ... kernel," that every one begins with."""
+    described = next((one.description for one in evidence.implementations if one.name == without.implementation), "")
+    return described.rpartition(" kernel, ")[2] or without.implementation
 
 
 def _chart(whole: Timing, parts: Sequence[Contribution]) -> Chart:

@@ -12,7 +12,7 @@ from validation.report.machine import MachineView, machine_view
 from validation.report.mark import MARKS, Mark
 from validation.report.material import Material, in_order
 from validation.report.recorded import Source, sources
-from validation.report.strips import Strip, strips
+from validation.report.strips import Strip, behind, strips
 from validation.report.view import ClaimView, FindingView, claim_views, finding_views
 from validation.verdicts.verdict import Verdict
 
@@ -54,6 +54,10 @@ class Document:
     def untested(self) -> tuple[ClaimView, ...]:
         """The claims of which nothing was."""
         return tuple(claim for claim in self.claims if not claim.tested)
+
+    def behind(self, view: FindingView) -> tuple[int, ...]:
+        """Places of the strips that show a finding's samples."""
+        return behind(view.finding, view.reading, self.strips)
 
     def anchor(self, view: FindingView) -> str:
         """Where the times behind a finding stand; empty when it has none."""

@@ -7,12 +7,13 @@ from typing import Final
 
 import pikepdf
 
+from validation.evidence.store import MAX_BYTES
 from validation.usage import UsageError
 
-#: A report of 200,000 samples is 1.5 MB; a hundred times that is none of ours.
-MAX_PDF_BYTES: Final = 128 << 20
+#: A report of 200,000 samples is 1.5 MB; forty times that is none of ours.
+MAX_PDF_BYTES: Final = 64 << 20
 #: The most one attachment unpacks to: what the evidence store itself accepts.
-MAX_ATTACHMENT_BYTES: Final = 256 << 20
+MAX_ATTACHMENT_BYTES: Final = MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

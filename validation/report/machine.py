@@ -18,6 +18,7 @@ from validation.report.performance import (
 )
 from validation.report.recorded import Source
 from validation.report.timing import timings
+from validation.report.under_load import LoadRow, load_chart, load_rows
 from validation.report.words import count
 
 
@@ -31,6 +32,8 @@ class MachineView:
     workloads: tuple[WorkloadView, ...]
     overview: tuple[Chart, ...]
     speedups: str
+    loads: tuple[LoadRow, ...]
+    load_chart: Chart | None
     figures: tuple[FigureRow, ...]
     ablations: tuple[Chart, ...]
     facts: tuple[tuple[str, str], ...]
@@ -52,6 +55,8 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
         workloads=workload_views(evidence, times, source.letter, variants(evidence)),
         overview=overview(evidence, times),
         speedups=speedups_told(times),
+        loads=(loads := load_rows(evidence)),
+        load_chart=load_chart(loads),
         figures=figure_rows(evidence),
         ablations=ablation_charts(evidence, times),
         facts=facts(evidence),

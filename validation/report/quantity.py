@@ -134,6 +134,12 @@ def figure_name(name: str) -> str:
     return _figure(FIGURE + name)[0]
 
 
+def figure_unit(name: str) -> str:
+    """Returns the unit of a figure's samples as they are recorded: `s`, `J`, or nothing where the name tells none."""
+    unit = _figure(FIGURE + name)[1].strip()
+    return {"us": "microseconds", "s": "seconds", "×": "", "share": ""}.get(unit, unit)
+
+
 def _figure(metric: str) -> tuple[str, str]:
     """The words of a figure's name and its unit, the last of them where it is one."""
     words = metric.removeprefix(FIGURE).split("-")

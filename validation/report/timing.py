@@ -57,12 +57,13 @@ def timings(evidence: Evidence) -> tuple[Timing, ...]:
         grouped.setdefault((series.workload, series.dtype, series.device, series.implementation), []).append(series)
     made = []
     for (name, dtype, device, implementation), all_series in grouped.items():
-        medians = [value for s in all_series if (value := process_value(accepted_calls(s, evidence.probe))) is not None]
+        rule = evidence.rule_of(device)
+        medians = [value for s in all_series if (value := process_value(accepted_calls(s, rule))) is not None]
         workload = workloads.get((name, dtype))
         if not medians or workload is None:
             continue
         record = families.get(implementation)
-        accepted = tuple(ns for s in all_series for ns in accepted_calls(s, evidence.probe))
+        accepted = tuple(ns for s in all_series for ns in accepted_calls(s, rule))
         made.append(
             Timing(
                 machine=evidence.environment.machine,

@@ -26,6 +26,7 @@ from validation.report.layout import layout, renderer
 from validation.report.material import ClaimsSource, EvidenceFile, Material, in_order
 from validation.report.pdf import write_pdf
 from validation.report.printed import footers, printed_blocks
+from validation.report.signature import SignatureCheck
 from validation.usage import UsageError
 from validation.verdicts.judge import judge
 from validation.verdicts.rules import RULES_VERSION
@@ -54,6 +55,7 @@ class Verification(Record):
     evidence_sha256: tuple[str, ...] = ()
     findings: int = 0
     pages: int = 0
+    signature: SignatureCheck | None = None
 
 
 class _DifferentVersionError(Exception):

@@ -31,6 +31,7 @@ class FindingView:
 
     number: int
     finding: Finding
+    reading: Reading | None
     mark: Mark
     meaning: str
     letter: str
@@ -114,8 +115,9 @@ def finding_views(material: Material, sources: Sequence[Source]) -> tuple[Findin
         FindingView(
             number=number,
             finding=finding,
+            reading=(reading := readings.get((finding.claim, finding.reading))),
             mark=MARKS[finding.verdict],
-            meaning=reading.meaning if (reading := readings.get((finding.claim, finding.reading))) else "",
+            meaning=reading.meaning if reading else "",
             letter=letters.get(finding.evidence_sha256, "–"),
             required=required(finding),
             measured=measured(finding),

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from validation.evidence.atomic import write_atomically
 from validation.evidence.store import parse, read_bytes
 from validation.evidence.suite import suite_info
 from validation.report.material import EvidenceFile, Material
+from validation.report.signature import fingerprint, load_private_key, sign, signature_path
 from validation.report.write import write_report
 from validation.stages.acceptance import objections, reject
 from validation.stages.console import step
@@ -24,15 +26,25 @@ if TYPE_CHECKING:
     from validation.report.material import ClaimsSource
 
 
-def report_evidence(evidence: tuple[Path, ...], claims: tuple[Path, ...], out: Path) -> bool:
+def report_evidence(
+    evidence: tuple[Path, ...], claims: tuple[Path, ...], out: Path, signing_key: Path | None = None
+) -> bool:
     """Judges the evidence, writes verdicts and report into `out`; False when a candidate is rejected.
 
     Raises:
-        UsageError: an evidence or claims file is at fault.
+        UsageError: an evidence, claims or key file is at fault.
     """
+    key = None if signing_key is None else load_private_key(signing_key)
     files = read_evidence(evidence)
     sources = load_claims_files(claims, own=all(is_ours(file) for file in files))
-    return publish(files, sources, out, Console())
+    console = Console()
+    accepted = publish(files, sources, out, console)
+    if key is not None:
+        pdf = out / "report.pdf"
+        write_atomically(signature_path(pdf), sign(pdf.read_bytes(), key))
+        told = f"Signature: {signature_path(pdf)}, by {fingerprint(key.public_key())}"
+        console.print(told, highlight=False, soft_wrap=True, markup=False)
+    return accepted
 
 
 def read_evidence(paths: Sequence[Path]) -> tuple[EvidenceFile, ...]:
@@ -58,6 +70,8 @@ def publish(files: Sequence[EvidenceFile], sources: Sequence[ClaimsSource], out:
     print_verdicts(verdicts, console)
     with step(console, "report written", 1) as shown:
         html, pdf = write_report(material, out)
+        # A signature of the report that stood here before is none of this one.
+        signature_path(pdf).unlink(missing_ok=True)
         shown.advance()
     accepted = reject(objections(evidences, verdicts), console)
     for label, path in (("Verdicts", out / "verdicts.json"), ("Report, HTML", html), ("Report, PDF", pdf)):
