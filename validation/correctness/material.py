@@ -32,7 +32,10 @@ _SUBNORMAL: Final = {"float32": 2.0**-127, "bfloat16": 2.0**-127, "float16": 2.0
 _NAMED_LOGIT: Final = 256.0
 
 #: The tensors of a layer apart from the router's.
-_EXPERT_TENSORS: Final = ("w1", "w2", "b1", "b2", "w_gate")
+_EXPERT_TENSORS: Final = (
+    *("w1", "w2", "b1", "b2", "w_gate"),
+    *("shared_w1", "shared_w2", "shared_b1", "shared_b2", "shared_w_gate"),
+)
 
 
 def draw(spec: CaseSpec) -> tuple[Layer, torch.Tensor]:
@@ -59,7 +62,8 @@ def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch
     assert found is not None
     x_scale, w_scale = 10.0 ** int(found[1]), 10.0 ** int(found[2])
     # The router makes good for x, so that routing stays as lively as without.
-    scaled = {"router_weight": 1.0 / x_scale, "w1": w_scale, "w2": w_scale, "w_gate": w_scale}
+    matrices = (f"{owner}{name}" for owner in ("", "shared_") for name in ("w1", "w2", "w_gate"))
+    scaled = {"router_weight": 1.0 / x_scale, **dict.fromkeys(matrices, w_scale)}
     return _multiplied(layer, scaled), _like(x.double() * x_scale, x)
 
 
@@ -134,6 +138,10 @@ def _tied(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.T
     tokens = x.double().numpy().copy()
     tokens[:, :features] = random.integers(-1, 2, (len(x), features))
     tied = replace(layer, router_weight=_like(torch.from_numpy(router), layer.router_weight))
+    if layer.correction_bias is not None:
+        # A half is no difference between the sigmoids of whole numbers: equal scores stay equal, others apart.
+        halves = torch.from_numpy(random.integers(0, 2, router.shape[1]) / 2.0)
+        tied = replace(tied, correction_bias=_like(halves, layer.correction_bias))
     return tied, _like(torch.from_numpy(tokens), x)
 
 
@@ -145,7 +153,12 @@ def _nearly_tied(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, 
     pairs = router.shape[1] // 2
     noise = torch.from_numpy(random.choice([-unit, 0.0, unit], size=(router.shape[0], pairs)))
     router[:, 1 : 2 * pairs : 2] = router[:, 0 : 2 * pairs : 2] * (1.0 + noise)
-    return replace(layer, router_weight=_like(router, layer.router_weight)), x
+    near = replace(layer, router_weight=_like(router, layer.router_weight))
+    if layer.correction_bias is not None:
+        correction = layer.correction_bias.clone()
+        correction[1 : 2 * pairs : 2] = correction[0 : 2 * pairs : 2]
+        near = replace(near, correction_bias=correction)
+    return near, x
 
 
 def _spoilt_tokens(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:

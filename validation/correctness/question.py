@@ -68,7 +68,7 @@ def _permutation(spec: CaseSpec, base: Call) -> Question:
 
 def _relabelling(spec: CaseSpec, base: Call) -> Question:
     order = torch.from_numpy(random_of(spec, "labels").permutation(base.layer.config.n_experts))
-    stacked = ("w1", "w2", "w_gate", "b1", "b2", "router_bias")
+    stacked = ("w1", "w2", "w_gate", "b1", "b2", "router_bias", "correction_bias")
     tensors = {name: getattr(base.layer, name) for name in stacked}
     relabelled = {name: tensor[order].contiguous() for name, tensor in tensors.items() if tensor is not None}
     relabelled["router_weight"] = base.layer.router_weight[:, order].contiguous()
@@ -92,7 +92,8 @@ def _duplicate(spec: CaseSpec, base: Call) -> Question:
 
 
 def _scaled_w2(_: CaseSpec, base: Call) -> Question:
-    doubled = replace(base.layer, w2=base.layer.w2 * 2, b2=None if base.layer.b2 is None else base.layer.b2 * 2)
+    last = {name: getattr(base.layer, name) for name in ("w2", "b2", "shared_w2", "shared_b2")}
+    doubled = with_tensors(base.layer, {name: tensor * 2 for name, tensor in last.items() if tensor is not None})
     return Question(calls=(base, Call(label="w2 doubled", layer=doubled, x=base.x, expected=expect(doubled, base.x))))
 
 
