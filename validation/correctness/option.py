@@ -34,7 +34,13 @@ class Option:
 
 
 #: The fields by which a kernel learns of a field of LayerVariant, beside the config's field of that name.
-_TENSORS: Final = {"gated": {"w_gate"}, "bias": {"b1", "b2"}}
+_TENSORS: Final = {
+    "gated": {"w_gate"},
+    "bias": {"b1", "b2"},
+    "n_groups": {"top_groups"},
+    "top_groups": {"n_groups"},
+    "shared_d_ff": {"shared_w1", "shared_w2"},
+}
 
 
 def looks_of(field: str) -> frozenset[str]:
@@ -53,6 +59,12 @@ OPTIONS: Final = (
     _option("bias", "bias", bias=True),
     _option("router_bias", "router_bias", router_bias=True),
     _option("raw", "renormalize", renormalize=False),
+    _option("topk_softmax", "router", router="topk_softmax"),
+    _option("sigmoid", "router", router="sigmoid"),
+    _option("correction_bias", "correction_bias", router="sigmoid", correction_bias=True),
+    _option("groups", "n_groups", router="sigmoid", n_groups=4, top_groups=2),
+    _option("scaled", "routed_scaling", routed_scaling=2.5),
+    _option("shared", "shared_d_ff", shared_d_ff=48),
     *(Option(name=dtype, dtype=dtype, looks=frozenset({"dtype"})) for dtype in DTYPE_BYTES),
 )
 
@@ -110,7 +122,7 @@ def combined(base: LayerVariant, offered: Sequence[Option], looks: frozenset[str
 
 
 def _axes(base: LayerVariant, offered: Sequence[Option], looks: frozenset[str]) -> list[list[Mapping[str, object]]]:
-    """For each thing that can be chosen its choices, the base's first: activation and gate are one thing."""
+    """For each thing that can be chosen its choices, the base's first: the activation and the gate are one thing."""
     names = {option.name for option in offered}
     forms: list[Mapping[str, object]] = [{"activation": base.activation, "gated": base.gated}]
     forms += [
@@ -122,8 +134,22 @@ def _axes(base: LayerVariant, offered: Sequence[Option], looks: frozenset[str]) 
             for name in ACTIVATIONS
             if name == "silu" or ("activation" in looks and (name in names or name == base.activation))
         ]
+    routers = [option for option in offered if "router" in dict(option.changes)]
     others = [option for option in offered if option.changes and option.name not in {*ACTIVATIONS, "gated"}]
-    return [forms, *(_with_and_without(base, option) for option in others)]
+    return [
+        forms,
+        _router_choices(base, routers),
+        *(_with_and_without(base, option) for option in others if option not in routers),
+    ]
+
+
+def _router_choices(base: LayerVariant, routers: Sequence[Option]) -> list[Mapping[str, object]]:
+    """The base's router, every other, and all that a sigmoid router can have at once."""
+    plain = {field: getattr(base, field) for option in routers for field, _value in option.changes}
+    changed = [{**plain, **dict(option.changes)} for option in routers]
+    full = {**plain, **{f: v for option in routers if option.name != "topk_softmax" for f, v in option.changes}}
+    choices = [plain, *changed, full]
+    return [choice for place, choice in enumerate(choices) if choice not in choices[:place]]
 
 
 def _with_and_without(base: LayerVariant, option: Option) -> list[Mapping[str, object]]:

@@ -80,6 +80,13 @@ class LayerVariant:
     bias: bool = False
     router_bias: bool = False
     renormalize: bool = True
+    router: str = "softmax"
+    correction_bias: bool = False
+    n_groups: int = 1
+    top_groups: int = 1
+    routed_scaling: float = 1.0
+    shared_d_ff: int = 0
+    float32_router: bool = False
 
     @classmethod
     def from_config(cls, config: LayerConfig) -> Self:
@@ -87,8 +94,15 @@ class LayerVariant:
         return cls(**{option.name: getattr(config, option.name) for option in fields(cls)})
 
     def of(self, config: LayerConfig) -> LayerConfig:
-        """Returns the config with these options."""
-        return replace(config, **asdict(self))
+        """Returns the config with these options, less those that exclude each other or its numbers of experts."""
+        options = asdict(self)
+        sigmoid = self.router == "sigmoid"
+        open_experts = config.n_experts // self.n_groups * self.top_groups
+        if not sigmoid or config.n_experts % self.n_groups or config.top_k > open_experts:
+            options |= {"n_groups": 1, "top_groups": 1}
+        options["correction_bias"] = self.correction_bias and sigmoid
+        options["renormalize"] = self.renormalize or self.router == "topk_softmax"
+        return replace(config, **options)
 
 
 #: The layer of the published claims.
@@ -106,6 +120,10 @@ ALL_VARIANTS: Final = (
     LayerVariant(activation="gelu_tanh"),
     LayerVariant(activation="relu", gated=True),
     LayerVariant(activation="gelu", gated=True, renormalize=False),
+    LayerVariant(router="topk_softmax", router_bias=True),
+    LayerVariant(activation="silu", gated=True, router="sigmoid", correction_bias=True, shared_d_ff=40),
+    LayerVariant(router="sigmoid", n_groups=4, top_groups=2, routed_scaling=2.5, float32_router=True),
+    LayerVariant(router="sigmoid", renormalize=False, shared_d_ff=17, bias=True),
 )
 
 
