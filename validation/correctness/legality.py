@@ -100,7 +100,8 @@ def route(x: Array, layer: OracleLayer, precision: Precision, *, exact: bool = F
 def legal(router: Router, ids: Ids, *, lowest_id_wins: bool = False) -> NDArray[np.bool_]:
     """Whether each token's expert ids [T, k], which must be distinct and in range, are a legal set.
 
-    With `lowest_id_wins` an expert left out must not tie exactly with a chosen one of a higher id.
+    With `lowest_id_wins` an expert left out must not tie exactly with a chosen one of a higher id, where the groups are
+    certain: sums of two sigmoids tie that no rounding makes equal (of 1 and -1, and of 2 and -2).
     """
     lowest, highest = _within(router, router.lowest), _within(router, router.highest)
     allowed = _least_inside(highest, ids) >= _most_outside(lowest, ids)
@@ -109,7 +110,8 @@ def legal(router: Router, ids: Ids, *, lowest_id_wins: bool = False) -> NDArray[
         chosen = tuple(int(e) for e in ids[token])
         allowed[token] = views is None or any(legal_one(lowest, highest, chosen) for lowest, highest in views)
     if lowest_id_wins:
-        allowed &= (np.sort(ids, axis=-1) == np.sort(router.choice, axis=-1)).all(axis=-1) | ~_tied(router)
+        same = (np.sort(ids, axis=-1) == np.sort(router.choice, axis=-1)).all(axis=-1)
+        allowed &= same | ~_tied(router) | _groups_open(router)
     return allowed | ~router.finite
 
 

@@ -68,14 +68,16 @@ def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch
 
 
 def _sharpened(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
-    return _multiplied(layer, {"router_weight": 10.0 ** int(spec.modifier)}), x
+    # Sigmoids of logits beyond 16 are 1 in float32, which leaves nothing to choose by: half the powers of ten.
+    power = int(spec.modifier) / (2 if layer.config.router == "sigmoid" else 1)
+    return _multiplied(layer, {"router_weight": 10.0**power}), x
 
 
 def _one_sign(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
     if spec.modifier == "positive":
         return _mapped(layer, torch.Tensor.abs), x.abs()
     # 1/3 has a recurring binary fraction, so every addition of the same number rounds, and rounds the same way.
-    equal = _mapped(layer, lambda tensor: torch.full_like(tensor, 1.0 / (3.0 * tensor.shape[-2] ** 0.5)))
+    equal = _mapped(layer, lambda tensor: torch.full_like(tensor, 1.0 / (3.0 * (1, *tensor.shape)[-2] ** 0.5)))
     return equal, torch.full_like(x, 1.0 / 3.0)
 
 

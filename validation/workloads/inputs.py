@@ -30,6 +30,9 @@ _BIAS_SCALE: Final = 0.1
 #: largest of 256 unpushed ones stands near 2.8: at 8 the push decides but for 1 token in a thousand.
 _PUSH: Final = 8.0
 
+#: Under a sigmoid router less: beyond a logit of 4 scores differ by less than bfloat16 tells apart.
+_SIGMOID_PUSH: Final = 4.0
+
 #: Exponent of the Zipf distribution over expert ids: expert 0 is asked for most.
 _ZIPF_EXPONENT: Final = 1.0
 
@@ -84,8 +87,9 @@ def draw_tokens(
     tokens = random.standard_normal((count, config.d_model), np.float32)
     wanted = _wanted_experts(random, count, config, routing)
     columns = _router_weight(config, seed).T
+    push = np.float32(_SIGMOID_PUSH if config.router == "sigmoid" else _PUSH)
     for slot in range(wanted.shape[1]):
-        tokens += np.float32(_PUSH) * columns[wanted[:, slot]]
+        tokens += push * columns[wanted[:, slot]]
     dtype: torch.dtype = getattr(torch, config.dtype)
     return torch.from_numpy(tokens).to(dtype)
 
