@@ -124,6 +124,10 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], name: _Names) -> s
         parts.append(f"{_listed([name(finding) for finding in weak])} {verb} only against a weak baseline")
     if own:
         kept = sum(finding.verdict in HOLDS for finding in own)
+        if len(own) == 1:
+            parts.append(f"this project's own threshold is {'' if kept else 'not '}met")
+            own = ()
+    if own:
         kept_of = "all" if kept == len(own) else number_word(kept) if kept else "none"
         verb = "is" if kept == 1 else "are"
         parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept_of} {verb} met")
@@ -164,7 +168,7 @@ def _where(evidences: Sequence[Evidence]) -> str:
         seen = f" ({count(pairs, 'process pair')}{cut})" if pairs else ""
         told.append(f"{machine_name(evidence)} on {day(evidence.recorded_at)}{seen}")
     machines = "that machine" if len(told) == 1 else "those machines"
-    return f"Measured on {', and on '.join(told)}. All of it holds for {machines} alone."
+    return f"Measured on {', and on '.join(told)}. It holds for {machines} alone."
 
 
 def _claims(findings: Sequence[Finding]) -> int:

@@ -15,7 +15,7 @@ from validation.report.charts.waterfall import Step, waterfall
 from validation.report.charts.workload_share import workload_share
 from validation.report.quantity import duration, figure_name, figure_value, significant
 from validation.report.timing import Timing, bandwidths, by_workload, peak
-from validation.report.words import count, listed
+from validation.report.words import count, listed, number_word
 from validation.verdicts.floors import Floor
 
 #: Lines in one quantile plot, contenders in one ladder: more cannot be told apart.
@@ -79,7 +79,7 @@ def speedups_told(times: Sequence[Timing]) -> str:
     told = listed([f"{significant(speedup)}× on {name}" for name, speedup in found[:_FEWEST_SHARES]])
     more = "" if len(found) <= _FEWEST_SHARES else "; the curve shows all"
     return (
-        f"The kernel is at least as fast as the strongest baseline measured on {faster} of "
+        f"The kernel is at least as fast as the strongest baseline measured on {number_word(faster)} of "
         f"{count(len(found), 'workload')}: {told}{more}."
     )
 

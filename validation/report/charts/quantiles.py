@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from validation.report.charts.style import (
     CANDIDATE,
@@ -74,6 +75,8 @@ def _time_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
         values = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
         if len(values) <= 7:  # noqa: PLR2004 - as many labels as 1.7 inches hold apart
             break
+    if len(values) < 3:  # noqa: PLR2004 - too few to read a value off: the range is short, so even steps will do
+        values = [float(value) for value in MaxNLocator(5).tick_values(low, high) if low <= value <= high]
     return values, [time_label(value) for value in values]
 
 
