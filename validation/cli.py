@@ -39,7 +39,10 @@ ClaimsOption = Annotated[
     list[Path] | None,
     typer.Option("--claims", metavar="FILE.toml", help="Claims to judge; without it the published ones and our own."),
 ]
-DeviceOption = Annotated[type_device, typer.Option(help="Where to run; auto is the CPU.")]
+DeviceOption = Annotated[type_device, typer.Option(help="Where to run; auto is the GPU where a bundle is named, else the CPU.")]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", metavar="DIR", help="The Mojo kernel for a GPU, as `bundle` made it.")
+]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where evidence, verdicts and report go.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 EvidenceArgument = Annotated[
@@ -70,6 +73,8 @@ def run(
     kernel: KernelOption = None,
     claims: ClaimsOption = None,
     device: DeviceOption = "auto",
+    bundle: BundleOption = None,
+    graph: Annotated[bool, typer.Option("--graph", help="Time your kernel in CUDA graphs (--device cuda).")] = False,
     workload: Annotated[
         list[str] | None, typer.Option("--workload", metavar="NAME", help="Measure only these (see `workloads`).")
     ] = None,
@@ -84,6 +89,8 @@ def run(
         kernel=kernel,
         claims=tuple(claims or ()),
         device=device,
+        bundle=bundle,
+        graph=graph,
         workloads=tuple(workload or ()),
         out=out,
         resume=resume,
@@ -97,6 +104,7 @@ def check(
     profile: ProfileOption = "standard",
     kernel: KernelOption = None,
     device: DeviceOption = "auto",
+    bundle: BundleOption = None,
     case: Annotated[
         list[str] | None,
         typer.Option("--case", metavar="ID", help="Re-run only these cases, as a failure prints them."),
@@ -120,6 +128,7 @@ def check(
         profile=profile,
         kernel=kernel,
         device=device,
+        bundle=bundle,
         cases=tuple(case or ()),
         as_json=as_json,
         workload=workload,

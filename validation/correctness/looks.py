@@ -34,7 +34,12 @@ def looked_at(implementation: Implementation, specs: Sequence[CaseSpec], threads
     remaining = list(specs)
     while remaining and deaths < _MOST_DEATHS and time.monotonic() < deadline:
         try:
-            with Worker(threads=threads, environment=implementation.environment, limits=_LIMITS) as worker:
+            with Worker(
+                threads=threads,
+                environment=implementation.environment,
+                limits=_LIMITS,
+                device=implementation.home,
+            ) as worker:
                 worker.load(implementation)
                 while remaining and time.monotonic() < deadline:
                     seen |= _one(worker, remaining.pop(0))

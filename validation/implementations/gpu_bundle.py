@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,26 @@ OLDEST_DRIVER: Final = 580
 VARIABLE: Final = "MOE_KERNEL_BUNDLE"
 #: A compile takes 90 s on one core; ten times that is a hang.
 _TIMEOUT_S: Final = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltBundle:
+    """A bundle that is there, and what it was made from."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def record(self) -> dict[str, str]:
+        """Returns what evidence keeps of it."""
+        made = self.manifest
+        return {
+            "compiler": made.compiler,
+            "target": made.target,
+            "commit": made.commit,
+            "sources_sha256": made.sources_sha256,
+            "library_sha256": made.files[EXTENSION],
+        }
 
 
 def build_bundle(out: Path, *, commit: str, target: str = TARGET, sources: Path = SOURCES / "gpu") -> Manifest:

@@ -7,8 +7,10 @@ from validation.implementations.worker.kernel import name_of
 from validation.usage import UsageError
 
 
-def parse_kernel(spec: str) -> Implementation:
-    """Returns the implementation that `spec` names; its function defaults to `prepare`.
+def parse_kernel(spec: str, *, device: str = "cpu", graph: bool = False) -> Implementation:
+    """Returns the implementation that `spec` names, to be run on `device`; its function defaults to `prepare`.
+
+    With `graph` its calls are timed in CUDA graphs.
 
     Whether the file defines such a function is found out in the worker: nothing of a kernel runs in this process.
 
@@ -30,6 +32,8 @@ def parse_kernel(spec: str) -> Implementation:
         family="yours",
         description=f"{function} of {path}",
         dtypes=frozenset({"float32", "bfloat16", "float16"}),
+        devices=frozenset({device}),
+        graph=graph,
     )
 
 

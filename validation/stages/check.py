@@ -24,6 +24,7 @@ from validation.workloads.registry import find as find_workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from validation.correctness.case import Case, Gate
     from validation.correctness.plan import Profile
@@ -39,6 +40,7 @@ class CheckRequest:
     profile: Profile
     kernel: str | None
     device: str
+    bundle: Path | None = None
     cases: tuple[str, ...]
     as_json: bool
     workload: str | None = None
@@ -51,7 +53,6 @@ def check_kernel(request: CheckRequest) -> bool:
     Raises:
         UsageError: no such kernel, case, workload or option, or a kernel that cannot be loaded.
     """
-    chosen_device(request.device)
     single = tuple(find_case(one) for one in request.cases)
     subject = _subject(request)
     # With --json the table's place on stdout is taken: progress goes to stderr.
@@ -75,10 +76,13 @@ def check_kernel(request: CheckRequest) -> bool:
 
 
 def _subject(request: CheckRequest) -> Subject:
-    implementation, _built = chosen_candidate(request.kernel)
+    device = chosen_device(request.device, request.bundle)
+    implementation, _built = chosen_candidate(request.kernel, device, bundle=request.bundle)
     subject = Subject(
         implementation=implementation, threads=thread_count(), kernel=request.kernel, require=request.require
     )
+    if device == "cuda" and request.kernel is None:
+        subject = replace(subject, dtype="bfloat16")
     if request.workload is not None:
         layer = find_workload(request.workload).layer
         subject = replace(subject, base=LayerVariant.from_config(layer), dtype=layer.dtype)

@@ -86,7 +86,8 @@ def examine(
 def observe_gates(subject: Subject, console: Console) -> tuple[Gate, ...]:
     """Returns every integrity gate as the candidate passed it, in one scripted run on the published shape."""
     published = find_workload(_GATE_WORKLOAD)
-    layer = subject.base.of(replace(published.layer, dtype=subject.dtype))
+    home = subject.implementation.home
+    layer = replace(subject.base.of(replace(published.layer, dtype=subject.dtype)), device=home)
     with step(console, "integrity gates", len(GATES)) as shown:
         gates = inspect(subject.implementation, replace(published, layer=layer), threads=subject.threads, limits=LIMITS)
         shown.done = len(gates)

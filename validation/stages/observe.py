@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from validation.correctness.compare import compare
-from validation.correctness.expected import expect
 from validation.evidence.record import Evidence, ImplementationRecord, Status, WorkloadRecord
 from validation.evidence.store import write
-from validation.implementations.shared_layer import SharedLayer
+from validation.implementations.gpu_bundle import BuiltBundle
 from validation.performance.ceilings import larger, measure_ceilings
 from validation.performance.events import ProcessFailed, SeriesMeasured
 from validation.performance.load import judged_load
 from validation.performance.measure import Measurement, measure
 from validation.performance.order import draw_order
-from validation.performance.probe import Probe
+from validation.performance.profile import PROFILES
 from validation.performance.sample import apply_rule, probe_rule
 from validation.stages.beside import beside
 from validation.stages.console import step
-from validation.workloads.inputs import TokenBank, make_layer
+from validation.stages.gauges import gauges_of, gpu_figures
+from validation.stages.ground import ground
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
     from rich.console import Console
 
     from validation.implementations.implementation import Implementation
     from validation.implementations.mojo_build import BuiltKernel, Manifest
+    from validation.performance.ceiling import Ceiling
     from validation.performance.sample import ProcessRun
     from validation.stages.plan import Contest, RunPlan
     from validation.workloads.workload import Workload
@@ -74,7 +73,7 @@ def workload_record(workload: Workload) -> WorkloadRecord:
 
 def implementation_records(plan: RunPlan) -> tuple[ImplementationRecord, ...]:
     """Returns the candidate and every baseline of the plan, each with the sha256 of its source."""
-    baselines = {one.name: one for contest in plan.contests for one in contest.baselines}
+    baselines = {one.name: one for contest in plan.contests for one in contest.all_baselines}
     return (
         _implementation_record(plan.candidate, "candidate", plan.builds.get(plan.candidate.name)),
         *(_implementation_record(one, "baseline", plan.builds.get(one.name)) for one in baselines.values()),
@@ -85,8 +84,17 @@ def observe_ceilings(journal: Journal, console: Console) -> None:
     """Adds the machine's ceilings, unless an earlier run left them."""
     if not journal.evidence.ceilings:
         with step(console, "ceilings measured", 1) as shown:
-            journal.add(ceilings=measure_ceilings())
+            journal.add(ceilings=_ceilings(journal.evidence.device))
             shown.advance()
+
+
+def _ceilings(device: str) -> tuple[Ceiling, ...]:
+    """The ceilings of the CPU, and of the GPU in a run on one."""
+    if device == "cpu":
+        return measure_ceilings()
+    from validation.performance.cuda_ceilings import measure_cuda_ceilings  # noqa: PLC0415 -- only on a GPU
+
+    return (*measure_ceilings(), *measure_cuda_ceilings())
 
 
 def observe_ceilings_again(journal: Journal, console: Console) -> None:
@@ -96,45 +104,29 @@ def observe_ceilings_again(journal: Journal, console: Console) -> None:
     that was measured too low would be called a fault.
     """
     with step(console, "ceilings measured again", 1) as shown:
-        journal.add(ceilings=larger(journal.evidence.ceilings, measure_ceilings()))
+        journal.add(ceilings=larger(journal.evidence.ceilings, _ceilings(journal.evidence.device)))
         shown.advance()
 
 
 def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: Console) -> None:
     """Adds the processes of one workload; those an earlier run measured stay as they are."""
-    workload = contest.workload
-    # Threads of this process spin for some ms after it checked an output; one alone leaves the cores to the worker.
-    torch.set_num_threads(1)
-    bank = TokenBank.draw(workload)
-    layer = make_layer(workload.layer, workload.seed)
-    expected = expect(layer, bank.tokens)
-
-    def check(
-        rows: npt.NDArray[np.int64], out: torch.Tensor, ids: torch.Tensor | None, weights: torch.Tensor | None
-    ) -> bool:
-        return compare(expected.rows(rows), out, ids, weights, proves=False).passed
-
+    workload, device = contest.workload, plan.device
+    if device == "cpu":
+        # Threads of this process spin for some ms after it checked an output; one alone leaves the cores to the worker.
+        torch.set_num_threads(1)
     aside = beside(plan.claims, workload)
-    finished = {(run.round, run.position) for run in journal.evidence.processes if _of(run, workload)}
+    finished = {(run.round, run.position) for run in journal.evidence.processes if _of(run, contest)}
     names = [one.name for one in contest.baselines]
-    turns = len(draw_order(plan.profile.pairs, names, journal.evidence.seed))
-    rule = probe_rule(journal.evidence.processes)
+    hosts = [one.name for one in contest.host.baselines] if contest.host else []
+    turns = len(draw_order(plan.profile.pairs, names, journal.evidence.seed, host=hosts))
     title = f"{workload.name} {workload.layer.dtype}: processes timed"
-    with Probe() as probe, SharedLayer.of(layer) as shared, step(console, title, turns) as shown:
+    with ExitStack() as stack:
+        shown = stack.enter_context(step(console, title, turns))
         shown.done = len(finished)
-        measurement = Measurement(
-            bank=bank,
-            layer=shared,
-            candidate=plan.candidate,
-            baselines=contest.baselines,
-            profile=plan.profile,
-            threads=plan.threads,
-            seed=journal.evidence.seed,
-            probe=probe,
-            check=check,
-            best_probe=rule.best_flop_per_s if rule else 0.0,
-            afterwards=aside,
-        )
+        host = None
+        if contest.host is not None:
+            host = _measurement(contest.host, plan, journal, stack)
+        measurement = replace(_measurement(contest, plan, journal, stack), afterwards=aside, host=host)
 
         def on_event(event: object) -> None:
             if isinstance(event, SeriesMeasured) and event.median_ns is not None:
@@ -149,12 +141,45 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
     journal.add(figures=aside.figures(plan.candidate.name, journal.evidence.figures))
 
 
+def _measurement(contest: Contest, plan: RunPlan, journal: Journal, stack: ExitStack) -> Measurement:
+    """All that measuring the contest's own baselines (and the candidate) on its device takes, open in `stack`."""
+    device = contest.workload.layer.device
+    on, gauges = stack.enter_context(ground(contest.workload, contest.layer)), stack.enter_context(gauges_of(device))
+    rule = probe_rule(journal.evidence.processes, device=device)
+    return Measurement(
+        bank=on.bank,
+        layer=on.layer,
+        candidate=plan.candidate,
+        baselines=contest.baselines,
+        profile=plan.profile if device == plan.device else PROFILES[plan.profile.name],
+        threads=plan.threads,
+        seed=journal.evidence.seed,
+        probe=gauges.probe,
+        check=on.check,
+        best_probe=rule.best_flop_per_s if rule else 0.0,
+        gpu_state=gauges.gpu_state,
+        energy_j=gauges.energy_j,
+        energy=plan.energy if device == "cuda" else frozenset(),
+    )
+
+
 def complete(journal: Journal) -> Evidence:
-    """Judges every block by the best probe of the whole run and closes the evidence."""
-    rule = probe_rule(journal.evidence.processes)
-    processes = journal.evidence.processes if rule is None else apply_rule(journal.evidence.processes, rule)
-    loads = journal.evidence.loads if rule is None else tuple(judged_load(run, rule) for run in journal.evidence.loads)
-    journal.add(probe=rule, processes=processes, loads=loads, status=Status.COMPLETE)
+    """Judges every block by the best probe of its device in the whole run and closes the evidence."""
+    evidence = journal.evidence
+    rules = {device: probe_rule(evidence.processes, device=device) for device in ("cpu", "cuda")}
+    processes, loads = evidence.processes, evidence.loads
+    for device, rule in rules.items():
+        if rule is not None:
+            processes = apply_rule(processes, rule, device=device)
+            loads = tuple(judged_load(run, rule) if run.device == device else run for run in loads)
+    journal.add(
+        probe=rules[evidence.device],
+        host_probe=rules["cpu"] if evidence.device == "cuda" else None,
+        processes=processes,
+        loads=loads,
+        figures=(*evidence.figures, *gpu_figures(processes)),
+        status=Status.COMPLETE,
+    )
     return journal.evidence
 
 
@@ -164,21 +189,35 @@ def run_id(seed: int) -> str:
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}"
 
 
-def _of(run: ProcessRun, workload: Workload) -> bool:
-    """Whether the process measured `workload` in its dtype; one that ended early is taken by the name alone."""
-    dtypes = {series.dtype for series in run.series}
-    return run.workload == workload.name and (not dtypes or workload.layer.dtype in dtypes)
+def _of(run: ProcessRun, contest: Contest) -> bool:
+    """Whether the process measured the contest's workload, or its host's; one that ended early is taken by the name."""
+    of = [one.workload.layer for one in (contest, contest.host) if one is not None]
+    measured = {(series.dtype, series.device) for series in run.series}
+    wanted = {(layer.dtype, layer.device) for layer in of}
+    return run.workload == contest.workload.name and (not measured or bool(measured & wanted))
 
 
-def _implementation_record(one: Implementation, role: str, built: BuiltKernel | None) -> ImplementationRecord:
+def _implementation_record(
+    one: Implementation, role: str, built: BuiltKernel | BuiltBundle | None
+) -> ImplementationRecord:
     return ImplementationRecord(
         name=one.name,
         family=one.family,
         role="candidate" if role == "candidate" else "baseline",
         description=one.description,
-        sha256=hashlib.sha256(one.source.read_bytes()).hexdigest(),
-        build={} if built is None else _build_record(built.manifest),
+        sha256=_source_sha256(one.source),
+        build={}
+        if built is None
+        else built.record
+        if isinstance(built, BuiltBundle)
+        else _build_record(built.manifest),
     )
+
+
+def _source_sha256(source: Path) -> str:
+    """The sha256 of a kernel's file, or of all files of its folder where it is a package."""
+    files = sorted(source.parent.glob("*.py")) if source.name == "__init__.py" else [source]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _build_record(manifest: Manifest) -> dict[str, str]:

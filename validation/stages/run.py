@@ -110,6 +110,7 @@ def _begun(plan: RunPlan, path: Path, *, resume: bool) -> Evidence:
         workloads=tuple(workload_record(one) for one in plan.named),
         implementations=implementations,
         left_out=plan.left_out,
+        notes=plan.notes,
     )
     if not resume:
         return fresh

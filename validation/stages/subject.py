@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from validation.correctness.option import find_options
@@ -44,13 +44,17 @@ class Subject:
 
     @property
     def ours(self) -> bool:
-        """Whether it is this project's kernel: it says that it has every option, so it is asked all of them."""
-        return self.implementation.family == "mojo"
+        """Whether it is this project's kernel for CPUs, which has every option and is asked all of them.
+
+        The one for GPUs declares what it has.
+        """
+        return self.implementation.family == "mojo" and self.implementation.home == "cpu"
 
     @property
     def candidate(self) -> Candidate:
         """How it is judged."""
         repro = "moe-validation check" + (f" --kernel {self.kernel}" if self.kernel else "")
+        repro += " --device cuda" if self.implementation.home == "cuda" else ""
         return Candidate(
             name=self.implementation.name,
             required=self.base,
@@ -114,8 +118,14 @@ class Running:
             raise
 
     def _open(self) -> Run:
-        implementation = self._subject.implementation
-        self._worker = Worker(threads=self._subject.threads, environment=implementation.environment, limits=LIMITS)
+        # Cases change shapes and strides from call to call: asked eagerly, also of a kernel that is timed in graphs.
+        implementation = replace(self._subject.implementation, graph=False)
+        self._worker = Worker(
+            threads=self._subject.threads,
+            environment=implementation.environment,
+            limits=LIMITS,
+            device=implementation.home,
+        )
         self._worker.load(implementation)
         self._run = in_worker(self._worker)
         return self._run

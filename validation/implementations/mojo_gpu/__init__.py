@@ -26,3 +26,11 @@ def prepare(layer: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[None, to
     from .layer import prepare_layer  # noqa: PLC0415 -- see above
 
     return prepare_layer(layer)
+
+
+#: What it computes beside the plain layer, in the suite's words.
+OFFERS = (
+    "gelu", "gelu_tanh", "silu", "gated", "bias", "router_bias", "raw", "topk_softmax",
+    "float32", "bfloat16", "float16",
+)  # fmt: skip
+prepare.offers = OFFERS  # type: ignore[attr-defined]  # how a kernel declares what it deals with

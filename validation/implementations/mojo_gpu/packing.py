@@ -143,7 +143,8 @@ def decline(layer: Any) -> None:  # noqa: ANN401 -- a Layer, which this folder m
     found = [what for what, there in beyond.items() if there]
     if found:
         raise NotImplementedError(
-            f"the Mojo GPU kernel computes softmax routing without a shared expert; this layer has {' and '.join(found)}"
+            "the Mojo GPU kernel computes softmax routing without a shared expert; this layer has "
+            f"{' and '.join(found)}"
         )
 
 
