@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from reference import torch_dense, torch_grouped_mm
+from reference import torch_dense, torch_grouped_mm, torch_per_expert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,15 @@ def prepare_dense(layer: Layer) -> Forward:
     return _compiled(torch_dense.prepare(layer))
 
 
-def _compiled(forward: Forward) -> Forward:
+def prepare_per_expert(layer: Layer) -> Forward:
+    """Returns the compiled forward of torch_per_expert, whose graph ends at each choice of rows."""
+    return _compiled(torch_per_expert.prepare(layer), dynamic=None)
+
+
+def _compiled(forward: Forward, *, dynamic: bool | None = False) -> Forward:
     # Compiled is what inference_mode wraps: a guard of its own around compiled code costs nothing.
     body: Any = inspect.unwrap(forward)
-    fused: Any = torch.compile(body, dynamic=False)
+    fused: Any = torch.compile(body, dynamic=dynamic)
 
     @torch.inference_mode()
     def compiled(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:

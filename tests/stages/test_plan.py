@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from validation.implementations.menu import BASELINES
+from validation.implementations.menu import BASELINES, PEERS
 from validation.stages.plan import RunPlan, RunRequest, plan_run
 
 CLAIM = """schema_version = 1
@@ -55,6 +55,18 @@ def test_a_slow_baseline_that_nobody_names_is_left_out_and_listed(tmp_path: Path
     found = plan(tmp_path, "numpy_grouped")
     assert "numpy_per_token" not in {one.name for one in found.contests[0].baselines}
     assert any(line.startswith("numpy_per_token on seed-claim") for line in found.left_out)
+
+
+def test_what_others_ship_is_met_or_told_to_be_left_out(tmp_path: Path) -> None:
+    for profile in ("standard", "full"):
+        found = plan(tmp_path, "numpy_grouped", profile)
+        met = {one.name for one in found.contests[0].baselines}
+        assert all(name in met or any(line.startswith(name) for line in found.left_out) for name in PEERS)
+    assert PEERS.keys() <= met
+
+
+def test_a_kernel_that_was_brought_is_not_measured_against_parts_of_ours(tmp_path: Path) -> None:
+    assert not {one.name for one in plan(tmp_path, "numpy_grouped", "full").contests[0].baselines if one.defines}
 
 
 def test_the_full_profile_measures_the_slow_ones_too(tmp_path: Path) -> None:

@@ -80,6 +80,36 @@ BASELINES: Final[dict[str, Implementation]] = {
     )
 }
 
+
+def _compiled(name: str) -> Implementation:
+    of = BASELINES[f"torch_{name}"]
+    return replace(
+        of,
+        name=f"{of.name}_compiled",
+        source=_REFERENCE / "torch_compiled.py",
+        function=f"prepare_{name}",
+        description=f"{of.description}, through torch.compile",
+        devices=frozenset({"cpu"}),
+        # Inductor's pool of compiling processes outlives the compilation, and would run beside what is timed.
+        environment=(("TORCHINDUCTOR_COMPILE_THREADS", "1"),),
+        program="g++",
+        most_pairs=_FEW_PAIRS,
+    )
+
+
+#: An even number, so that orders and their reverses are balanced. For what costs much, or shows much or nothing.
+_FEW_PAIRS: Final = 6
+
+#: Name -> what others ship for the same layer on a CPU.
+PEERS: Final[dict[str, Implementation]] = {
+    peer.name: peer
+    for peer in (
+        _compiled("per_expert"),
+        _compiled("dense"),
+        replace(_python("onnx_moe", "ONNX Runtime's MoE operator"), most_pairs=_FEW_PAIRS),
+    )
+}
+
 #: The kernel under validation; whoever runs it adds the built library's path to its environment.
 MOJO: Final = Implementation(
     name="mojo",
@@ -88,9 +118,6 @@ MOJO: Final = Implementation(
     description="this project's Mojo kernel",
     dtypes=_EVERY_DTYPE,
 )
-
-#: An even number, so that orders and their reverses are balanced; what an ablation shows is large or nothing.
-_ABLATION_PAIRS: Final = 6
 
 #: Scalar sums are float32's: no scalar instruction multiplies pairs of bfloat16.
 _FLOAT32: Final = frozenset({"float32"})
@@ -107,7 +134,7 @@ def _ablation(
         trusted=True,
         most_flops=most_flops,
         defines=defines,
-        most_pairs=_ABLATION_PAIRS,
+        most_pairs=_FEW_PAIRS,
     )
 
 
@@ -145,7 +172,7 @@ ABLATIONS: Final[dict[str, Implementation]] = {
 }
 
 #: Everything that readings may name.
-KNOWN: Final[tuple[Implementation, ...]] = (MOJO, *BASELINES.values(), *ABLATIONS.values())
+KNOWN: Final[tuple[Implementation, ...]] = (MOJO, *BASELINES.values(), *PEERS.values(), *ABLATIONS.values())
 
 
 def find_baseline(name: str) -> Implementation:

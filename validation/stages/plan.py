@@ -12,6 +12,7 @@ from validation.implementations.mojo_build import BuiltKernel
 from validation.performance.profile import PROFILES, on_gpu
 from validation.stages.ablations import built_ablations, chosen_ablations
 from validation.stages.gauges import ENERGY
+from validation.stages.peers import chosen_peers
 from validation.stages.selection import chosen_candidate, chosen_device, load_claims_files, thread_count
 from validation.usage import UsageError
 from validation.workloads.registry import find as find_workload
@@ -135,6 +136,9 @@ def plan_run(request: RunRequest) -> RunPlan:
     builds: dict[str, BuiltKernel | BuiltBundle] = {} if built is None else {candidate.name: built}
     for workload in measured:
         meets, missing = _baselines(workload, device, None if request.profile == "full" else _named_baselines(claims))
+        left_out += missing
+        peers, missing = chosen_peers(workload, device, request.profile)
+        meets += peers
         left_out += missing
         if isinstance(built, BuiltKernel):
             ablations, missing = chosen_ablations(workload, request.profile)

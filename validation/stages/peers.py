@@ -1,0 +1,38 @@
+"""What others ship for the same layer, measured beside the baselines where there is time for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from typing import TYPE_CHECKING
+
+from validation.implementations.menu import PEERS
+
+if TYPE_CHECKING:
+    from validation.implementations.implementation import Implementation
+    from validation.workloads.workload import Workload
+
+#: A module that a peer cannot do without, and what brings it.
+_NEEDS = {"onnx_moe": ("onnxruntime", "pip install onnx onnxruntime")}
+
+
+def chosen_peers(workload: Workload, device: str, profile: str) -> tuple[tuple[Implementation, ...], tuple[str, ...]]:
+    """Returns the peers that `profile` measures on `workload`, and a line for each that it does not and why.
+
+    Compiled ones compile in every process: 2 s from a warm cache, a minute from a cold one; only full waits for that.
+    """
+    chosen, left_out = [], []
+    for one in PEERS.values():
+        if not one.takes(0, workload.layer.dtype, device):
+            continue
+        title = f"{one.name} on {workload.name}"
+        module, remedy = _NEEDS.get(one.name, ("", ""))
+        if module and importlib.util.find_spec(module) is None:
+            left_out.append(f"{title}: {module} is not installed ({remedy})")
+        elif one.program and not shutil.which(one.program):
+            left_out.append(f"{title}: {one.program} is not installed")
+        elif profile == "smoke" or (profile != "full" and one.program):
+            left_out.append(f"{title}: takes long to start; only profile full measures it")
+        else:
+            chosen.append(one)
+    return tuple(chosen), tuple(left_out)
