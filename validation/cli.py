@@ -39,7 +39,9 @@ ClaimsOption = Annotated[
     list[Path] | None,
     typer.Option("--claims", metavar="FILE.toml", help="Claims to judge; without it the published ones and our own."),
 ]
-DeviceOption = Annotated[type_device, typer.Option(help="Where to run; auto is the GPU where a bundle is named, else the CPU.")]
+DeviceOption = Annotated[
+    type_device, typer.Option(help="Where to run; auto is the GPU where a bundle is named, else the CPU.")
+]
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", metavar="DIR", help="The Mojo kernel for a GPU, as `bundle` made it.")
 ]
@@ -66,6 +68,17 @@ def _root(
     pass
 
 
+LayerOption = Annotated[
+    Path | None,
+    typer.Option("--layer", metavar="MODEL.safetensors", help="A trained layer of Mixtral, Qwen3-MoE or DeepSeek-V3."),
+]
+PrefixOption = Annotated[
+    str | None, typer.Option("--prefix", metavar="NAME", help="Its name there, as in model.layers.0.mlp.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="config.json", help="The model's config.json.")]
+TokensOption = Annotated[int, typer.Option("--tokens", metavar="T", help="Tokens of a call on the trained layer.")]
+
+
 @app.command()
 def run(
     *,
@@ -78,11 +91,16 @@ def run(
     workload: Annotated[
         list[str] | None, typer.Option("--workload", metavar="NAME", help="Measure only these (see `workloads`).")
     ] = None,
+    layer: LayerOption = None,
+    prefix: PrefixOption = None,
+    config: ConfigOption = None,
+    tokens: TokensOption = 256,
     out: OutOption = DEFAULT_OUT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from a run that was cut off.")] = False,
 ) -> None:
     """Check, measure, judge and report: everything."""
     from validation.stages.run import RunRequest, run_validation
+    from validation.stages.trained import Trained
 
     request = RunRequest(
         profile=profile,
@@ -94,6 +112,7 @@ def run(
         workloads=tuple(workload or ()),
         out=out,
         resume=resume,
+        trained=Trained.of(layer, prefix, config, tokens),
     )
     _finish(accepted=run_validation(request))
 
@@ -119,10 +138,15 @@ def check(
             "--require", metavar="OPTION", help="What it must deal with besides: gated, bfloat16, ...; or all."
         ),
     ] = None,
+    layer: LayerOption = None,
+    prefix: PrefixOption = None,
+    config: ConfigOption = None,
+    tokens: TokensOption = 256,
     as_json: JsonOption = False,
 ) -> None:
     """Is the kernel right and honest? Measures no speed."""
     from validation.stages.check import CheckRequest, check_kernel
+    from validation.stages.trained import Trained
 
     request = CheckRequest(
         profile=profile,
@@ -133,6 +157,7 @@ def check(
         as_json=as_json,
         workload=workload,
         require=tuple(require or ()),
+        trained=Trained.of(layer, prefix, config, tokens),
     )
     _finish(accepted=check_kernel(request))
 

@@ -26,6 +26,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("run", "--device", "cuda"), ("cuda", "cpu")),
         (("run", "--workload", "deepseek-v3-t4096"), ("deepseek-v3-t4096", "GFLOP")),
         (("check", "--case", "randon:1x2x3-E1-k1"), ("randon", "random")),
+        (("check", "--layer", "no_such.safetensors"), ("--prefix", "--config")),
         (("judge", "no_such_evidence.json"), ("no_such_evidence.json",)),
         (("report", "no_such_evidence.json"), ("no_such_evidence.json",)),
         (("verify", "no_such_report.pdf"), ("no_such_report.pdf",)),

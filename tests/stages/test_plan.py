@@ -71,3 +71,23 @@ def test_a_kernel_that_was_brought_is_not_measured_against_parts_of_ours(tmp_pat
 
 def test_the_full_profile_measures_the_slow_ones_too(tmp_path: Path) -> None:
     assert "numpy_per_token" in {one.name for one in plan(tmp_path, "numpy_grouped", "full").contests[0].baselines}
+
+
+def test_a_baseline_that_would_leave_something_out_of_the_layer_is_left_out_and_listed(tmp_path: Path) -> None:
+    kernel = tmp_path / "kernel.py"
+    kernel.write_text("")
+    planned = plan_run(
+        RunRequest(
+            profile="standard",
+            kernel=str(kernel),
+            claims=(),
+            device="cpu",
+            workloads=("64x32x32-E8-k2-sigmoid",),
+            out=tmp_path,
+            resume=False,
+        )
+    )
+    met = {one.name for one in planned.contests[0].baselines}
+    assert "torch_sorted" in met
+    assert not met & {"cpp_packed", "numpy_as_published", "python_lists"}
+    assert any("cpp_packed" in line and "computes the published layer alone" in line for line in planned.left_out)

@@ -20,6 +20,7 @@ from validation.stages.acceptance import reject
 from validation.stages.examine import Examined, examine, observe_gates
 from validation.stages.selection import chosen_candidate, chosen_device, thread_count
 from validation.stages.subject import Subject
+from validation.stages.trained import observe_trained
 from validation.workloads.registry import find as find_workload
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
 
     from validation.correctness.case import Case, Gate
     from validation.correctness.plan import Profile
+    from validation.stages.trained import Trained, TrainedLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
     """What the command line asked for; `cases` are ids of single cases, all of the profile's without any.
 
-    `workload` names the layer the kernel is for, `require` the options it must deal with besides.
+    `workload` names the layer the kernel is for, `require` the options it must deal with besides. With `trained` it is
+    for that layer, and is asked cases on its weights too.
     """
 
     profile: Profile
@@ -45,6 +48,7 @@ class CheckRequest:
     as_json: bool
     workload: str | None = None
     require: tuple[str, ...] = ()
+    trained: Trained | None = None
 
 
 def check_kernel(request: CheckRequest) -> bool:
@@ -54,10 +58,14 @@ def check_kernel(request: CheckRequest) -> bool:
         UsageError: no such kernel, case, workload or option, or a kernel that cannot be loaded.
     """
     single = tuple(find_case(one) for one in request.cases)
-    subject = _subject(request)
+    trained = None if request.trained is None else request.trained.load()
+    subject = _subject(request, trained)
     # With --json the table's place on stdout is taken: progress goes to stderr.
     console = Console(stderr=request.as_json)
     examined = examine(subject, request.profile, console, single=single)
+    if trained is not None and request.trained is not None:
+        asked = observe_trained(subject, trained, request.trained, console)
+        examined = replace(examined, cases=(*asked, *examined.cases))
     # A single case is re-run to look at it, and a kernel that is wrong need not be asked whether it is honest.
     gates = () if single or _failed(examined.cases) else observe_gates(subject, console)
     if request.as_json:
@@ -75,7 +83,7 @@ def check_kernel(request: CheckRequest) -> bool:
     return reject((*wrong, *(f"{gate.gate}: {gate.message}" for gate in _closed(gates))), console)
 
 
-def _subject(request: CheckRequest) -> Subject:
+def _subject(request: CheckRequest, trained: TrainedLayer | None) -> Subject:
     device = chosen_device(request.device, request.bundle)
     implementation, _built = chosen_candidate(request.kernel, device, bundle=request.bundle)
     subject = Subject(
@@ -86,6 +94,9 @@ def _subject(request: CheckRequest) -> Subject:
     if request.workload is not None:
         layer = find_workload(request.workload).layer
         subject = replace(subject, base=LayerVariant.from_config(layer), dtype=layer.dtype)
+    if trained is not None:
+        config = trained.layer.config
+        subject = replace(subject, base=LayerVariant.from_config(config), dtype=config.dtype)
     # Wrong names are told before any work begins.
     subject.required()
     return subject

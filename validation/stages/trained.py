@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from validation.correctness.trained import TOKENS, check_trained
+from validation.stages.console import step
+from validation.stages.subject import Running, Subject
 from validation.usage import UsageError
 from validation.workloads.checkpoint import Checkpoint, load_layer
 from validation.workloads.workload import Workload
@@ -13,6 +17,9 @@ from validation.workloads.workload import Workload
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import Console
+
+    from validation.correctness.case import Case
     from validation.workloads.layer import Layer
 
 
@@ -44,12 +51,26 @@ class Trained:
         if len(missing) == len(given):
             return None
         if weights is None or prefix is None or config is None:
-            raise UsageError(
-                f"a trained layer needs --layer, --prefix and --config; {' and '.join(missing)} is missing"
-            )
+            raise UsageError(f"a trained layer needs --layer, --prefix and --config; missing: {', '.join(missing)}")
         if tokens < 1:
             raise UsageError(f"--tokens must be at least 1; got {tokens}")
         return cls(checkpoint=Checkpoint(weights=weights, prefix=prefix, config=config), tokens=tokens)
+
+    @property
+    def options(self) -> str:
+        """The options of the command line that name it."""
+        source = self.checkpoint
+        words = (
+            "--layer",
+            source.weights,
+            "--prefix",
+            source.prefix,
+            "--config",
+            source.config,
+            "--tokens",
+            self.tokens,
+        )
+        return shlex.join(str(word) for word in words)
 
     def load(self) -> TrainedLayer:
         """Returns the layer.
@@ -68,3 +89,20 @@ class Trained:
             ),
             note=f"The weights of workload {name} are trained ones, SHA-256 {digest}; its tokens are random.",
         )
+
+
+def observe_trained(subject: Subject, trained: TrainedLayer, source: Trained, console: Console) -> tuple[Case, ...]:
+    """Returns the cases on the trained weights, as the candidate, in a process of its own, answered them.
+
+    Raises:
+        UsageError: the kernel's file cannot be loaded.
+    """
+    candidate = replace(subject.candidate, repro=f"{subject.candidate.repro} {source.options}")
+    cases: list[Case] = []
+    with Running(subject) as running, step(console, "cases on trained weights", len(TOKENS) + 1) as shown:
+        running.load()
+        for case in check_trained(trained.layer, source.tokens, running, candidate):
+            cases.append(case)
+            shown.note(case.id)
+            shown.advance()
+    return tuple(cases)
