@@ -192,7 +192,11 @@ def test_spoilt_weights_are_the_kernels_own_copy(
         ("raise ValueError('no such expert\\nand more')", "ValueError: no such expert"),
         ("sys.exit(4)", "SystemExit: 4"),
         ("pass", "wrote nothing: out holds what it held before"),
-        ("out.fill_(1.0)\nreturn out, None", "a returned tuple must be (y, ids, weights); got 2 items"),
+        (
+            "out.fill_(1.0)\nreturn out, None",
+            "a returned tuple must be (y, ids, weights) or with a loss after them; got 2",
+        ),
+        ("return out.fill_(1.0), None, None, torch.ones(2)", "the loss must have shape []; got [2]"),
         ("return torch.zeros(3, 8)", "the output must have shape [16, 8]; got [3, 8]"),
         ("return torch.zeros(1 << 12, 1 << 12)", "the output must have shape [16, 8]; got [4096, 4096]"),
         ("return x.double()", "the output must be torch.float32; got torch.float64"),

@@ -141,9 +141,13 @@ def deliver(result: object, out: torch.Tensor, ids: torch.Tensor, weights: torch
     """
     output, routing = result, (None, None)
     if isinstance(result, tuple):
-        if len(result) != 3:  # noqa: PLR2004 -- y, ids, weights
-            raise BadResult(f"a returned tuple must be (y, ids, weights); got {len(result)} items")
-        output, routing = result[0], result[1:]
+        if len(result) not in {3, 4}:
+            raise BadResult(
+                f"a returned tuple must be (y, ids, weights) or with a loss after them; got {len(result)} items"
+            )
+        output, routing = result[0], result[1:3]
+        if len(result) > 3:  # noqa: PLR2004 -- the load-balancing loss, of a layer that asks for it
+            _tensor("loss", result[3], weights.new_empty(()))
     if output is not None:
         y = _tensor("output", output, out)
         if y.data_ptr() != out.data_ptr() or y.stride() != out.stride():
