@@ -1,5 +1,6 @@
 """evidence.json is whole or not there, and nothing that breaks a rule is read."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -132,3 +133,25 @@ def test_many_broken_fields_are_counted_not_listed() -> None:
     planted = dump(WHOLE).decode().replace('"accepted":true', '"accepted":7')
     with pytest.raises(UsageError, match=r"; and \d+ more\.$"):
         parse(planted.encode(), "x.json")
+
+
+def test_a_compressed_file_is_read_as_it_was_before(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json.gz"
+    path.write_bytes(gzip.compress(dump(WHOLE)))
+    assert load(path) == WHOLE
+    assert sha256(store.read_bytes(path)) == sha256(dump(WHOLE))
+
+
+def test_a_compressed_file_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json.gz"
+    path.write_bytes(gzip.compress(dump(WHOLE))[:-20])
+    with pytest.raises(UsageError, match="whole gzip file"):
+        load(path)
+
+
+def test_a_file_that_unfolds_beyond_all_evidence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "evidence.json.gz"
+    path.write_bytes(gzip.compress(dump(WHOLE)))
+    monkeypatch.setattr(store, "MAX_BYTES", len(dump(WHOLE)) - 1)
+    with pytest.raises(UsageError, match="unfold to at most"):
+        load(path)

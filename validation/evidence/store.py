@@ -1,7 +1,9 @@
 """evidence.json: written whole or not at all, read with every rule of the record enforced."""
 
+import gzip
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +54,7 @@ def load(path: Path) -> Evidence:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Returns the bytes of an evidence file.
+    """Returns the bytes of an evidence file; those of one that ends in `.gz` as they were before it was compressed.
 
     Raises:
         UsageError: there is no such file, or it is unreadable or too large.
@@ -61,11 +63,23 @@ def read_bytes(path: Path) -> bytes:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UsageError(f"{path} must hold at most {MAX_BYTES >> 20} MiB; it holds {size >> 20} MiB.")
-        return path.read_bytes()
+        return path.read_bytes() if path.suffix != ".gz" else _unzipped(path)
     except OSError as error:
         raise UsageError(
             f"{path} must be a readable evidence file; got: {error.strerror}. `moe-validation run` writes one."
         ) from error
+
+
+def _unzipped(path: Path) -> bytes:
+    """The bytes of a compressed file, never more than evidence may hold: a few KiB can unfold to any size."""
+    try:
+        with gzip.open(path) as file:
+            data = file.read(MAX_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UsageError(f"{path} must be a whole gzip file; got: {error}. Take an unchanged copy.") from error
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{path} must unfold to at most {MAX_BYTES >> 20} MiB; it holds more.")
+    return data
 
 
 def parse(data: bytes, name: str) -> Evidence:
