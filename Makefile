@@ -81,6 +81,10 @@ approve: setup ## take today's report pages as the approved ones; look at them f
 demo: setup ## one shape in under two minutes: right, and how fast
 	$(BIN)/moe-validation demo
 
+.PHONY: benchmark
+benchmark: setup ## the kernel under Mojo's own benchmark module, beside this suite's figure
+	$(BIN)/moe-validation benchmark-official
+
 doctor: setup ## what this machine has and lacks
 	$(BIN)/moe-validation doctor
 

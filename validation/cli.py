@@ -245,6 +245,14 @@ def bundle(
     make_bundle(target, out)
 
 
+@app.command("benchmark-official")
+def benchmark_official(*, workload: Annotated[str, typer.Option("--workload", metavar="NAME")] = "seed-claim") -> None:
+    """Time the Mojo kernel with Mojo's own benchmark module, without Python, beside this suite's figure."""
+    from validation.stages.official import benchmark_official as compare
+
+    _finish(accepted=compare(workload))
+
+
 @app.command()
 def demo(*, out: Annotated[Path, typer.Option("--out", metavar="DIR")] = Path("build/demo")) -> None:
     """Under two minutes: build the kernel, show that it is right and how fast on one shape."""

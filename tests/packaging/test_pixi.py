@@ -29,6 +29,7 @@ SAME: Final = {
     "build": "build",
     "validate-submission": "validate",
     "demo": "demo",
+    "benchmark-official": "benchmark",
     "report": "report",
     "test": "test",
     "lint": "lint",

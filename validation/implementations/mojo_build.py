@@ -27,6 +27,8 @@ ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = ROOT / "kernels"
 CACHE: Final = ROOT / "build" / "kernels"
 LIBRARY: Final = "moe_kernel.so"
+#: A program of kernels/bindings: the kernel under Mojo's own benchmark module.
+BENCHMARK: Final = "official_benchmark"
 MANIFEST: Final = "manifest.json"
 
 #: A cold compile takes about 10 s on one core; twenty times that is a hang.
@@ -53,7 +55,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltKernel:
-    """A library that is there, and what it was made from. `fresh` is False when it was found already built."""
+    """A library (or program) that is there, and what it was made from. `fresh` is False when it was found built."""
 
     library: Path
     manifest: Manifest
@@ -73,10 +75,11 @@ class BuildFailure:
         return "\n".join(part for part in (f"{self.reason} {self.remedy}", self.output) if part)
 
 
-def build_kernel(
+def build_kernel(  # noqa: PLR0913 -- all that a build depends on
     *,
     target_cpu: str | None = None,
     defines: tuple[str, ...] = (),
+    program: str = "",
     sources: Path = SOURCES,
     cache: Path = CACHE,
     compiler: Path | None = None,
@@ -84,7 +87,7 @@ def build_kernel(
     """Returns the library for `target_cpu`, the CPU of this machine unless named, compiled if it is not there yet.
 
     Safe beside other processes that build the same: one compiles, the others wait and find it. `defines` are
-    compile-time switches of the kernel, `NAME=VALUE` each.
+    compile-time switches of the kernel, `NAME=VALUE` each. With `program` it is that program of kernels/bindings.
     """
     compiler = compiler or find_compiler()
     if compiler is None:
@@ -107,16 +110,17 @@ def build_kernel(
         if told.returncode != 0:
             return _refusal(compiler, told)
     sources_sha256 = _hash_sources(sources, files)
-    key = _sha256("\0".join((sources_sha256, version.stdout, target.stdout, *flags)))[:_KEY_DIGITS]
+    key = _sha256("\0".join((sources_sha256, version.stdout, target.stdout, program, *flags)))[:_KEY_DIGITS]
+    name = program or LIBRARY
     folder = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / f"{key}.lock"):
         if (folder / MANIFEST).is_file():
-            return BuiltKernel(library=folder / LIBRARY, manifest=_read_manifest(folder), fresh=False)
+            return BuiltKernel(library=folder / name, manifest=_read_manifest(folder), fresh=False)
         with tempfile.TemporaryDirectory(dir=cache, prefix=f"{key}-") as scratch:
             made = Path(scratch) / "made"
             made.mkdir()
-            compiled = _compile(compiler, sources, made / LIBRARY, flags)
+            compiled = _compile(compiler, sources, made / name, flags)
             if compiled.returncode != 0:
                 return _refusal(compiler, compiled)
             manifest = Manifest(
@@ -125,12 +129,12 @@ def build_kernel(
                 target_cpu=_target_cpu(target.stdout),
                 features=_features(target.stdout),
                 flags=flags,
-                library_sha256=_sha256((made / LIBRARY).read_bytes()),
+                library_sha256=_sha256((made / name).read_bytes()),
             )
             (made / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
             # The folder appears whole or not at all: a killed build leaves only a scratch folder.
             made.rename(folder)
-        return BuiltKernel(library=folder / LIBRARY, manifest=manifest, fresh=True)
+        return BuiltKernel(library=folder / name, manifest=manifest, fresh=True)
 
 
 def build_all(
@@ -153,9 +157,10 @@ def find_compiler() -> Path | None:
     return Path(found) if found else None
 
 
-def _compile(compiler: Path, sources: Path, library: Path, flags: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    main = sources / "bindings" / "moe_kernel.mojo"
-    return _run(compiler, "build", "--emit", "shared-lib", "-I", str(sources), *flags, str(main), "-o", str(library))
+def _compile(compiler: Path, sources: Path, made: Path, flags: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    main = sources / "bindings" / f"{made.stem}.mojo"
+    emit = ("--emit", "shared-lib") if made.suffix else ()
+    return _run(compiler, "build", *emit, "-I", str(sources), *flags, str(main), "-o", str(made))
 
 
 def _run(compiler: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

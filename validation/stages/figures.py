@@ -39,6 +39,8 @@ def observe_figures(plan: RunPlan, journal: Journal, console: Console) -> None:
 
 def observe_energy(plan: RunPlan, journal: Journal, console: Console) -> None:
     """Adds the energy per call of the candidate and of the baselines that readings name, or says why there is none."""
+    if plan.device != "cpu":
+        return  # a GPU's energy is read in its own processes
     contests = [(contest, named) for contest in plan.contests if (named := _named(plan, contest))]
     if not contests or any(one.name == ENERGY for one in journal.evidence.figures):
         return

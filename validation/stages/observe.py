@@ -114,7 +114,7 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
     if device == "cpu":
         # Threads of this process spin for some ms after it checked an output; one alone leaves the cores to the worker.
         torch.set_num_threads(1)
-    aside = beside(plan.claims, workload)
+    aside = beside(plan.claims, workload, plan.threads, plan.official)
     finished = {(run.round, run.position) for run in journal.evidence.processes if _of(run, contest)}
     names = [one.name for one in contest.baselines]
     hosts = [one.name for one in contest.host.baselines] if contest.host else []
@@ -138,7 +138,7 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
             loads = (*journal.evidence.loads, *aside.taken())
             journal.add(processes=(*journal.evidence.processes, run), loads=loads)
             shown.advance()
-    journal.add(figures=aside.figures(plan.candidate.name, journal.evidence.figures))
+    journal.add(figures=aside.figures(journal.evidence, plan.candidate.name))
 
 
 def _measurement(contest: Contest, plan: RunPlan, journal: Journal, stack: ExitStack) -> Measurement:

@@ -12,6 +12,7 @@ from validation.implementations.mojo_build import BuiltKernel
 from validation.performance.profile import PROFILES, on_gpu
 from validation.stages.ablations import built_ablations, chosen_ablations
 from validation.stages.gauges import ENERGY
+from validation.stages.official import built_benchmark
 from validation.stages.peers import chosen_peers
 from validation.stages.selection import chosen_candidate, chosen_device, load_claims_files, thread_count
 from validation.usage import UsageError
@@ -115,6 +116,7 @@ class RunPlan:
     notes: tuple[str, ...]
     timed_as: str
     energy: frozenset[str] = frozenset()
+    official: Path | None = None
 
 
 def plan_run(request: RunRequest) -> RunPlan:
@@ -172,6 +174,7 @@ def plan_run(request: RunRequest) -> RunPlan:
         left_out=left_out,
         notes=() if trained is None else (trained.note,),
         energy=_energy(claims, candidate),
+        official=built_benchmark() if isinstance(built, BuiltKernel) and request.profile != "smoke" else None,
         # A run that was cut off took longer than can be told.
         timed_as="" if request.resume or device == "cuda" else request.timed_as or f"{request.profile}-run-s",
     )

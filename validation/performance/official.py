@@ -1,0 +1,75 @@
+"""The kernel's time by Mojo's own benchmark module, in a program without Python, beside what is measured here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+from validation.implementations.failure import ImplementationFailed
+from validation.performance.figure import Figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from validation.performance.series import Gauge
+    from validation.workloads.workload import Workload
+
+OFFICIAL_RATIO: Final = "official-benchmark-ratio"
+#: The module's minimum: some 60 calls of seed-claim.
+SECONDS: Final = 0.3
+_TIMEOUT_S: Final = 120
+_MOST_WAITS: Final = 10
+_ATTEMPTS: Final = 3
+
+
+def run_official(program: Path, workload: Workload, threads: int) -> int:
+    """Returns the mean time of a call that the module reports, ns.
+
+    Raises:
+        ImplementationFailed: the program failed, or said nothing that can be read.
+    """
+    layer = workload.layer
+    shape = (layer.d_model, layer.d_ff, layer.n_experts, layer.top_k, workload.tokens, threads, SECONDS)
+    try:
+        told = subprocess.run(
+            [str(program), *map(str, shape)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+            env={"PATH": os.environ.get("PATH", "")},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ImplementationFailed("benchmark", str(error)) from None
+    name, mean_ns = ["", "", *told.stdout.split()][-2:]
+    if told.returncode != 0 or name != "mean_ns" or not mean_ns.isdecimal():
+        raise ImplementationFailed("benchmark", told.stderr.strip() or f"said {told.stdout[-200:]!r}")
+    return int(mean_ns)
+
+
+def measure_official(program: Path, workload: Workload, threads: int, gauge: Gauge) -> int | None:
+    """Returns the module's mean of a run before and after which the machine was at full speed; None when it never was.
+
+    Raises:
+        ImplementationFailed: as `run_official`.
+    """
+    for _ in range(_ATTEMPTS):
+        gauge.await_full_speed(_MOST_WAITS)
+        mean_ns = run_official(program, workload, threads)
+        if gauge.rule.holds(gauge.read()):
+            return mean_ns
+    return None
+
+
+def official_figure(workload: Workload, implementation: str, samples: tuple[float, ...]) -> Figure:
+    """Returns the figure of one sample a pair of processes."""
+    return Figure(
+        name=OFFICIAL_RATIO,
+        implementation=implementation,
+        workload=workload.name,
+        dtype=workload.layer.dtype,
+        samples=samples,
+        method="median of a process's calls through Python over the mean that std.benchmark reports of a process right "
+        "after it, without Python",
+    )
