@@ -8,9 +8,12 @@ from validation.correctness.integrity.verdict import gate
 def clocks_agree(observation: Observation) -> Gate:
     """Fails when a clock was replaced, or when both clocks disagree in most blocks: the host disturbs a few."""
     faults = []
-    patched = (observation.state_after or {}).get("patched clocks", "none")
-    if patched != "none":
-        faults.append(f"replaced {patched}")
+    after = observation.state_after or {}
+    # A GPU's clock is read by events, methods of a class as any other.
+    events = [name for name in ("elapsed_time", "record") if name in after.get("patched tensor", "")]
+    patched = [name for name in (after.get("patched clocks", "none"), *events) if name != "none"]
+    if patched:
+        faults.append(f"replaced {', '.join(patched)}")
     if observation.price is not None and observation.blocks:
         disagree = [
             block

@@ -1,0 +1,16 @@
+"""Cheats that only a GPU makes possible, or that have another form there: which gate must catch each."""
+
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent / "kernels"
+
+CHEATS: Final[dict[str, str]] = {
+    "lower_precision": "settings_unchanged",
+    "memo_by_content": "same_time_for_old_and_new",
+    "memo_by_shape": "every_output_right",
+    "mutates_input": "inputs_unchanged",
+    "overruns": "guards_held",
+    "patched_events": "clocks_agree",
+    "side_stream": "clocks_agree",
+}
