@@ -52,10 +52,13 @@ class Examined:
         others = tuple(
             f"case {case.id}: not supported: {case.message}" for (_, why), case in reasons.items() if why not in told
         )
+        alike: dict[tuple[Standing, str], list[str]] = {}
+        for offer in self.offers:
+            if offer.standing is not Standing.OFFERED:
+                alike.setdefault((offer.standing, offer.reason), []).append(offer.option)
         return others + tuple(
-            f"option {offer.option}: {offer.standing.value.replace('_', ' ')}: {offer.reason}"
-            for offer in self.offers
-            if offer.standing is not Standing.OFFERED
+            f"option {', '.join(options)}: {standing.value.replace('_', ' ')}: {reason}"
+            for (standing, reason), options in alike.items()
         )
 
 

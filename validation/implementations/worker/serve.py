@@ -74,7 +74,9 @@ class Worker:
             self._fenced = True
             fence.refuse_imports(message["refused"], message["forbidden"])
             own = path.parent if path.name == "__init__.py" else path
-            fence.report_doings(self._audit, message["forbidden"], [str(own)])
+            # A compiler looks up the source of every frame it meets, this package's too: no answer stands in it.
+            harmless = [str(own), str(Path(__file__).parent), str(self._layer_file.__file__)]
+            fence.report_doings(self._audit, message["forbidden"], harmless)
         self._prepare, sha256 = kernel.load(path, message["function"])
         return {"sha256": sha256, "offers": kernel.declared(self._prepare)}
 

@@ -1,0 +1,24 @@
+"""Kernels as strangers write them pass the whole of `check`: cases of what they deal with, and every gate."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from rich.console import Console
+
+from validation.correctness.case import Outcome
+from validation.implementations.kernel_spec import parse_kernel
+from validation.stages.examine import examine, observe_gates
+from validation.stages.subject import Subject
+
+FOLDER: Final = Path(__file__).parent / "kernels" / "others"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_a_strangers_honest_kernel_is_not_rejected(path: Path) -> None:
+    subject = Subject(implementation=parse_kernel(str(path)), threads=2)
+    quiet = Console(quiet=True)
+    cases = examine(subject, "smoke", quiet).cases
+    assert [f"{case.id}: {case.message}" for case in cases if case.outcome is Outcome.FAILED] == []
+    gates = observe_gates(subject, quiet)
+    assert [f"{gate.gate}: {gate.message}" for gate in gates if gate.outcome is Outcome.FAILED] == []
