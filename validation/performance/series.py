@@ -41,7 +41,7 @@ _PAUSE_S: Final = 0.02
 _MOST_WAITS: Final = 25
 
 #: Calls with an empty cache, and how long calls go on for the energy counter, in each process.
-_COLD_CALLS: Final = 8
+_COLD_CALLS: Final = 4
 _SUSTAIN_S: Final = 0.4
 
 #: A block's inputs and outputs stay below this together.
