@@ -245,6 +245,19 @@ def bundle(
     make_bundle(target, out)
 
 
+@app.command()
+def languages(
+    *,
+    evidence: Annotated[Path, typer.Argument(metavar="EVIDENCE.json")] = Path("build/report/evidence.json"),
+    workload: Annotated[str, typer.Option("--workload", metavar="NAME")] = "seed-claim",
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.md")] = Path("docs/CROSS_LANGUAGE_ANALYSIS.md"),
+) -> None:
+    """Write the page that sets the layer in Python, NumPy, PyTorch, C++ and Mojo side by side."""
+    from validation.stages.languages import write_languages
+
+    _finish(accepted=write_languages(evidence, workload, out))
+
+
 @app.command("benchmark-official")
 def benchmark_official(*, workload: Annotated[str, typer.Option("--workload", metavar="NAME")] = "seed-claim") -> None:
     """Time the Mojo kernel with Mojo's own benchmark module, without Python, beside this suite's figure."""

@@ -1,0 +1,266 @@
+"""One workload in every language that was measured, as a Markdown page made from evidence alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from validation.performance.sample import Role
+from validation.performance.statistics import Estimate, level
+from validation.report.ablation import variants
+from validation.report.quantity import duration, significant, size
+from validation.report.timing import Timing, kept, timings
+from validation.verdicts.samples import Subject, measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from validation.evidence.record import Evidence, WorkloadRecord
+
+#: Takes minutes at the published shape; its time there is that of few tokens times as many.
+EXTRAPOLATED: Final = "python_lists"
+_LANGUAGES: Final = {
+    "python": "Python",
+    "numpy": "Python, NumPy",
+    "torch": "Python, PyTorch",
+    "onnx": "C++, ONNX Runtime",
+    "cpp": "C++",
+    "mojo": "Mojo",
+}
+_CONFIDENCE: Final = 0.95
+
+#: What was tried or looked at beside those in the table. No figures: those come from the evidence.
+_PEERS: Final = """## Peers
+
+Measured: every PyTorch form above; `torch.compile` of the loop over experts and of the dense form, and ONNX Runtime's
+`com.microsoft.MoE` operator, where the profile has time for them (a line above says so where it has not); the kernel's
+own algorithm in C++ with intrinsics; plain C++ loops with the compiler's vectoriser on and off.
+
+Not measured, and why:
+
+- **`torch.compile` of `grouped_mm`** in float32: its meta kernel demands bfloat16. Eager `grouped_mm` is measured.
+- **MAX** (`linalg` matmul per expert, `nn.moe`): the `mojo` package holds the compiler and its standard library; the
+  `max` package that holds these is not part of this environment.
+- **llama.cpp**: its Mixture-of-Experts runs inside a model file's graph, on its own quantised formats; the layer alone
+  has no entry point that takes float32 tensors.
+- **JAX, TensorFlow, OpenVINO**: no Mixture-of-Experts operator on a CPU; a matmul per expert there is oneDNN's or
+  Eigen's, which PyTorch and ONNX Runtime stand for.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A contender: its time with an interval, what it cost to begin, and its time over the candidate's."""
+
+    timing: Timing
+    time: Estimate
+    ratio: Estimate | None
+    prepare_bytes: int
+    first_call_ns: float
+
+
+def languages_page(evidence: Evidence, sha256: str, workload: str, dtype: str = "float32") -> str:
+    """Returns the page for one workload.
+
+    Raises:
+        ValueError: the evidence holds no times of that workload and dtype.
+    """
+    record = next((one for one in evidence.workloads if (one.name, one.dtype) == (workload, dtype)), None)
+    rows = tuple(_rows(evidence, workload, dtype))
+    if record is None or not rows:
+        msg = f"the evidence holds no times of {workload} in {dtype}"
+        raise ValueError(msg)
+    ablations = variants(evidence)
+    contenders = sorted((row for row in rows if row.timing.implementation not in ablations), key=_time)
+    parts = sorted((row for row in rows if row.timing.implementation in ablations), key=_time)
+    return "\n".join(
+        (
+            *_head(evidence, sha256, record, contenders),
+            *_table(contenders, _extrapolation(evidence, record), evidence),
+            *_contributions(parts, evidence),
+            *_left_out(evidence),
+            _PEERS.rstrip(),
+            "",
+        )
+    )
+
+
+def _rows(evidence: Evidence, workload: str, dtype: str) -> Iterator[Row]:
+    found = [one for one in timings(evidence) if (one.workload, one.dtype, one.device) == (workload, dtype, "cpu")]
+    candidate = next((one for one in found if one.candidate), None)
+    for timing in found:
+        time = level(timing.process_ns, _CONFIDENCE)
+        if time is None:
+            continue
+        series = [
+            one
+            for _process, one in kept(evidence)
+            if (one.implementation, one.workload, one.dtype) == (timing.implementation, workload, dtype)
+        ]
+        firsts = sorted(one.first_call_ns for one in series)
+        yield Row(
+            timing=timing,
+            time=time,
+            ratio=None if candidate is None or timing.candidate else _ratio(evidence, timing, candidate),
+            prepare_bytes=sorted(one.prepare_bytes for one in series)[len(series) // 2],
+            first_call_ns=firsts[len(firsts) // 2],
+        )
+
+
+def _ratio(evidence: Evidence, one: Timing, candidate: Timing) -> Estimate | None:
+    """How many times the candidate's time it takes, over the rounds of both."""
+    theirs, own = (
+        measured(
+            evidence,
+            Subject(
+                implementation=t.implementation,
+                workload=t.workload,
+                dtype=t.dtype,
+                device=t.device,
+                role=Role.CANDIDATE if t.candidate else Role.BASELINES,
+            ),
+        )
+        for t in (one, candidate)
+    )
+    return theirs.over(own, _CONFIDENCE)
+
+
+def _head(evidence: Evidence, sha256: str, record: WorkloadRecord, rows: Sequence[Row]) -> Iterator[str]:
+    environment = evidence.environment
+    yield "# One layer in several languages"
+    yield ""
+    yield "Written by `moe-validation languages EVIDENCE.json`; no figure here was typed. A gain between two rows is"
+    yield "one between two programs, algorithm, library and language together, and never the language alone."
+    yield ""
+    yield (
+        f"`{record.name}`: {record.tokens} tokens, d_model {record.d_model}, d_ff {record.d_ff}, {record.n_experts} "
+        f"experts, top-{record.top_k}, {record.activation}, {record.dtype}: {significant(record.flops / 1e9)} GFLOP "
+        "a call."
+    )
+    floor = next((row.timing.floor for row in rows if row.timing.floor is not None), None)
+    if floor is not None:
+        yield (
+            f"The hardware's floor is {duration(floor.ns / 1e3)}, by its measured {floor.bound_by} ceiling: a share of "
+            "100 % is what no program can pass."
+        )
+    threads = max((process.threads for process in evidence.processes), default=1)
+    yield ""
+    yield (
+        f"Machine: {environment.machine}, {threads} threads. Run {evidence.run_id}, profile {evidence.profile}, "
+        f"recorded {evidence.recorded_at}; evidence sha256 `{sha256[:16]}`. Times are medians of processes with 95 % "
+        "intervals."
+    )
+    yield ""
+
+
+def _table(rows: Sequence[Row], extrapolated: tuple[str, float] | None, evidence: Evidence) -> Iterator[str]:
+    yield "| contender | language | a call | of the floor | times the kernel's | prepare | memory | first call |"
+    yield "|---|---|---|---|---|---|---|---|"
+    described = {one.name: one.description for one in evidence.implementations}
+    for row in rows:
+        timing = row.timing
+        share = "–" if timing.floor_share is None else f"{significant(100 * timing.floor_share)} %"
+        name = f"**{timing.implementation}**" if timing.candidate else timing.implementation
+        yield (
+            f"| {name}: {described.get(timing.implementation, '')} | {_LANGUAGES.get(timing.family, timing.family)} | "
+            f"{_times(row.time)} | {share} | {_over(row.ratio)} | {duration(timing.prepare_ns / 1e3)} | "
+            f"{size(row.prepare_bytes)} | {duration(row.first_call_ns / 1e3)} |"
+        )
+    if extrapolated is not None:
+        text, ns = extrapolated
+        candidate = next((row for row in rows if row.timing.candidate), None)
+        over = "–" if candidate is None else f"about {significant(ns / candidate.time.value, 2)}×"
+        floor = None if candidate is None else candidate.timing.floor
+        share = "–" if floor is None else f"{significant(100 * floor.ns / ns, 2)} %"
+        yield f"| {EXTRAPOLATED}: {text} | Python | about {duration(ns / 1e3)} | {share} | {over} | – | – | – |"
+    yield ""
+
+
+def _extrapolation(evidence: Evidence, record: WorkloadRecord) -> tuple[str, float] | None:
+    """Pure Python's time from the most tokens it was measured at, by the same layer: its work grows as the tokens."""
+    shape = ("d_model", "d_ff", "n_experts", "top_k", "activation", "gated", "dtype")
+    same = {one.name: one for one in evidence.workloads if all(getattr(one, f) == getattr(record, f) for f in shape)}
+    found = [one for one in timings(evidence) if one.implementation == EXTRAPOLATED and one.workload in same]
+    if not found or any(one.workload == record.name for one in found):
+        return None
+    most = max(found, key=lambda one: same[one.workload].tokens)
+    tokens = same[most.workload].tokens
+    text = f"**extrapolated** from {duration(most.median_ns / 1e3)} at {tokens} tokens, in proportion"
+    return text, most.median_ns * record.tokens / tokens
+
+
+def _contributions(rows: Sequence[Row], evidence: Evidence) -> Iterator[str]:
+    """What each technique gives: the kernel without it over the kernel with it."""
+    if not rows:
+        return
+    described = {one.name: one.description for one in evidence.implementations}
+    yield "## What each technique of the kernel gives"
+    yield ""
+    yield "Each row is the same source with one thing changed by a switch of the compiler. Above 1 the change costs"
+    yield "that much, so the technique gives it; an interval that holds 1 shows nothing."
+    yield ""
+    yield "| variant | a call | times the kernel's |"
+    yield "|---|---|---|"
+    for row in rows:
+        name = row.timing.implementation
+        yield f"| {name}: {described.get(name, '')} | {_times(row.time)} | {_over(row.ratio)} |"
+    half = _half_precision(rows, evidence)
+    if half:
+        yield half
+    yield ""
+
+
+def _half_precision(rows: Sequence[Row], evidence: Evidence) -> str:
+    """The kernel in bfloat16, where the run measured it: of the same rounds, minutes apart."""
+    of = rows[0].timing
+    found = {
+        one.dtype: one
+        for one in timings(evidence)
+        if one.candidate and (one.workload, one.device) == (of.workload, of.device)
+    }
+    if not {"float32", "bfloat16"} <= found.keys():
+        return ""
+    time = level(found["bfloat16"].process_ns, _CONFIDENCE)
+    ratio = _ratio_of_dtypes(evidence, found["bfloat16"], found["float32"])
+    return "" if time is None else f"| mojo in bfloat16 | {_times(time)} | {_over(ratio)} |"
+
+
+def _ratio_of_dtypes(evidence: Evidence, half: Timing, single: Timing) -> Estimate | None:
+    theirs, own = (
+        measured(
+            evidence,
+            Subject(
+                implementation=t.implementation,
+                workload=t.workload,
+                dtype=t.dtype,
+                device=t.device,
+                role=Role.CANDIDATE,
+            ),
+        )
+        for t in (half, single)
+    )
+    return theirs.over(own, _CONFIDENCE)
+
+
+def _left_out(evidence: Evidence) -> Iterator[str]:
+    lines: Iterable[str] = (line for line in evidence.left_out if not line.startswith("figure "))
+    listed = tuple(lines)
+    if listed:
+        yield "## What this run left out"
+        yield ""
+        yield from (f"- {line}" for line in listed)
+        yield ""
+
+
+def _times(estimate: Estimate) -> str:
+    return f"{duration(estimate.value / 1e3)} [{duration(estimate.low / 1e3)}, {duration(estimate.high / 1e3)}]"
+
+
+def _over(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "–"
+    return f"{significant(estimate.value)}× [{significant(estimate.low)}, {significant(estimate.high)}]"
+
+
+def _time(row: Row) -> float:
+    return row.time.value
