@@ -17,7 +17,7 @@ OUT ?= build/report
 DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf chromium
 APT := apt-get install -y --no-install-recommends $(DEBIAN)
 
-.PHONY: help setup system honest mutants validate test lint format report approve demo doctor bench build lock clean
+.PHONY: help setup system honest mutants validate test lint format report alone approve demo doctor bench build lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -74,6 +74,9 @@ format: setup ## put every file into the form that lint asks for
 
 report: setup ## the report again, from the evidence at hand
 	$(BIN)/moe-validation report $(OUT)/evidence.json --out $(OUT)
+
+alone: setup ## a clean environment with the report extra alone, which must suffice for verify; some minutes
+	CLEAN_VENV=1 $(BIN)/python -m pytest -q -o timeout=1800 tests/report/test_limits.py -k clean_environment
 
 approve: setup ## take today's report pages as the approved ones; look at them first
 	APPROVE=1 $(BIN)/python -m pytest -q tests/report/test_pages.py

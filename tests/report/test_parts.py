@@ -15,6 +15,7 @@ from validation.report.audited import audit_view
 from validation.report.conclusion import conclude
 from validation.report.correctness import correctness_view
 from validation.report.document import compose
+from validation.report.environment import left_out
 from validation.report.html import render
 from validation.report.performance import figure_rows
 from validation.report.recorded import sources
@@ -174,3 +175,12 @@ def test_a_declined_variant_is_no_doubt_about_the_rest() -> None:
     declined = cases()[0].model_copy(update={"outcome": Outcome.NOT_SUPPORTED})
     told = conclude(material(evidence().model_copy(update={"cases": (declined, *cases()[1:])})))
     assert "right in all 14 cases" in told.kernel
+
+
+def test_what_was_left_out_stands_under_its_reason() -> None:
+    texts = ("workload a in float32: too slow", "numpy on b: too slow", "energy: no counter (see: /sys)")
+    made = evidence().model_copy(update={"left_out": texts})
+    assert left_out(made) == (
+        ("too slow", ("workload a in float32", "numpy on b")),
+        ("no counter (see: /sys)", ("energy",)),
+    )

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import pytest
 
 from validation.evidence.store import parse
 from validation.report import verify as verifying
+from validation.report.mark import MARKS
 from validation.report.material import EvidenceFile, Material
+from validation.report.printed import footers
 from validation.report.verify import Outcome, verify
 from validation.usage import UsageError
 from validation.verdicts.judge import judge
 from validation.verdicts.store import dump
+from validation.verdicts.verdict import Verdict
 
 Change = Callable[[bytes], bytes]
 
@@ -173,3 +177,33 @@ def test_verifying_needs_no_torch() -> None:
     code = "import sys; import validation.report.verify; sys.exit('torch' in sys.modules or 'mojo' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert verifying.verify is verify
+
+
+def test_a_report_of_another_layout_is_compared_by_its_table_and_its_digest(
+    pdf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pikepdf.open(pdf, allow_overwriting_input=True) as opened:
+        opened.docinfo["/Keywords"] = "layout 0123456789abcdef, weasyprint 99.0"
+        opened.save(pdf)
+    monkeypatch.setitem(MARKS, Verdict.NOT_TESTED, replace(MARKS[Verdict.NOT_TESTED], meaning="Other words."))
+    found = verify(pdf)
+    assert found.outcome is Outcome.VERIFIED, found.differences
+    assert "another version" in found.remarks[0]
+
+
+def test_every_footer_is_read(made: Material, report: Path) -> None:
+    with pikepdf.open(report / "report.pdf") as opened:
+        found = footers(opened)
+    assert found
+    assert all(made.evidence_sha256 in text and f"Page{number}of" in text for number, text in enumerate(found, 1))
+
+
+def test_words_that_stand_in_no_element_are_noticed(pdf: Path) -> None:
+    with pikepdf.open(pdf, allow_overwriting_input=True) as opened:
+        page = opened.pages[0]
+        font = next(iter(page.resources.Font.keys()))
+        page.contents_add(f"BT {font} 20 Tf 100 400 Td <00030004> Tj ET".encode())
+        opened.save(pdf)
+    found = verify(pdf)
+    assert found.outcome is Outcome.REJECTED
+    assert any("header or footer prints" in line for line in found.differences)

@@ -52,8 +52,13 @@ def _vector(features: tuple[str, ...]) -> str:
 
 
 def ceiling_rows(evidence: Evidence) -> tuple[CeilingRow, ...]:
-    """Returns every measured ceiling, in the order of the evidence."""
-    return tuple(_row(ceiling) for ceiling in evidence.ceilings)
+    """Returns the best measured ceiling of every kind, in the order of the evidence: the one that floors rest on."""
+    best: dict[tuple[str, str, str | None], Ceiling] = {}
+    for one in evidence.ceilings:
+        key = (one.device, one.resource, one.dtype or one.level)
+        if key not in best or one.value > best[key].value:
+            best[key] = one
+    return tuple(_row(ceiling) for ceiling in best.values())
 
 
 def _row(ceiling: Ceiling) -> CeilingRow:
@@ -65,3 +70,12 @@ def _row(ceiling: Ceiling) -> CeilingRow:
         threads=ceiling.threads,
         method=ceiling.method,
     )
+
+
+def left_out(evidence: Evidence) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Returns what was not measured, by the reason: `cpp_scalar on seed-claim: slow` is under `slow`."""
+    found: dict[str, list[str]] = {}
+    for text in evidence.left_out:
+        what, _, why = text.partition(": ")
+        found.setdefault(why or "without a reason", []).append(what)
+    return tuple((why, tuple(items)) for why, items in found.items())

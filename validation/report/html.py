@@ -30,7 +30,7 @@ _CONTENTS: Final = (
     ("environment", "Environment"),
     ("limitations", "Limitations"),
     ("reproduction", "Reproduction"),
-    ("tables", "Full tables"),
+    ("tables", "Glossary, tables"),
 )
 
 

@@ -6,7 +6,7 @@ from validation.evidence.record import Evidence
 from validation.report.ablation import ablation_charts, variants
 from validation.report.charts.style import Chart
 from validation.report.correctness import CorrectnessView, correctness_view
-from validation.report.environment import CeilingRow, ceiling_rows, facts
+from validation.report.environment import CeilingRow, ceiling_rows, facts, left_out
 from validation.report.material import EvidenceFile
 from validation.report.performance import (
     FigureRow,
@@ -38,6 +38,7 @@ class MachineView:
     ablations: tuple[Chart, ...]
     facts: tuple[tuple[str, str], ...]
     ceilings: tuple[CeilingRow, ...]
+    left_out: tuple[tuple[str, tuple[str, ...]], ...]
     timing_rejected: str
     timed_s: float
     ended: tuple[str, ...]
@@ -61,6 +62,7 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
         ablations=ablation_charts(evidence, times),
         facts=facts(evidence),
         ceilings=ceiling_rows(evidence),
+        left_out=left_out(evidence),
         timing_rejected=(
             f"{sum(not block.accepted for block in blocks):,} of {count(len(blocks), 'block')} of calls"
             if blocks

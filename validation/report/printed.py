@@ -31,6 +31,10 @@ _BLOCKS: Final = frozenset(
 _DEEPEST: Final = 200
 
 
+#: A piece of marked content: its page from 1 and its id there; without an id it belongs to no element.
+_Place = tuple[int, int | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """One printed element: its tag, its page from 1, and its text without spaces, which line breaks move."""
@@ -42,19 +46,31 @@ class Block:
 
 def printed_blocks(pdf: pikepdf.Pdf) -> tuple[Block, ...]:
     """Returns every block of text, and of alternative text, in reading order."""
-    pages = {page.obj.objgen: number for number, page in enumerate(pdf.pages, 1)}
-    texts = {number: _marked_text(page) for number, page in enumerate(pdf.pages, 1)}
-    root = pdf.Root.get("/StructTreeRoot")
-    found: list[Block] = []
-    if root is not None:
-        for child in _children(root):
-            found.extend(_walk(child, None, pages, texts, 0))
-    return tuple(block for block in found if block.text)
+    return tuple(block for block, _ in _read(pdf) if block.text)
 
 
 def footers(pdf: pikepdf.Pdf) -> tuple[str, ...]:
-    """Returns the text of each page that belongs to no structure element: headers and footers, without spaces."""
-    return tuple(_squeeze(_marked_text(page).get(None, "")) for page in pdf.pages)
+    """Returns the text of each page that stands in no block, without spaces: headers, footers, and what was slipped in.
+
+    WeasyPrint marks the text of margin boxes without naming it in the structure tree.
+    """
+    told = {place for _, places in _read(pdf) for place in places}
+    return tuple(
+        _squeeze("".join(text for key, text in texts.items() if (number, key) not in told))
+        for number, texts in _texts(pdf).items()
+    )
+
+
+def _texts(pdf: pikepdf.Pdf) -> dict[int, dict[int | None, str]]:
+    return {number: _marked_text(page) for number, page in enumerate(pdf.pages, 1)}
+
+
+def _read(pdf: pikepdf.Pdf) -> list[tuple[Block, list[_Place]]]:
+    """Every block with the places its text is from."""
+    pages = {page.obj.objgen: number for number, page in enumerate(pdf.pages, 1)}
+    texts = _texts(pdf)
+    root = pdf.Root.get("/StructTreeRoot")
+    return [] if root is None else [one for child in _children(root) for one in _walk(child, None, pages, texts, 0)]
 
 
 def _walk(
@@ -63,42 +79,34 @@ def _walk(
     pages: dict[tuple[int, int], int],
     texts: dict[int, dict[int | None, str]],
     depth: int,
-) -> Iterator[Block]:
+) -> Iterator[tuple[Block, list[_Place]]]:
     if depth > _DEEPEST or not isinstance(node, pikepdf.Dictionary):
         return
     page = _page_of(node, pages) or page
     tag = str(node.get("/S", ""))
-    if tag in _BLOCKS:
-        where, text = _gather(node, page, pages, texts, depth)
+    if tag in _BLOCKS and not _has_blocks(node, depth):
+        places = _gather(node, page, pages, depth)
+        text = "".join(texts.get(number, {}).get(key, "") for number, key in places)
         if "/Alt" in node:
             text += str(node["/Alt"])
-        if not _has_blocks(node, depth):
-            yield Block(tag=tag, page=where or page or 0, text=_squeeze(text))
-            return
+        yield Block(tag=tag, page=places[0][0] if places else page or 0, text=_squeeze(text)), places
+        return
     for child in _children(node):
         yield from _walk(child, page, pages, texts, depth + 1)
 
 
-def _gather(
-    node: pikepdf.Object,
-    page: int | None,
-    pages: dict[tuple[int, int], int],
-    texts: dict[int, dict[int | None, str]],
-    depth: int,
-) -> tuple[int | None, str]:
-    """The text of all marked content below a node, and the page it begins on."""
+def _gather(node: pikepdf.Object, page: int | None, pages: dict[tuple[int, int], int], depth: int) -> list[_Place]:
+    """The places of all marked content below a node."""
     page = _page_of(node, pages) or page
-    first, text = None, ""
+    places: list[_Place] = []
     for child in _children(node):
         if isinstance(child, int):
-            first, text = first or page, text + texts.get(page or 0, {}).get(child, "")
+            places.append((page or 0, child))
         elif isinstance(child, pikepdf.Dictionary) and "/MCID" in child:
-            on = _page_of(child, pages) or page
-            first, text = first or on, text + texts.get(on or 0, {}).get(int(child.MCID), "")
+            places.append((_page_of(child, pages) or page or 0, int(child.MCID)))
         elif isinstance(child, pikepdf.Dictionary) and depth < _DEEPEST:
-            where, inner = _gather(child, page, pages, texts, depth + 1)
-            first, text = first or where, text + inner
-    return first, text
+            places += _gather(child, page, pages, depth + 1)
+    return places
 
 
 def _has_blocks(node: pikepdf.Object, depth: int) -> bool:
