@@ -84,3 +84,17 @@ def test_a_figure_of_a_wrong_kernel_is_invalid() -> None:
         update={"figures": (figure(80, 81, 80, 79, 80),)}
     )
     assert finding(within(120), wrong).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("prepare-s", 0.005), ("prepare-bytes", 8 << 20), ("first-call-s", 0.015)]
+)
+def test_what_a_process_notes_of_its_beginning_is_a_figure(name: str, expected: float) -> None:
+    found = finding(reading(metric="figure", figure=name, requirement={"at_most": 1e9}, baseline=None), EVIDENCE)
+    assert (found.verdict, found.pairs) == (Verdict.CONFIRMED, EVIDENCE.pairs_planned)
+    assert found.estimate == pytest.approx(expected, rel=0.1)
+
+
+def test_the_beginning_may_be_compared_with_a_baselines() -> None:
+    one = reading(0.5, metric="figure", figure="prepare-s", baseline="numpy_grouped")
+    assert finding(one, EVIDENCE).verdict is Verdict.CONFIRMED

@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 #: Rounds of energy, each of a second per contender; a verdict needs five.
 _ENERGY_ROUNDS: Final = 6
 _INPUTS: Final = 4
+#: Times of whole commands that claims name, and which command records them.
+_RECORDED_BY: Final = {
+    "standard-run-s": "only `moe-validation run --profile standard`, not resumed, records it",
+    "demo-s": "only `moe-validation demo` records it; judge its evidence beside this",
+}
 
 
 def observe_figures(plan: RunPlan, journal: Journal, console: Console) -> None:
     """Adds the figures of the run as a whole; the time comes last, when all is measured."""
     observe_energy(plan, journal, console)
+    missing = tuple(f"figure {name}: {how}" for name, how in _RECORDED_BY.items() if name != plan.timed_as)
+    journal.add(left_out=(*journal.evidence.left_out, *missing))
     if plan.timed_as:
         journal.add(figures=(*journal.evidence.figures, duration(plan.timed_as)))
 

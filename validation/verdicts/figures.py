@@ -1,8 +1,12 @@
 """Figures a reading names: quantities that were measured beside the timed calls."""
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from validation.claims.claim import Reading
 from validation.evidence.record import Evidence
 from validation.performance.figure import Figure
+from validation.performance.sample import Role, Series
 from validation.performance.statistics import Estimate, level, ratio
 
 
@@ -49,14 +53,48 @@ def decided_by_one(figures: tuple[Figure, ...]) -> bool:
 
 
 def _find(reading: Reading, evidence: Evidence, implementation: str, device: str, dtype: str) -> Figure | None:
-    return next(
-        (
-            one
-            for one in evidence.figures
-            if one.name == reading.figure
-            and one.implementation in {"", implementation}
-            and one.workload in {"", reading.workload}
-            and (one.device, one.dtype) == (device, dtype)
-        ),
-        None,
+    recorded = (
+        one
+        for one in evidence.figures
+        if one.name == reading.figure
+        and one.implementation in {"", implementation}
+        and one.workload in {"", reading.workload}
+        and (one.device, one.dtype) == (device, dtype)
     )
+    return next(recorded, None) or _of_processes(reading, evidence, implementation, device, dtype)
+
+
+def _of_processes(reading: Reading, evidence: Evidence, implementation: str, device: str, dtype: str) -> Figure | None:
+    """What every process notes of its own beginning, as a figure of one sample a process."""
+    noted = BEGINNING.get(reading.figure or "")
+    if noted is None:
+        return None
+    what, method = noted
+    samples = tuple(
+        what(series)
+        for process in sorted(evidence.processes, key=lambda one: one.round)
+        if not process.discarded and process.role is not Role.CANDIDATE_AGAIN
+        for series in process.series
+        if (series.implementation, series.workload, series.device, series.dtype)
+        == (implementation, reading.workload, device, dtype)
+    )
+    positive = tuple(sample for sample in samples if sample > 0)
+    if not positive:
+        return None
+    return Figure(
+        name=reading.figure or "",
+        device=device,
+        dtype=dtype,
+        implementation=implementation,
+        workload=reading.workload,
+        samples=positive,
+        method=method,
+    )
+
+
+#: Figures that need no record of their own: name -> what of a series, and how it was taken.
+BEGINNING: Final[Mapping[str, tuple[Callable[[Series], float], str]]] = {
+    "prepare-s": (lambda series: series.prepare_ns / 1e9, "the worker's clock around prepare"),
+    "prepare-bytes": (lambda series: float(series.prepare_bytes), "growth of the process's memory during prepare"),
+    "first-call-s": (lambda series: series.first_call_ns / 1e9, "the worker's clock around the first call"),
+}
