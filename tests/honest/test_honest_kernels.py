@@ -34,7 +34,7 @@ def judge(kernel: Implementation, workload: Workload) -> Comparison:
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_an_honest_kernel_is_never_rejected(kernel: Implementation, dtype: str, data: st.DataObject) -> None:
-    comparison = judge(kernel, data.draw(workloads(st.integers(1, 40), dtype)))
+    comparison = judge(kernel, data.draw(workloads(st.integers(1, 40), dtype, any_router=False)))
     assert comparison.passed, comparison.message
 
 
