@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -166,6 +167,33 @@ def test_an_input_is_not_to_be_seen_before_its_call(
     shared_worker.prepare(layer)
     block = shared_worker.call_block([x, x + 1.0])
     assert bool((block.outputs[0].out == 0.0).all())
+
+
+def test_a_call_is_made_when_it_is_due_and_no_sooner(
+    shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    shared_worker.load(forward_kernel(tmp_path, "out.copy_(x)"))
+    shared_worker.prepare(layer)
+    due_ns = (0, 40_000_000, 40_000_000)
+    block = shared_worker.call_block([x, x + 1, x + 2], due_ns=due_ns)
+    assert block.ends_ns[0] < 40_000_000 <= block.ends_ns[1] <= block.ends_ns[2] <= block.parent_ns
+    # Waiting is nobody's call.
+    assert max(block.calls_ns) < 40_000_000
+
+
+def test_two_implementations_in_one_process_each_find_their_own_environment(
+    tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    body = "out.fill_(float(os.environ['NUMBER']))"
+    both = [
+        replace(forward_kernel(tmp_path, body, name), environment=(("NUMBER", number),), trusted=True)
+        for name, number in (("first", "1"), ("second", "2"))
+    ]
+    with Worker(threads=1, trusted=True, limits=LIMITS) as worker:
+        for one in (*both, both[0]):
+            worker.load(one)
+            worker.prepare(layer)
+            assert float(worker.call(x).out[0, 0]) == float(one.environment[0][1])
 
 
 def test_a_changed_input_is_noticed(shared_worker: Worker, tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
