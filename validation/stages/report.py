@@ -10,8 +10,6 @@ from validation.evidence.atomic import write_atomically
 from validation.evidence.store import parse, read_bytes
 from validation.evidence.suite import suite_info
 from validation.report.material import EvidenceFile, Material
-from validation.report.signature import fingerprint, load_private_key, sign, signature_path
-from validation.report.write import write_report
 from validation.stages.acceptance import objections, reject
 from validation.stages.console import step
 from validation.stages.selection import load_claims_files
@@ -34,6 +32,13 @@ def report_evidence(
     Raises:
         UsageError: an evidence, claims or key file is at fault.
     """
+    from validation.report.signature import (  # noqa: PLC0415 -- see publish
+        fingerprint,
+        load_private_key,
+        sign,
+        signature_path,
+    )
+
     key = None if signing_key is None else load_private_key(signing_key)
     files = read_evidence(evidence)
     sources = load_claims_files(claims, own=all(is_ours(file) for file in files))
@@ -68,12 +73,25 @@ def publish(files: Sequence[EvidenceFile], sources: Sequence[ClaimsSource], out:
     material = Material(evidence=tuple(files), claims=tuple(sources), verdicts=verdicts)
     write(verdicts, out / "verdicts.json")
     print_verdicts(verdicts, console)
+    written = _write_report(material, out, console)
+    accepted = reject(objections(evidences, verdicts), console)
+    for label, path in (("Verdicts", out / "verdicts.json"), *written):
+        console.print(f"{label}: {path}", highlight=False, soft_wrap=True, markup=False)
+    return accepted
+
+
+def _write_report(material: Material, out: Path, console: Console) -> tuple[tuple[str, Path], ...]:
+    """Writes the report where its libraries are; a machine that only measures needs none of them."""
+    try:
+        from validation.report.signature import signature_path  # noqa: PLC0415 -- as said above
+        from validation.report.write import write_report  # noqa: PLC0415 -- as said above
+    except ModuleNotFoundError as missing:
+        told = f"No report: {missing.name} is not installed here. `moe-validation report` writes it from the evidence."
+        console.print(told, highlight=False, soft_wrap=True, markup=False)
+        return ()
     with step(console, "report written", 1) as shown:
         html, pdf = write_report(material, out)
         # A signature of the report that stood here before is none of this one.
         signature_path(pdf).unlink(missing_ok=True)
         shown.advance()
-    accepted = reject(objections(evidences, verdicts), console)
-    for label, path in (("Verdicts", out / "verdicts.json"), ("Report, HTML", html), ("Report, PDF", pdf)):
-        console.print(f"{label}: {path}", highlight=False, soft_wrap=True, markup=False)
-    return accepted
+    return ("Report, HTML", html), ("Report, PDF", pdf)
