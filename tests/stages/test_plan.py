@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from validation.implementations.menu import BASELINES, PEERS
+from validation.implementations.menu import ABLATIONS, BASELINES, PEERS
+from validation.stages.ablations import chosen_ablations
+from validation.stages.peers import chosen_peers
 from validation.stages.plan import RunPlan, RunRequest, plan_run
+from validation.workloads.registry import find
 
 CLAIM = """schema_version = 1
 [[claims]]
@@ -63,6 +66,35 @@ def test_what_others_ship_is_met_or_told_to_be_left_out(tmp_path: Path) -> None:
         met = {one.name for one in found.contests[0].baselines}
         assert all(name in met or any(line.startswith(name) for line in found.left_out) for name in PEERS)
     assert PEERS.keys() <= met
+
+
+@pytest.mark.parametrize(
+    ("shape", "takes"),
+    [
+        ("seed-claim", True),
+        ("64x32x32-E8-k2-silu-float32", True),
+        ("64x32x32-E8-k2-gelu-float32", False),
+        ("64x32x32-E8-k2-silu-gated-float32", False),
+        ("64x32x32-E8-k2-sigmoid-float32", False),
+        ("8x4096x14336-E8-k2-float32", False),
+        ("64x32x32-E8-k2-bfloat16", False),
+    ],
+)
+def test_onnx_runtime_meets_what_its_operator_computes(shape: str, *, takes: bool) -> None:
+    met, left_out = chosen_peers(find(shape), "cpu", "full")
+    assert ("onnx_moe" in {one.name for one in met}) is takes
+    assert takes or "bfloat16" in shape or any(line.startswith("onnx_moe") for line in left_out)
+
+
+@pytest.mark.parametrize(("profile", "measured"), [("smoke", 0), ("standard", 8), ("full", 10)])
+def test_ablations_are_measured_or_told_to_be_left_out(profile: str, measured: int) -> None:
+    met, left_out = chosen_ablations(find("seed-claim"), profile)
+    assert len(met) == measured
+    assert len(met) + len(left_out) == len(ABLATIONS)
+
+
+def test_ablations_are_of_the_shape_whose_dimensions_are_compiled_in() -> None:
+    assert chosen_ablations(find("seed-quick"), "full") == ((), ())
 
 
 def test_a_kernel_that_was_brought_is_not_measured_against_parts_of_ours(tmp_path: Path) -> None:

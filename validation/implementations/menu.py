@@ -106,7 +106,7 @@ PEERS: Final[dict[str, Implementation]] = {
     for peer in (
         _compiled("per_expert"),
         _compiled("dense"),
-        replace(_python("onnx_moe", "ONNX Runtime's MoE operator"), most_pairs=_FEW_PAIRS),
+        replace(_python("onnx_moe", "ONNX Runtime's MoE operator", published_only=True), most_pairs=_FEW_PAIRS),
     )
 }
 

@@ -10,10 +10,14 @@ from validation.implementations.menu import PEERS
 
 if TYPE_CHECKING:
     from validation.implementations.implementation import Implementation
+    from validation.workloads.layer import LayerConfig
     from validation.workloads.workload import Workload
 
 #: A module that a peer cannot do without, and what brings it.
 _NEEDS = {"onnx_moe": ("onnxruntime", "pip install onnx onnxruntime")}
+
+#: A model is one protobuf message, which ends at 2 GiB.
+_MODEL_BYTES = 2**31 - 2**20
 
 
 def chosen_peers(workload: Workload, device: str, profile: str) -> tuple[tuple[Implementation, ...], tuple[str, ...]]:
@@ -29,6 +33,10 @@ def chosen_peers(workload: Workload, device: str, profile: str) -> tuple[tuple[I
         module, remedy = _NEEDS.get(one.name, ("", ""))
         if module and importlib.util.find_spec(module) is None:
             left_out.append(f"{title}: {module} is not installed ({remedy})")
+        elif one.published_only and not workload.layer.published:
+            left_out.append(f"{title}: it computes the published layer alone, and this one is another")
+        elif one.name == "onnx_moe" and not _onnx_takes(workload.layer):
+            left_out.append(f"{title}: its operator computes relu or silu, not gated, of weights below 2 GiB")
         elif one.program and not shutil.which(one.program):
             left_out.append(f"{title}: {one.program} is not installed")
         elif profile == "smoke" or (profile != "full" and one.program):
@@ -36,3 +44,9 @@ def chosen_peers(workload: Workload, device: str, profile: str) -> tuple[tuple[I
         else:
             chosen.append(one)
     return tuple(chosen), tuple(left_out)
+
+
+def _onnx_takes(layer: LayerConfig) -> bool:
+    """Whether the operator computes such a layer, and a model of one message holds it."""
+    size = 4 * layer.n_experts * 2 * layer.d_model * layer.d_ff
+    return not layer.gated and layer.activation in {"relu", "silu"} and size < _MODEL_BYTES
