@@ -235,7 +235,13 @@ def _restore_environment() -> None:
 
 def _missing_features(manifest: Path) -> list[str]:
     """Returns the CPU features that the library may use and this machine does not list."""
-    compiled = json.loads(manifest.read_text())["features"]
+    try:
+        compiled = json.loads(manifest.read_text())["features"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RuntimeError(
+            f"manifest.json must stand beside the library, to say which CPU it was compiled for; {manifest}: {error!r};"
+            " build it here: python -m validation.implementations.mojo_build"
+        ) from None
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
     present = {flag.replace("_", "") for flag in flags.split()}
