@@ -38,6 +38,9 @@ class _Gpu:
 
         return Event()
 
+    def spin(self, cycles: int) -> None:
+        self.stream_ms += cycles / 2e6
+
     def synchronize(self) -> None:
         time.sleep(self.side_s)
         self.side_s = 0.0
@@ -50,6 +53,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> _Gpu:
     monkeypatch.setattr(torch.cuda, "Event", gpu.event)
     monkeypatch.setattr(torch.cuda, "synchronize", gpu.synchronize)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (60, 100))
+    monkeypatch.setattr(torch.cuda, "_sleep", gpu.spin)
     return gpu
 
 
@@ -139,3 +143,12 @@ def test_a_strided_tensor_lies_where_its_strides_say() -> None:
     memory = torch.arange(256, dtype=torch.uint8)
     where = {"offset": 8, "shape": [2, 2], "dtype": "uint8", "strides": [10, 3]}
     assert tensor_in(memory, where).tolist() == [[8, 11], [18, 21]]
+
+
+def test_a_queued_call_finds_the_gpu_at_work_and_is_not_charged_for_it(device: Cuda, gpu: _Gpu) -> None:
+    def call() -> None:
+        gpu.stream_ms += 0.25
+
+    _result, call_ns, _host_ns = device.time(call, queued=True)
+    assert call_ns == 250_000
+    assert gpu.stream_ms > 0.25

@@ -2,7 +2,7 @@
 
 from validation.performance.sample import ProcessRun, Role, Series
 from validation.performance.sustained import Sustained
-from validation.stages.gauges import COLD, ENERGY, gpu_figures
+from validation.stages.gauges import COLD, ENERGY, SUSTAINED, gpu_figures
 
 
 def process(turn: int, role: Role = Role.CANDIDATE, *, joules: float | None = 2.0) -> ProcessRun:
@@ -24,9 +24,10 @@ def process(turn: int, role: Role = Role.CANDIDATE, *, joules: float | None = 2.
 
 
 def test_each_process_gives_a_sample_of_its_cold_calls_and_of_its_energy() -> None:
-    cold, energy = gpu_figures([process(1), process(2, joules=4.0)])
+    cold, sustained, energy = gpu_figures([process(1), process(2, joules=4.0)])
     assert (cold.name, cold.samples) == (COLD, (20.0, 20.0))
     assert (energy.name, energy.samples) == (ENERGY, (0.002, 0.004))
+    assert (sustained.name, sustained.samples) == (SUSTAINED, (100.0, 100.0))
     assert (energy.device, energy.implementation) == ("cuda", "mojo")
 
 
@@ -35,4 +36,4 @@ def test_the_discarded_round_and_the_second_half_of_the_null_give_none() -> None
 
 
 def test_a_gpu_that_counts_no_energy_gives_no_energy() -> None:
-    assert [one.name for one in gpu_figures([process(1, joules=None)])] == [COLD]
+    assert [one.name for one in gpu_figures([process(1, joules=None)])] == [COLD, SUSTAINED]

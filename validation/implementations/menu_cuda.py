@@ -10,6 +10,7 @@ from validation.implementations.menu import BASELINES
 _HERE: Final = Path(__file__).resolve().parent
 _REFERENCE: Final = _HERE.parents[1] / "reference"
 _ALONE: Final = frozenset({"cuda"})
+_TENSOR_CORES: Final = frozenset({"bfloat16"})
 _EVERY_DTYPE: Final = frozenset({"float32", "bfloat16", "float16"})
 
 #: Inductor's pool of compiling processes is slower to start than what it has to compile here.
@@ -66,9 +67,10 @@ MOJO_EAGER: Final = replace(
 GPU_FORMS: Final[dict[str, Implementation]] = {
     one.name: one
     for one in (
-        _graph(BASELINES["torch_grouped_mm"]),
+        # In other dtypes it is a loop that waits for the GPU, and cannot be captured.
+        replace(_graph(BASELINES["torch_grouped_mm"]), dtypes=_TENSOR_CORES),
         _graph(BASELINES["torch_dense"]),
-        _compiled("grouped_mm"),
+        replace(_compiled("grouped_mm"), dtypes=_TENSOR_CORES),
         _compiled("dense"),
         _TRITON,
         _graph(_TRITON),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ENERGY: Final = "energy-per-call-j"
 COLD: Final = "cold-call-us"
+SUSTAINED: Final = "sustained-call-us"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ def gpu_figures(processes: Iterable[ProcessRun]) -> tuple[Figure, ...]:
                 found.setdefault((name, series.implementation, series.workload, series.dtype), []).append(sample)
     methods = {
         COLD: "median of a process's calls on a GPU whose L2 had been overwritten before each, between events",
+        SUSTAINED: "time of calls without a pause over their number, by the parent's clock",
         ENERGY: "the GPU's energy counter around calls without a pause, over their number; the whole board's energy",
     }
     return tuple(
@@ -73,5 +75,7 @@ def _samples(series: Series) -> Iterator[tuple[str, float]]:
     if series.cold_ns:
         yield COLD, statistics.median(series.cold_ns) / 1e3
     made = series.sustained
+    if made is not None:
+        yield SUSTAINED, made.parent_ns / made.calls / 1e3
     if made is not None and made.energy_j:
         yield ENERGY, made.energy_j / made.calls

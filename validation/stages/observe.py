@@ -111,7 +111,7 @@ def observe_ceilings_again(journal: Journal, console: Console) -> None:
 def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: Console) -> None:
     """Adds the processes of one workload; those an earlier run measured stay as they are."""
     workload, device = contest.workload, plan.device
-    if device == "cpu":
+    if device == "cpu" or contest.host is not None:
         # Threads of this process spin for some ms after it checked an output; one alone leaves the cores to the worker.
         torch.set_num_threads(1)
     aside = beside(plan.claims, workload, plan.threads, plan.official)

@@ -137,7 +137,9 @@ def plan_run(request: RunRequest) -> RunPlan:
     contests: list[Contest] = []
     builds: dict[str, BuiltKernel | BuiltBundle] = {} if built is None else {candidate.name: built}
     for workload in measured:
-        meets, missing = _baselines(workload, device, None if request.profile == "full" else _named_baselines(claims))
+        meets, missing = _baselines(
+            workload, device, None if request.profile == "full" else _named_baselines(claims, device)
+        )
         left_out += missing
         peers, missing = chosen_peers(workload, device, request.profile)
         meets += peers
@@ -180,14 +182,14 @@ def plan_run(request: RunRequest) -> RunPlan:
     )
 
 
-def _named_baselines(claims: Iterable[ClaimsSource]) -> frozenset[str]:
-    """What testable readings name outright."""
+def _named_baselines(claims: Iterable[ClaimsSource], device: str) -> frozenset[str]:
+    """What testable readings about `device` name outright."""
     return frozenset(
         name
         for source in claims
         for claim in source.file.claims
         for reading in claim.readings
-        if reading.untestable is None
+        if reading.untestable is None and reading.device == device
         for name in (reading.baseline, reading.candidate)
         if name is not None
     )

@@ -126,6 +126,8 @@ class Worker:
         device.begin(message["end"])
         tensors = [[device.tensor(where[name]) for name in ("x", "out", "ids", "weights")] for where in places]
         captures = self._captures and not message["dry"]
+        # The price is measured with it, so that it is never less than what it has to explain.
+        queued = self._captures or message["dry"]
         if message["dry"]:
             # Returns a tensor, which is then copied: as much work of ours as any kernel causes.
             blank = tensors[0][1].clone()
@@ -146,7 +148,7 @@ class Worker:
             device.revealed(where["x"])
             if message["cold"]:
                 device.flush()
-            result, call_ns, host_ns = device.time(made)
+            result, call_ns, host_ns = device.time(made, queued=queued)
             calls_ns.append(call_ns)
             hosts_ns.append(host_ns)
             told.append(kernel.deliver(result, out, ids, weights, fills=fills))
