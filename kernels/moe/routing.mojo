@@ -94,6 +94,8 @@ struct Route[dtype: DType](Task):
                     0,
                     target,
                     self.work.ld_logits,
+                    weights,
+                    0,
                 )
                 p += group
             else:
@@ -109,5 +111,7 @@ struct Route[dtype: DType](Task):
                     0,
                     target,
                     self.work.ld_logits,
+                    weights,
+                    0,
                 )
                 p += 1

@@ -3,6 +3,7 @@
 from std.collections import Array
 from std.memory import bitcast
 from std.sys import CompilationTarget, inlined_assembly, llvm_intrinsic
+from std.sys.intrinsics import PrefetchOptions, prefetch
 
 from .ablation import ONE_SUM, ROW_MAJOR, RUN_TIME_TILE, SCALAR
 from .activation import RELU, activate
@@ -71,6 +72,8 @@ def tile[
     start_stride: Int,
     c: Floats,
     ldc: Int,
+    ahead: Bytes,
+    ahead_stride: Int,
 ):
     """C = start + A W for `rows` rows and `panels` neighbouring panels of `vectors` vectors each.
 
@@ -96,6 +99,8 @@ def tile[
         start_stride: Floats from one row of `start` to the next; 0 for a bias.
         c: First element of C; may be `start`.
         ldc: Floats from one row of C to the next.
+        ahead: Weights that will be read later, fetched into L2 meanwhile, a line every step; by one panel alone.
+        ahead_stride: Bytes from one such fetch to the next.
     """
     comptime columns = panels * vectors
     var sums = Array[Vec, rows * columns](fill=Vec(0))
@@ -104,7 +109,12 @@ def tile[
             sums[i * columns + j] = start.unsafe_load[width=LANES](i * start_stride + j * LANES)
     var row = a
     var panel = weights
+    var next = ahead
     for _ in range(known_steps if known_steps > 0 else steps):
+        # Several panels at once are for few rows: those read weights as fast as they come.
+        comptime if panels == 1:
+            prefetch[PrefetchOptions().for_read().medium_locality().to_data_cache()](next)
+            next = next.unsafe_offset(ahead_stride)
         # Rows inside, and the weights of a panel loaded first: the other order keeps every broadcast alive and spills.
         comptime for p in range(panels):
             var loaded = Array[Vec, vectors](fill=Vec(0))
@@ -215,6 +225,8 @@ def tile_of[
     start_stride: Int,
     c: Floats,
     ldc: Int,
+    ahead: Bytes,
+    ahead_stride: Int,
 ):
     """`tile` with a row count known only now, of one panel, or of the whole group of that many rows."""
     comptime if RUN_TIME_TILE:
@@ -252,7 +264,7 @@ def tile_of[
             if rows == r:
                 comptime panels = group_size[r, vectors]() if grouped else 1
                 tile[dtype, r, panels, vectors, relu, known_steps](
-                    steps, a, lda, weights, panel_stride, step_stride, start, start_stride, c, ldc
+                    steps, a, lda, weights, panel_stride, step_stride, start, start_stride, c, ldc, ahead, ahead_stride
                 )
 
 
