@@ -15,7 +15,8 @@ from validation.correctness.case import Outcome
 from validation.implementations.menu import ABLATIONS
 from validation.implementations.mojo_build import BuiltKernel, build_all
 from validation.implementations.process import Worker
-from validation.stages.check import observe_cases, planned
+from validation.stages.examine import examine
+from validation.stages.subject import Subject
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.shape import parse_shape
 
@@ -61,9 +62,8 @@ def instructions(library: Path, function: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(ABLATIONS.keys() - {"mojo_comptime_dims"}))
 @pytest.mark.timeout(300)
 def test_an_ablation_passes_the_checks_of_the_kernel(name: str, built: dict[str, BuiltKernel]) -> None:
-    ablation = ready(name, built)
-    specs = planned(ablation, "smoke")
-    cases = observe_cases(ablation, specs, 2, None, Console(quiet=True))
+    subject = Subject(implementation=ready(name, built), threads=2)
+    cases = examine(subject, "smoke", Console(quiet=True)).cases
     assert not [case.message for case in cases if case.outcome is Outcome.FAILED]
     assert Outcome.PASSED in {case.outcome for case in cases}
 
