@@ -37,5 +37,6 @@ CHEATS: Final[dict[str, str]] = {
     "stale_output": "every_output_right",
     "thread_after_return": "nothing_after_return",
     "work_in_copy": "clocks_agree",
+    "works_ahead": "does_its_own_work",
     "writes_results": "answers_to_the_end",
 }

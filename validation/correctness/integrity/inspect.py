@@ -14,6 +14,7 @@ from validation.correctness.integrity.inputs import inputs_unchanged
 from validation.correctness.integrity.late_work import nothing_after_return
 from validation.correctness.integrity.memo import same_time_for_old_and_new
 from validation.correctness.integrity.outputs import every_output_right
+from validation.correctness.integrity.own_work import does_its_own_work
 from validation.correctness.integrity.preparation import prepare_does_not_sleep
 from validation.correctness.integrity.script import observe
 from validation.correctness.integrity.settings import settings_unchanged
@@ -30,6 +31,7 @@ GATES: Final[tuple[Callable[[Observation], Gate], ...]] = (
     answers_to_the_end,
     every_output_right,
     same_time_for_old_and_new,
+    does_its_own_work,
     clocks_agree,
     nothing_after_return,
     above_the_floor,
@@ -44,7 +46,13 @@ GATES: Final[tuple[Callable[[Observation], Gate], ...]] = (
 #: Gates that judge by the clock. A host that takes cores away makes an honest kernel look suspicious for seconds: of
 #: 11 gates this is what failed under two other test runs (6.8 ms against 12.4 ms on the same work).
 BY_THE_CLOCK: Final = frozenset(
-    {"same_time_for_old_and_new", "clocks_agree", "nothing_after_return", "prepare_does_not_sleep"}
+    {
+        "same_time_for_old_and_new",
+        "does_its_own_work",
+        "clocks_agree",
+        "nothing_after_return",
+        "prepare_does_not_sleep",
+    }
 )
 
 #: So often must a gate that judges by the clock fail, in a fresh process each time: a cheat does it every time.
