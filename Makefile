@@ -17,7 +17,7 @@ OUT ?= build/report
 DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf chromium
 APT := apt-get install -y --no-install-recommends $(DEBIAN)
 
-.PHONY: help setup system honest mutants validate test lint format report alone approve demo doctor bench build lock clean
+.PHONY: help setup system honest mutants validate test lint format report sample alone approve demo doctor bench build lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -74,6 +74,15 @@ format: setup ## put every file into the form that lint asks for
 
 report: setup ## the report again, from the evidence at hand
 	$(BIN)/moe-validation report $(OUT)/evidence.json --out $(OUT)
+
+# Other evidence first: make sample EVIDENCE="build/report/evidence.json ..."; a promise that it does not meet is no error.
+sample: setup ## the sample report in docs/sample, from the evidence kept there
+	@if [ -n "$(EVIDENCE)" ]; then rm -f docs/sample/evidence-*; number=0; for file in $(EVIDENCE); do \
+	  number=$$((number + 1)); case $$file in *.gz) cat $$file;; *) gzip -9nc $$file;; esac \
+	    >docs/sample/evidence-$$number.json.gz; done; fi
+	$(BIN)/moe-validation report docs/sample/evidence-*.json.gz --out build/sample || [ $$? = 1 ]
+	cp build/sample/report.pdf docs/sample/report.pdf
+	pdftoppm -r 100 -f 1 -l 1 -singlefile -png build/sample/report.pdf docs/sample/page1
 
 alone: setup ## a clean environment with the report extra alone, which must suffice for verify; some minutes
 	CLEAN_VENV=1 $(BIN)/python -m pytest -q -o timeout=1800 tests/report/test_limits.py -k clean_environment

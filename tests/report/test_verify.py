@@ -207,3 +207,15 @@ def test_words_that_stand_in_no_element_are_noticed(pdf: Path) -> None:
     found = verify(pdf)
     assert found.outcome is Outcome.REJECTED
     assert any("header or footer prints" in line for line in found.differences)
+
+
+def test_a_table_in_other_words_by_another_version_is_told_apart_from_forgery(
+    pdf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pikepdf.open(pdf, allow_overwriting_input=True) as opened:
+        opened.docinfo["/Keywords"] = "layout 0123456789abcdef, weasyprint 99.0"
+        opened.save(pdf)
+    monkeypatch.setitem(MARKS, Verdict.NOT_TESTED, replace(MARKS[Verdict.NOT_TESTED], word="left alone"))
+    found = verify(pdf)
+    assert found.outcome is Outcome.OTHER_VERSION
+    assert any("commit 0123456789ab" in line for line in found.remarks)

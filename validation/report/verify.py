@@ -3,7 +3,6 @@
 It shows that a report follows from its own evidence. It cannot show that the evidence was observed and not invented.
 """
 
-import difflib
 import hashlib
 import io
 import json
@@ -20,12 +19,9 @@ from validation.claims.load import parse_claims
 from validation.evidence.record import SCHEMA_VERSION as EVIDENCE_SCHEMA
 from validation.evidence.store import parse as parse_evidence
 from validation.record import Record
-from validation.report.document import compose
+from validation.report.drawn import compare_pages
 from validation.report.embedded import Embedded, read_pdf, take_out
-from validation.report.layout import layout, renderer
 from validation.report.material import ClaimsSource, EvidenceFile, Material, in_order
-from validation.report.pdf import write_pdf
-from validation.report.printed import footers, printed_blocks
 from validation.report.signature import SignatureCheck
 from validation.usage import UsageError
 from validation.verdicts.judge import judge
@@ -99,17 +95,13 @@ def _verify(pdf: pikepdf.Pdf, data: bytes, name: str) -> Verification:
         return found.model_copy(update={"differences": (*differences, str(error))})
     material = in_order(Material(evidence=evidence, claims=claims, verdicts=derived))
     differences += _verdict_differences(stated, derived)
-    remarks = ["The pages were not compared: what is embedded already contradicts itself."]
-    if not differences:
-        differences, remarks = _drawn_differences(pdf, data, embedded.origin, material)
-    return found.model_copy(
-        update={
-            "outcome": Outcome.REJECTED if differences else Outcome.VERIFIED,
-            "differences": tuple(differences),
-            "remarks": tuple(remarks),
-            "findings": len(derived.findings),
-        }
-    )
+    found = found.model_copy(update={"findings": len(derived.findings)})
+    if differences:
+        remark = "The pages were not compared: what is embedded already contradicts itself."
+        return found.model_copy(update={"differences": tuple(differences), "remarks": (remark,)})
+    pages = compare_pages(pdf, data, embedded.origin, material)
+    outcome = Outcome.REJECTED if pages.differences else Outcome.OTHER_VERSION if pages.undecided else Outcome.VERIFIED
+    return found.model_copy(update={"outcome": outcome, "differences": pages.differences, "remarks": pages.remarks})
 
 
 def _read(
@@ -203,91 +195,6 @@ def _verdict_differences(stated: Verdicts, derived: Verdicts) -> list[str]:
     if not told and stated != derived:
         told.append("verdicts.json differs from the verdicts derived now in the order or in its references.")
     return told[:_TOLD] + ([f"{len(told) - _TOLD} more such differences."] if len(told) > _TOLD else [])
-
-
-def _drawn_differences(pdf: pikepdf.Pdf, data: bytes, origin: str, material: Material) -> tuple[list[str], list[str]]:
-    """Compares the pages with a fresh drawing of what the evidence says."""
-    fresh_data = write_pdf(compose(material))
-    if fresh_data == data:
-        return [], ["Every byte is the same as in a report drawn now from the embedded evidence."]
-    with pikepdf.open(io.BytesIO(fresh_data)) as fresh:
-        told = list(_text_differences(pdf, fresh))
-        same_drawing = [_content(a) == _content(b) for a, b in zip(pdf.pages, fresh.pages, strict=False)]
-    if f"layout {layout()}" not in origin and told:
-        remark = "The pages were laid out by another version of moe-validation, so their wording was not compared."
-        hashes_printed = material.evidence_sha256 in "".join(footers(pdf))
-        table = set(_rows(pdf))
-        with pikepdf.open(io.BytesIO(fresh_data)) as fresh:
-            missing = [row for row in _rows(fresh) if row not in table]
-        told = [f"the printed table lacks what the evidence gives: {row:.160}" for row in missing[:_TOLD]]
-        if not hashes_printed:
-            told.append(f"no footer prints the sha256 of the evidence, {material.evidence_sha256}.")
-        return told, [remark]
-    if told:
-        return told[:_TOLD] + (
-            [f"{len(told) - _TOLD} more such differences in print."] if len(told) > _TOLD else []
-        ), []
-    changed = [str(number) for number, same in enumerate(same_drawing, 1) if not same]
-    if changed and renderer() in origin:
-        where = ", ".join(changed)
-        return [f"the drawing of page {where} differs from what the evidence gives; its text does not."], []
-    if changed:
-        return [], [
-            f"Drawn with {origin}; here it is {renderer()}. The text is the same, the drawings were not compared."
-        ]
-    return [], [
-        "The pages are the same as drawn now; the file around them is not (metadata, or saved by another program)."
-    ]
-
-
-def _text_differences(pdf: pikepdf.Pdf, fresh: pikepdf.Pdf) -> Iterator[str]:
-    for number, (said, found) in enumerate(zip(footers(pdf), footers(fresh), strict=False), 1):
-        if said != found:
-            yield f"page {number}: the header or footer prints “{said:.120}”; the evidence gives “{found:.120}”."
-    if len(pdf.pages) != len(fresh.pages):
-        yield f"the report has {len(pdf.pages)} pages; drawn from its evidence it has {len(fresh.pages)}."
-    said_blocks, found_blocks = printed_blocks(pdf), printed_blocks(fresh)
-    matcher = difflib.SequenceMatcher(
-        None, [b.text for b in said_blocks], [b.text for b in found_blocks], autojunk=False
-    )
-    for kind, a, b, c, d in matcher.get_opcodes():
-        if kind == "equal":
-            continue
-        page = said_blocks[min(a, len(said_blocks) - 1)].page if said_blocks else 0
-        said = " | ".join(block.text for block in said_blocks[a:b]) or "nothing"
-        found = " | ".join(block.text for block in found_blocks[c:d]) or "nothing"
-        yield f"page {page} prints “{said:.160}”; the evidence gives “{found:.160}”."
-
-
-def _rows(pdf: pikepdf.Pdf) -> list[str]:
-    """The table cells and headers in runs that begin with a row's header."""
-    rows: list[str] = []
-    for block in printed_blocks(pdf):
-        if block.tag == "/TH":
-            rows.append(block.text)
-        elif block.tag == "/TD" and rows:
-            rows[-1] += f" | {block.text}"
-    return [row for row in rows if "/" in row.split(" | ")[0]]
-
-
-def _content(page: pikepdf.Page) -> bytes:
-    """A digest over all that draws on a page, the charts inside it included."""
-    digest = hashlib.sha256()
-    contents = page.obj.get("/Contents")
-    streams = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
-    for stream in streams:
-        if stream is not None:
-            digest.update(stream.read_bytes())
-    _add_objects(page.obj.get("/Resources"), digest, 0)
-    return digest.digest()
-
-
-def _add_objects(resources: pikepdf.Object | None, digest: "hashlib._Hash", depth: int) -> None:
-    if resources is None or depth > 4:  # noqa: PLR2004 - a chart is one form inside one page
-        return
-    for name, form in sorted(resources.get("/XObject", {}).items()):
-        digest.update(name.encode() + form.read_bytes())
-        _add_objects(form.get("/Resources"), digest, depth + 1)
 
 
 def _key(finding: Finding) -> tuple[str, str, str]:
