@@ -33,9 +33,13 @@ class Suite(Record):
 
 
 class WorkloadRecord(Record):
-    """The shape that was run, spelled out so that verdicts need no registry."""
+    """The shape that was run, spelled out so that verdicts need no registry.
+
+    `shape` spells every option of the layer in one word, as `parse_shape` reads it; older evidence has none.
+    """
 
     name: str
+    shape: str = ""
     tokens: int
     d_model: int
     d_ff: int

@@ -24,6 +24,7 @@ from validation.stages.beside import beside
 from validation.stages.console import step
 from validation.stages.gauges import gauges_of, gpu_figures
 from validation.stages.ground import ground
+from validation.workloads.shape import shape_string
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,7 @@ def workload_record(workload: Workload) -> WorkloadRecord:
     layer = workload.layer
     return WorkloadRecord(
         name=workload.name,
+        shape=shape_string(workload),
         tokens=workload.tokens,
         d_model=layer.d_model,
         d_ff=layer.d_ff,

@@ -1,7 +1,7 @@
 """The named workloads. Shapes of the published texts, small ones a CPU can take, and real models."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from validation.usage import unknown_name
 from validation.workloads.layer import LayerConfig
@@ -24,6 +24,12 @@ _SEED_CLAIM: Final = _relu(256, 1024, 4, 2)
 _MIXTRAL: Final = (4096, 14336, 8, 2)
 _QWEN3: Final = (2048, 768, 128, 8)
 _DEEPSEEK: Final = (7168, 2048, 256, 8)
+_DEEPSEEK_ROUTER: Final[dict[str, Any]] = {
+    "router": "sigmoid",
+    "correction_bias": True,
+    "routed_scaling": 2.5,
+    "float32_router": True,
+}
 
 _ALL: Final = (
     # The published texts.
@@ -102,6 +108,21 @@ _ALL: Final = (
             description=f"DeepSeek-V3's routed experts under softmax routing, {tokens} tokens",
         )
         for tokens in (1, 32, 4096)
+    ),
+    *(
+        Workload(
+            name=f"deepseek-v3-layer-t{tokens}",
+            tokens=tokens,
+            layer=replace(_swiglu(*_DEEPSEEK), shared_d_ff=2048, n_groups=8, top_groups=4, **_DEEPSEEK_ROUTER),
+            description=f"DeepSeek-V3's layer as it is, shared expert and router in groups, {tokens} tokens",
+        )
+        for tokens in (1, 32, 4096)
+    ),
+    Workload(
+        name="deepseek-slice",
+        tokens=512,
+        layer=replace(_swiglu(1024, 256, 64, 8), shared_d_ff=256, n_groups=8, top_groups=4, **_DEEPSEEK_ROUTER),
+        description="DeepSeek-V3's layer, a quarter as many experts of a seventh the width: what a small CPU can take",
     ),
     # The same shapes with the published layer, as docs/METHOD.md's floors are stated.
     *(
