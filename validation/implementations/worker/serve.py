@@ -176,7 +176,7 @@ class Worker:
 
     def state(self, _message: Message, _descriptors: list[int]) -> Message:
         """Tells what a kernel has no business changing in its process."""
-        return {"state": state.settings(CLOCK)}
+        return {"state": state.settings(CLOCK, sys.modules[Host.__module__].CLOCK)}
 
     def _caller(self, where: Message, x: torch.Tensor, out: torch.Tensor) -> Callable[..., Any]:
         """The kernel's forward as a function of x and out; one whose form is untold is tried on the first input."""
