@@ -138,7 +138,8 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
 
         for run in measure(measurement, finished=finished, on_event=on_event):
             loads = (*journal.evidence.loads, *aside.taken())
-            journal.add(processes=(*journal.evidence.processes, run), loads=loads)
+            processes = (*journal.evidence.processes, run)
+            journal.add(**_ruled(by_rule(journal.evidence.model_copy(update={"processes": processes, "loads": loads}))))
             shown.advance()
     journal.add(figures=aside.figures(journal.evidence, plan.candidate.name))
 
@@ -167,22 +168,36 @@ def _measurement(contest: Contest, plan: RunPlan, journal: Journal, stack: ExitS
 
 def complete(journal: Journal) -> Evidence:
     """Judges every block by the best probe of its device in the whole run and closes the evidence."""
-    evidence = journal.evidence
+    evidence = by_rule(journal.evidence)
+    figures = (*evidence.figures, *gpu_figures(evidence.processes))
+    journal.add(**_ruled(evidence), figures=figures, status=Status.COMPLETE)
+    return journal.evidence
+
+
+def by_rule(evidence: Evidence) -> Evidence:
+    """Returns the evidence with every block judged by the best probe of its device so far.
+
+    Also what is cut off in the middle is so judged, and can be judged by others.
+    """
     rules = {device: probe_rule(evidence.processes, device=device) for device in ("cpu", "cuda")}
     processes, loads = evidence.processes, evidence.loads
     for device, rule in rules.items():
         if rule is not None:
             processes = apply_rule(processes, rule, device=device)
             loads = tuple(judged_load(run, rule) if run.device == device else run for run in loads)
-    journal.add(
-        probe=rules[evidence.device],
-        host_probe=rules["cpu"] if evidence.device == "cuda" else None,
-        processes=processes,
-        loads=loads,
-        figures=(*evidence.figures, *gpu_figures(processes)),
-        status=Status.COMPLETE,
+    return evidence.model_copy(
+        update={
+            "probe": rules[evidence.device],
+            "host_probe": rules["cpu"] if evidence.device == "cuda" else None,
+            "processes": processes,
+            "loads": loads,
+        }
     )
-    return journal.evidence
+
+
+def _ruled(evidence: Evidence) -> dict[str, object]:
+    """The fields that `by_rule` sets."""
+    return {name: getattr(evidence, name) for name in ("probe", "host_probe", "processes", "loads")}
 
 
 def run_id(seed: int) -> str:

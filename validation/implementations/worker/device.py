@@ -22,8 +22,9 @@ CLOCK = time.perf_counter_ns
 #: Written before a call with cold caches: twice an H200's 60 MB of L2, and half as much again.
 FLUSHED_BYTES = 192 << 20
 
-#: How long the GPU spins before a call that is to be queued: 20 us at an H200's 1.98 GHz. To ask for a graph takes 8.
-_SPUN_CYCLES = 40_000
+#: How long the GPU spins before a call that is to be queued: 100 us at an H200's 1.98 GHz. To ask for a graph and for
+#: the events around it took 10 to 40 us: behind a spin of 20 us a replay of 16 us was seen as 20 to 35.
+_SPUN_CYCLES = 200_000
 
 Description = dict[str, Any]
 Timed = tuple[Any, int, int]
