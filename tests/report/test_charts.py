@@ -1,5 +1,6 @@
 import pytest
 
+from validation.report.charts.bars import Bar, floor_bars
 from validation.report.charts.contributions import Contribution, contributions
 from validation.report.charts.forest import ForestRow, forest
 from validation.report.charts.roofline import RooflinePoint, roofline
@@ -61,6 +62,14 @@ def test_a_point_above_the_slower_roof_is_not_called_beyond_the_hardware() -> No
     grey = f"fill: {BEYOND}"
     assert grey in both.svg
     assert both.svg != slow.svg
+
+
+def test_what_lies_beyond_the_limit_is_drawn_without_labels_that_touch() -> None:
+    bars = [Bar(name="mojo", share=3.36, text="336 %", candidate=True)]
+    near = [Bar(name="mojo", share=0.9, text="90 %", candidate=True)]
+    far_svg, near_svg = (floor_bars(one, alt="a", caption="c").svg for one in (bars, near))
+    assert far_svg.count('id="xtick_') == 2
+    assert near_svg.count('id="xtick_') == 5
 
 
 def test_every_verdict_has_its_own_word_and_glyph() -> None:

@@ -99,6 +99,13 @@ def test_a_part_that_slows_the_kernel_is_not_said_to_help() -> None:
     assert "no parts of 1 certainly make the kernel faster" in ablation_charts(made, timings(made))[0].alt
 
 
+def test_variants_of_too_few_pairs_are_not_said_to_be_absent() -> None:
+    made = with_ablation(6.0)
+    one_pair = made.model_copy(update={"processes": tuple(one for one in made.processes if one.round <= 1)})
+    html = render(compose(material(one_pair)), "screen")
+    assert "Variants of the kernel were timed, but too few" in html
+
+
 def test_variants_of_the_kernel_are_no_contenders() -> None:
     document = compose(material(with_ablation(6.0)))
     workload = document.machines[0].workloads[0]

@@ -125,12 +125,12 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], name: _Names) -> s
     if own:
         kept = sum(finding.verdict in HOLDS for finding in own)
         if len(own) == 1:
-            parts.append(f"this project's own threshold is {'' if kept else 'not '}met")
+            parts.append(f"this project's own threshold is {'' if kept else 'not '}confirmed")
             own = ()
     if own:
         kept_of = "all" if kept == len(own) else number_word(kept) if kept else "none"
-        verb = "is" if kept == 1 else "are"
-        parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept_of} {verb} met")
+        verb = "are" if kept > 1 else "is"
+        parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept_of} {verb} confirmed")
     return sentence("; ".join(parts)) if parts else "No claims were judged."
 
 

@@ -36,6 +36,7 @@ class MachineView:
     load_chart: Chart | None
     figures: tuple[FigureRow, ...]
     ablations: tuple[Chart, ...]
+    variants: frozenset[str]
     facts: tuple[tuple[str, str], ...]
     ceilings: tuple[CeilingRow, ...]
     left_out: tuple[tuple[str, tuple[str, ...]], ...]
@@ -60,6 +61,7 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
         load_chart=load_chart(loads),
         figures=figure_rows(evidence),
         ablations=ablation_charts(evidence, times),
+        variants=variants(evidence) & {timing.implementation for timing in times},
         facts=facts(evidence),
         ceilings=ceiling_rows(evidence),
         left_out=left_out(evidence),
