@@ -6,6 +6,7 @@ import pytest
 
 from tests import synthetic
 from validation.evidence.record import Evidence
+from validation.performance.figure import Figure
 from validation.report.languages import languages_page
 
 SEED_CLAIM = {synthetic.CANDIDATE: 10_000.0, "numpy_grouped": 14_000.0, "torch_dense": 30_000.0}
@@ -42,9 +43,24 @@ def test_contenders_are_listed_from_the_fastest_on() -> None:
 
 def test_pure_python_is_extrapolated_from_few_tokens_and_says_so() -> None:
     line = row(page(with_lists_at("seed-claim-t8")), "python_lists")
-    found = re.search(r"\*\*extrapolated\*\* from (\d+) ms at 8 tokens.*about ([\d.]+) s", line)
+    found = re.search(r"\*\*extrapolated\*\* from (\d+) ms at eight tokens.*about ([\d.]+) s", line)
     assert found is not None
     assert float(found[2]) * 1e3 / float(found[1]) == pytest.approx(1024 / 8, rel=0.01)
+
+
+def test_pure_python_may_be_noted_as_a_figure() -> None:
+    times = {"seed-claim": SEED_CLAIM, "seed-claim-t1": {synthetic.CANDIDATE: 20.0}}
+    noted = Figure(
+        name="call-s",
+        implementation="python_lists",
+        workload="seed-claim-t1",
+        samples=(0.04, 0.05, 0.03),
+        method="clock",
+    )
+    evidence = synthetic.evidence(times_us=times).model_copy(update={"figures": (noted,)})
+    line = row(page(evidence), "python_lists")
+    assert "**extrapolated** from 40.0 ms at one token, in proportion" in line
+    assert "about 41.0 s" in line
 
 
 def test_nothing_is_extrapolated_from_another_layer() -> None:

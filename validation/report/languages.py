@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from validation.performance.statistics import Estimate, level
 from validation.report.ablation import variants
 from validation.report.quantity import duration, significant, size
 from validation.report.timing import Timing, kept, timings
+from validation.report.words import count
 from validation.verdicts.samples import Subject, measured
 
 if TYPE_CHECKING:
@@ -179,14 +181,23 @@ def _table(rows: Sequence[Row], extrapolated: tuple[str, float] | None, evidence
 def _extrapolation(evidence: Evidence, record: WorkloadRecord) -> tuple[str, float] | None:
     """Pure Python's time from the most tokens it was measured at, by the same layer: its work grows as the tokens."""
     shape = ("d_model", "d_ff", "n_experts", "top_k", "activation", "gated", "dtype")
-    same = {one.name: one for one in evidence.workloads if all(getattr(one, f) == getattr(record, f) for f in shape)}
-    found = [one for one in timings(evidence) if one.implementation == EXTRAPOLATED and one.workload in same]
-    if not found or any(one.workload == record.name for one in found):
+    tokens = {
+        one.name: one.tokens
+        for one in evidence.workloads
+        if all(getattr(one, name) == getattr(record, name) for name in shape)
+    }
+    timed = [(one.workload, one.median_ns) for one in timings(evidence) if one.implementation == EXTRAPOLATED]
+    noted = [
+        (one.workload, 1e9 * statistics.median(one.samples))
+        for one in evidence.figures
+        if (one.name, one.implementation) == ("call-s", EXTRAPOLATED)
+    ]
+    found = [(tokens[workload], ns) for workload, ns in (*timed, *noted) if workload in tokens]
+    if not found or any(workload == record.name for workload, _ns in timed):
         return None
-    most = max(found, key=lambda one: same[one.workload].tokens)
-    tokens = same[most.workload].tokens
-    text = f"**extrapolated** from {duration(most.median_ns / 1e3)} at {tokens} tokens, in proportion"
-    return text, most.median_ns * record.tokens / tokens
+    most, ns = max(found)
+    text = f"**extrapolated** from {duration(ns / 1e3)} at {count(most, 'token')}, in proportion"
+    return text, ns * record.tokens / most
 
 
 def _contributions(rows: Sequence[Row], evidence: Evidence) -> Iterator[str]:

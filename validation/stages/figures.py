@@ -13,6 +13,7 @@ from validation.implementations.shared_layer import SharedLayer
 from validation.performance.energy import ENERGY, SECONDS, EnergyCounter, find_counter, measure_energy
 from validation.performance.figure import Figure
 from validation.stages.console import step
+from validation.stages.pure_python import observe_pure_python
 from validation.workloads.inputs import TokenBank, make_layer
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _RECORDED_BY: Final = {
 def observe_figures(plan: RunPlan, journal: Journal, console: Console) -> None:
     """Adds the figures of the run as a whole; the time comes last, when all is measured."""
     observe_energy(plan, journal, console)
+    observe_pure_python(plan, journal, console)
     missing = tuple(f"figure {name}: {how}" for name, how in _RECORDED_BY.items() if name != plan.timed_as)
     journal.add(left_out=(*journal.evidence.left_out, *missing))
     if plan.timed_as:
