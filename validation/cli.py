@@ -163,6 +163,14 @@ def check(
 
 
 @app.command()
+def planted(*, as_json: JsonOption = False) -> None:
+    """How many broken and dishonest kernels does this build catch? Takes some minutes."""
+    from validation.stages.planted import try_planted
+
+    _finish(accepted=try_planted(as_json=as_json))
+
+
+@app.command()
 def audit(*, claims: ClaimsOption = None, as_json: JsonOption = False) -> None:
     """Do the published numbers agree with each other? Needs no kernel and no hardware."""
     from validation.stages.audit import audit_claims

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.faults.catalogue import FOLDER
 from tests.honest.menu import HONEST
 from tests.reference.loading import load
 from tests.strategies import cases
 from validation.correctness.attempt import Run
 from validation.correctness.case import Outcome
+from validation.correctness.planted_faults import FOLDER
 from validation.correctness.runner import in_process
 from validation.correctness.spec import ALL_VARIANTS, CaseSpec
 from validation.correctness.suite import Candidate, check

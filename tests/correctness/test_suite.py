@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.correctness.kernels import forward
-from tests.faults.catalogue import FOLDER
 from validation.correctness.case import Outcome
+from validation.correctness.planted_faults import FOLDER
 from validation.correctness.question import ask
 from validation.correctness.runner import Result, in_process, in_worker
 from validation.correctness.spec import PLAIN, QUESTIONS, Check, LayerVariant

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tests.faults.catalogue import FAULTS, FOLDER
 from validation.correctness.case import Outcome
+from validation.correctness.planted_faults import FAULTS, FOLDER
 from validation.correctness.runner import in_process
 from validation.correctness.suite import Candidate, check_all, plan_cases
 

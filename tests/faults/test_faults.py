@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.catalogue import FAULTS, FOLDER
 from validation.correctness.case import Case, Outcome
+from validation.correctness.planted_faults import FAULTS, FOLDER
 from validation.correctness.runner import in_process
 from validation.correctness.spec import ALL_VARIANTS
 from validation.correctness.suite import Candidate, check_all, plan_cases

@@ -67,7 +67,7 @@ class Comparison:
     message: str = ""
 
 
-def compare(
+def compare(  # noqa: PLR0913 -- what was told, and what of it is asked
     expected: Expected,
     out: torch.Tensor,
     ids: torch.Tensor | None = None,

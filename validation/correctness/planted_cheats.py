@@ -1,13 +1,13 @@
 """The cheats: which gate must catch each.
 
-Each is a kernel file as a user would write it, in kernels/; `honest_layer.py` there is the honest one they are made
-from. `answers_on_disk` needs a file beside it, which the test writes.
+Each is a kernel file as a user would write it, in planted/cheats/; `honest_layer.py` there is the honest one they are
+made from. `answers_on_disk` needs a file beside it, which `bring_answers` writes.
 """
 
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent / "kernels"
+FOLDER: Final = Path(__file__).parents[2] / "planted" / "cheats"
 
 CHEATS: Final[dict[str, str]] = {
     "all_but_one": "every_output_right",

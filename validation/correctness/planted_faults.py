@@ -1,14 +1,16 @@
 """The planted faults: which check must catch each, and by what.
 
-Each is a kernel file as a user would write it, in kernels/; `by_steps.py` there is the honest one they are made from.
+Each is a kernel file as a user would write it, in planted/faults/; `by_steps.py` there is the honest one they are made
+from.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from validation.correctness.spec import PLAIN, Check, LayerVariant
 
-FOLDER = Path(__file__).parent / "kernels"
+FOLDER: Final = Path(__file__).parents[2] / "planted" / "faults"
 
 _BIASED = LayerVariant(bias=True, router_bias=True)
 _GELU = LayerVariant(activation="gelu", bias=True, router_bias=True)
@@ -27,7 +29,7 @@ class Fault:
     lowest_id_wins: bool = False
 
 
-FAULTS: dict[str, Fault] = {
+FAULTS: Final[dict[str, Fault]] = {
     "activation_dropped": Fault(check=Check.RANDOM, by="elementwise"),
     "batch_statistics": Fault(check=Check.SPLIT, by="elementwise"),
     "bf16_accumulation": Fault(check=Check.RANDOM, by="effective_bits"),
@@ -47,7 +49,7 @@ FAULTS: dict[str, Fault] = {
     "gelu_tanh_for_erf": Fault(check=Check.RANDOM, by="effective_bits", variant=_GELU),
     "highest_id_wins": Fault(check=Check.EXACT_TIES, by="routing", lowest_id_wins=True),
     "index_overflow": Fault(check=Check.RANDOM, by="token 65536"),
-    "input_changed": Fault(check=Check.RANDOM, by="must not change its input"),
+    "input_changed": Fault(check=Check.RANDOM, by="its input x"),
     "last_expert_skipped": Fault(check=Check.RANDOM, by="elementwise"),
     "missing_b2": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
     "missing_router_bias": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
@@ -72,7 +74,7 @@ FAULTS: dict[str, Fault] = {
     "truncated_batch": Fault(check=Check.RANDOM, by="elementwise"),
     "unsorted_top_k": Fault(check=Check.RANDOM, by="elementwise"),
     "weights_told_wrong": Fault(check=Check.RANDOM, by="weights"),
-    "wrong_dtype": Fault(check=Check.RANDOM, by="shape"),
+    "wrong_dtype": Fault(check=Check.RANDOM, by="the output must be"),
     "wrong_magnitude": Fault(check=Check.RANDOM, by="elementwise"),
     "zeros": Fault(check=Check.EXACT, by="bitwise"),
 }

@@ -1,0 +1,129 @@
+"""Tries the planted kernels: how many of the broken and of the dishonest ones does this build catch?"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from validation.correctness import planted_cheats, planted_faults
+from validation.correctness.case import Outcome
+from validation.correctness.integrity.inspect import inspect
+from validation.correctness.judge import Candidate
+from validation.correctness.plan import plan_cases
+from validation.correctness.planted_cheats import CHEATS
+from validation.correctness.planted_faults import FAULTS
+from validation.correctness.runner import in_worker
+from validation.correctness.suite import check
+from validation.implementations.failure import ImplementationFailed
+from validation.implementations.kernel_spec import parse_kernel
+from validation.implementations.process import Limits, Worker
+from validation.record import Record
+from validation.workloads.inputs import TokenBank, make_layer
+from validation.workloads.registry import find
+
+if TYPE_CHECKING:
+    from validation.implementations.implementation import Implementation
+    from validation.workloads.workload import Workload
+
+_ROOT: Final = Path(__file__).parents[2]
+
+#: A call is long beside a lookup and short beside a worker's start: 134 MFLOP.
+WORKLOAD: Final = find("256x128x512-E4-k2-float32")
+
+#: What catches a kernel: a change in any of these files asks for another trial.
+_DECISIVE: Final = (
+    "validation/correctness/**/*.py",
+    "validation/workloads/*.py",
+    "validation/implementations/worker/*.py",
+    *(f"validation/implementations/{name}.py" for name in ("arena", "clock", "mailbox", "process", "spawn")),
+    "reference/oracle.py",
+    "planted/**/*.py",
+)
+
+
+class Trial(Record):
+    """One planted kernel: whether it was caught by the check or gate that ought to, and what was said."""
+
+    name: str
+    by: str
+    caught: bool
+    message: str = ""
+
+
+class Trials(Record):
+    """All planted kernels as the suite of the `sources` digest caught them, or did not, on the day `tried`."""
+
+    sources: str
+    tried: str
+    faults: tuple[Trial, ...]
+    cheats: tuple[Trial, ...]
+
+    @property
+    def sentence(self) -> str:
+        """How many were caught, in words."""
+        caught = [f"{sum(one.caught for one in kind)} of {len(kind)}" for kind in (self.faults, self.cheats)]
+        return f"caught {caught[0]} planted faults, {caught[1]} cheats by this build (tried {self.tried})"
+
+
+def sources_digest(root: Path = _ROOT) -> str:
+    """Returns the sha256 of every file that decides what is caught, and of torch's version."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for path in sorted(path for pattern in _DECISIVE for path in root.glob(pattern)):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def try_fault(name: str) -> Trial:
+    """Returns how a planted fault fared in a worker, on the cases of the check that must catch it."""
+    fault = FAULTS[name]
+    specs = [
+        spec
+        for spec in plan_cases("smoke", fault.dtype, variants=(fault.variant,))
+        if spec.check is fault.check and spec.workload.layer == fault.variant.of(spec.workload.layer)
+    ]
+    candidate = Candidate(name=name, lowest_id_wins=fault.lowest_id_wins, required=fault.variant, strict=True)
+    said = ""
+    with Worker(threads=1, limits=Limits(seconds=60)) as worker:
+        try:
+            worker.load(parse_kernel(str(planted_faults.FOLDER / f"{name}.py")))
+        except ImplementationFailed as failure:
+            return Trial(name=name, by=fault.check, caught=False, message=str(failure))
+        run = in_worker(worker)
+        for spec in specs:
+            case = check(spec, run, candidate)
+            said = case.message or said
+            if case.outcome is Outcome.FAILED and fault.by in case.message:
+                return Trial(name=name, by=fault.check, caught=True, message=case.message)
+    return Trial(name=name, by=fault.check, caught=False, message=said)
+
+
+def try_cheat(name: str) -> Trial:
+    """Returns how a planted cheat fared before the gates."""
+    with tempfile.TemporaryDirectory(prefix="cheat-") as folder:
+        for file in ("honest_layer", name):
+            shutil.copy(planted_cheats.FOLDER / f"{file}.py", folder)
+        bring_answers(Path(folder) / "answers.pt")
+        failed = failed_gates(parse_kernel(str(Path(folder) / f"{name}.py")))
+    said = "; ".join(f"{gate}: {message}" for gate, message in failed.items())
+    return Trial(name=name, by=CHEATS[name], caught=CHEATS[name] in failed, message=said)
+
+
+def failed_gates(implementation: Implementation, workload: Workload = WORKLOAD) -> dict[str, str]:
+    """Returns the gates that a kernel fails, each with its message."""
+    gates = inspect(implementation, workload, threads=1, limits=Limits(seconds=60))
+    return {gate.gate: gate.message for gate in gates if gate.outcome is Outcome.FAILED}
+
+
+def bring_answers(path: Path) -> None:
+    """Writes the answers to the published seed's tokens, as a cheat would bring them along."""
+    tokens, layer = TokenBank.draw(WORKLOAD).tokens, make_layer(WORKLOAD.layer, WORKLOAD.seed)
+    weights, ids = torch.softmax(tokens @ layer.router_weight, -1).topk(WORKLOAD.layer.top_k)
+    weights = weights / weights.sum(-1, keepdim=True)
+    experts = [torch.relu(tokens @ w1) @ w2 for w1, w2 in zip(layer.w1, layer.w2, strict=True)]
+    out = sum((weights * (ids == e)).sum(-1, keepdim=True) * expert for e, expert in enumerate(experts))
+    torch.save((tokens, out), path)

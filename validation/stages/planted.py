@@ -1,0 +1,75 @@
+"""`planted`: how many broken and dishonest kernels does this build catch?"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from validation.correctness.planted import Trial, Trials, sources_digest, try_cheat, try_fault
+from validation.correctness.planted_cheats import CHEATS
+from validation.correctness.planted_faults import FAULTS
+from validation.evidence.atomic import write_atomically
+from validation.stages.console import step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_ROOT: Final = Path(__file__).parents[2]
+
+#: Where the last trial is kept: of this machine, and as committed.
+RECORDS: Final = (_ROOT / "build" / "planted.json", _ROOT / "records" / "planted.json")
+
+#: Faults are tried two at a time: each is one process. Cheats are judged by the clock, one after the other.
+_AT_ONCE: Final = 2
+
+
+def try_planted(*, as_json: bool) -> bool:
+    """Tries every planted kernel, prints those that got through and how many did not; False when one did."""
+    console = Console(stderr=as_json)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        faults = _tried("planted faults", FAULTS, lambda names: pool.map(try_fault, names), console)
+    cheats = _tried("planted cheats", CHEATS, lambda names: map(try_cheat, names), console)
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    trials = Trials(sources=sources_digest(), tried=today, faults=faults, cheats=cheats)
+    write_atomically(RECORDS[0], trials.model_dump_json(indent=1).encode() + b"\n")
+    missed = [one for one in (*faults, *cheats) if not one.caught]
+    if as_json:
+        typer.echo(trials.model_dump_json(indent=1))
+        return not missed
+    for one in missed:
+        line = f"  {one.name} got past {one.by}; said was: {one.message or 'nothing'}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{trials.sentence[0].upper()}{trials.sentence[1:]}.", highlight=False, soft_wrap=True)
+    return not missed
+
+
+def known_trials() -> Trials | None:
+    """Returns the last trial made with these very sources, on this machine or as committed; None when there is none."""
+    digest = sources_digest()
+    for path in RECORDS:
+        try:
+            trials = Trials.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue
+        if trials.sources == digest:
+            return trials
+    return None
+
+
+def _tried(
+    title: str, names: Iterable[str], trial: Callable[[list[str]], Iterable[Trial]], console: Console
+) -> tuple[Trial, ...]:
+    ordered = sorted(names)
+    found: list[Trial] = []
+    with step(console, title, len(ordered)) as shown:
+        for one in trial(ordered):
+            found.append(one)
+            shown.note(one.name)
+            shown.advance()
+    return tuple(found)
