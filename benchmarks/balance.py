@@ -92,8 +92,8 @@ def rows(shape: str, probe: Probe) -> list[str]:
         told = f"{median / uniform:.0%} of uniform's time"
         if threads != cores:
             told = f"{median / (cores * uniform):.0%} efficiency of {cores} threads"
-        counted = len(kept[routing, threads])
-        lines.append(f"| {shape} | {routing.value}, {threads} threads | {median / 1e3:,.0f} us | {counted} | {told} |")
+        form = f"{routing.value}, {threads} thread{'s' * (threads > 1)}"
+        lines.append(f"| {shape} | {form} | {median / 1e3:,.0f} us | {len(kept[routing, threads])} | {told} |")
     return lines
 
 
@@ -104,11 +104,18 @@ def main() -> None:
     table = "\n".join(("| shape | routing, threads | median | calls kept | |", "|---|---|---|---|---|", *lines))
     sys.stdout.write(f"{table}\n")
     if "--write" in sys.argv[1:]:
-        before, mark, after = DOCUMENT.read_text().partition(MARK)
-        if not mark:
-            raise SystemExit(f"{DOCUMENT} must hold the line {MARK}, after which the table goes; it does not")
-        rest = after.partition("\n\n")[2] if after.lstrip("\n").startswith("|") else after.lstrip("\n")
-        DOCUMENT.write_text(f"{before}{mark}\n{table}\n\n{rest}".rstrip("\n") + "\n")
+        write(table)
+
+
+def write(table: str) -> None:
+    """Puts the table into the document, in the place of the last one."""
+    before, mark, after = DOCUMENT.read_text().partition(MARK)
+    if not mark:
+        raise SystemExit(f"{DOCUMENT} must hold the line {MARK}, after which the table goes; it does not")
+    rest = after.lstrip("\n")
+    if rest.startswith("|"):
+        rest = rest.partition("\n\n")[2]
+    DOCUMENT.write_text(f"{before}{mark}\n{table}\n\n{rest}")
 
 
 if __name__ == "__main__":
