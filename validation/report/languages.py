@@ -176,9 +176,9 @@ def _table(rows: Sequence[Row], extrapolated: tuple[str, float] | None, evidence
         share = "–" if floor is None else f"{significant(100 * floor.ns / ns, 2)} %"
         yield f"| {EXTRAPOLATED}: {text} | Python | about {duration(ns / 1e3)} | {share} | {over} | – | – | – |"
     yield ""
-    yield "Prepare is outside of every call's clock. Its memory is what the process grew by: baselines share a process, and"
-    yield "one may take what another gave back. Fewer processes than planned, and a wide interval, are those of contenders"
-    yield "whose calls the speed probe rejected."
+    yield "Prepare is outside of every call's clock. Its memory is what the process grew by: baselines share a process,"
+    yield "and one may take what another gave back. A wide interval is that of a contender most of whose calls the speed"
+    yield "probe rejected."
     yield ""
 
 
