@@ -176,7 +176,7 @@ def _table(rows: Sequence[Row], extrapolated: tuple[str, float] | None, evidence
         share = "–" if floor is None else f"{significant(100 * floor.ns / ns, 2)} %"
         yield f"| {EXTRAPOLATED}: {text} | Python | about {duration(ns / 1e3)} | {share} | {over} | – | – | – |"
     yield ""
-    yield "Prepare is outside of every call's clock. Its memory is what the process grew by: baselines share a process,"
+    yield "Prepare is outside of every call's clock. Its memory is what the process grew by: baselines share one,"
     yield "and one may take what another gave back. A wide interval is that of a contender most of whose calls the speed"
     yield "probe rejected."
     yield ""
