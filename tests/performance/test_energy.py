@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 import torch
 
+from validation.implementations.answer import Prepared, Sustained
 from validation.implementations.implementation import Implementation
-from validation.implementations.process import Prepared, Sustained
 from validation.performance.energy import EnergyCounter, find_counter, measure_energy
 
 if TYPE_CHECKING:

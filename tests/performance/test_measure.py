@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
-from validation.implementations.process import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.events import Event, ProcessFailed, SeriesMeasured
 from validation.performance.measure import Measurement, measure

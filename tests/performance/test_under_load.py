@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from validation.claims.claim import Arrivals, Load
+from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.clock import Price
 from validation.implementations.implementation import Implementation
-from validation.implementations.process import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.load import LoadRun, accepts_load, judged_load
 from validation.performance.overhead import measure_overhead_share

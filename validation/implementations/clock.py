@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from validation.implementations.process import BlockOutput
+    from validation.implementations.answer import BlockOutput
 
 
 class Asked(Protocol):

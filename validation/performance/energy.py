@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from validation.implementations.answer import Prepared, Sustained
     from validation.implementations.implementation import Implementation
-    from validation.implementations.process import Prepared, Sustained
     from validation.implementations.shared_layer import SharedLayer
 
 ENERGY: Final = "energy-per-call-j"

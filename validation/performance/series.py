@@ -18,10 +18,10 @@ from validation.performance.sustained import Sustained
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from validation.implementations.answer import BlockOutput, Output, Prepared
+    from validation.implementations.answer import Sustained as SustainedCalls
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
-    from validation.implementations.process import BlockOutput, Output, Prepared
-    from validation.implementations.process import Sustained as SustainedCalls
     from validation.implementations.shared_layer import SharedLayer
     from validation.performance.gpu_state import GpuState
     from validation.performance.profile import Profile

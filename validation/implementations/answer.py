@@ -1,0 +1,67 @@
+"""What a worker answers: what a prepare took, what a call gave, and a block of calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What `prepare` took: time by the worker's clock, and growth of its memory: the GPU's, or the resident."""
+
+    prepare_ns: int
+    prepare_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One call: `out` [T, d], perhaps the routing `ids` int64 [T, k] and `weights` float64 [T, k], and its time.
+
+    On a GPU `worker_ns` is the time between events, `host_ns` that by the worker's host clock until the GPU was idle.
+    `written` is false when `out` still held nothing but the poison of before the call. `x_unchanged` is false when
+    the input was found altered after the block.
+    """
+
+    out: torch.Tensor
+    ids: torch.Tensor | None
+    weights: torch.Tensor | None
+    worker_ns: int
+    written: bool
+    x_unchanged: bool
+    host_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockOutput:
+    """A block of calls: the parent's time for all of it, and whether every guard around its tensors held.
+
+    `ends_ns` says of each call when its result was where the parent reads it, by the worker's clock from the block's
+    beginning on.
+    """
+
+    outputs: tuple[Output, ...]
+    parent_ns: int
+    guards_held: bool
+    ends_ns: tuple[int, ...] = ()
+
+    @property
+    def calls_ns(self) -> tuple[int, ...]:
+        """Each call's time by the worker's clock."""
+        return tuple(output.worker_ns for output in self.outputs)
+
+    @property
+    def hosts_ns(self) -> tuple[int, ...]:
+        """Each call's time by the worker's host clock; on the CPU the same."""
+        return tuple(one.worker_ns if one.host_ns is None else one.host_ns for one in self.outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sustained:
+    """Calls made without a pause, and the parent's time for all of them."""
+
+    calls: int
+    parent_ns: int
