@@ -1,11 +1,15 @@
-"""Compiles the widest bfloat16 variant alone, so that its PTX can be looked at without a GPU: `--emit asm`."""
+"""Compiles the hot bfloat16 variants alone, so that their PTX can be looked at without a GPU: `--emit asm`."""
 
 from max.gpu.host import DeviceContext
 
-from hopper.launch import Variant
-from hopper.shape import WIDE
+from hopper.launch import SmallVariant, Variant
+from hopper.shape import NARROW, WIDE
+from hopper.small_shape import SMALL_256
 
 
 def main() raises:
     """Never run: only its PTX is wanted."""
-    _ = Variant[DType.bfloat16, False, WIDE](DeviceContext())
+    var ctx = DeviceContext()
+    _ = Variant[DType.bfloat16, False, WIDE](ctx)
+    _ = Variant[DType.bfloat16, False, NARROW](ctx)
+    _ = SmallVariant[DType.bfloat16, False, SMALL_256](ctx)

@@ -1,6 +1,8 @@
 # ruff: noqa: T201, B023, C901 - a script run by hand; its closures run before the loop goes on
 """Times of the Mojo GPU kernel and of PyTorch's ways on one GPU: `python time_on_gpu.py OUT.json [shape ...]`.
 
+`--mojo-only` leaves the others out; `--table` measures nothing and prints OUT.json as the table of docs/H200.md.
+
 Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:
 the median over replays of a graph of calls that rotate through several inputs; eager: CUDA events around single calls.
 Cold: 120 MB are written between calls, twice the L2. Contenders take turns, three rounds.
@@ -199,8 +201,26 @@ def ceilings() -> dict[str, float]:
     return {"matmul_tflops": 2 * 8192**3 / matmul / 1e6, "copy_tb_per_s": 2 * 2**30 / copy / 1e6}
 
 
+def table(record: dict[str, Any]) -> str:
+    """A record's medians in microseconds, as a table in Markdown."""
+    graph, cold, eager = "graph", "graph_cold", "eager"
+    columns = [("mojo", graph), ("grouped_mm", graph), ("dense", graph), ("mojo", cold), ("mojo", eager)]
+    columns.append(("grouped_mm", eager))
+    lines = [
+        "| shape | Mojo | grouped_mm | dense | Mojo cold | Mojo eager | grouped_mm eager |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for shape in record["shapes"]:
+        medians = [shape["contenders"].get(who, {}).get(how, {}).get("median_us") for who, how in columns]
+        lines.append(" | ".join([f"| {shape['shape']}", *("-" if m is None else f"{m:.1f}" for m in medians)]) + " |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Times the named shapes, or all."""
+    if "--table" in sys.argv:
+        print(table(json.loads(Path(sys.argv[1]).read_text())))
+        return 0
     mojo_only = "--mojo-only" in sys.argv
     names = [a for a in sys.argv[2:] if a in SHAPES] or list(SHAPES)
     record: dict[str, Any] = {

@@ -15,14 +15,15 @@ from layout.tma_async import TMATensorTile
 from hopper.combine import combine
 from hopper.consumer import consume_matmul
 from hopper.grid import START_BARRIER, meet_all_blocks
-from hopper.layer import Layer, ROUTE_BY_DOTS, ROUTE_BY_TILES, ROUTE_IN_PLACE
+from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
-from hopper.producer import Ring, fetch_tokens, fetch_weights, gather_tokens
+from hopper.producer import Ring, are_few, fetch_tokens, fetch_weights, gather_tokens
 from hopper.ptx import wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles
 from hopper.shape import Block, GATHERERS, Shape
-from hopper.sort import count_pairs, place_pairs, sort_rows
+from hopper.stamp import stamp
+from hopper.sort import clear_finished, count_pairs, place_pairs, sort_few, sort_rows
 
 
 @__llvm_metadata(MAX_THREADS_PER_BLOCK_METADATA=StaticTuple[Int32, 1](Int32(shape.threads())))
@@ -143,24 +144,38 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     """The consumer warpgroups: routing, sorting, tensor cores, combining."""
     comptime threads = shape.consumers * 128
     var ring = Ring(0, 0)
+    stamp[0](a.sync, thread)
+    clear_finished(a, thread, threads)
     if a.stage_inputs != 0:
         stage_inputs(a, thread, threads)
         meet_all_blocks(a.sync, thread, threads)
     wait_barrier[START_BARRIER](shape.threads())
     if Int(a.route) == ROUTE_BY_TILES:
         consume_matmul[False, ROUTER](a, block, thread, ring, 0)
-    elif Int(a.route) == ROUTE_BY_DOTS:
+    else:
         logits_by_dots(a, thread, threads)
-    if Int(a.route) != ROUTE_IN_PLACE:
+    stamp[1](a.sync, thread)
+    meet_all_blocks(a.sync, thread, threads)
+    stamp[2](a.sync, thread)
+    if shape.gathers and are_few(a):
+        sort_few(a, block, thread, threads)
+    else:
+        count_pairs(a, block, thread, threads)
+        stamp[3](a.sync, thread)
         meet_all_blocks(a.sync, thread, threads)
-    count_pairs(a, block, thread, threads)
-    meet_all_blocks(a.sync, thread, threads)
-    place_pairs(a, block, thread, threads)
-    comptime if not shape.gathers:
-        sort_rows(a, thread, threads)
-    meet_all_blocks(a.sync, thread, threads)
+        stamp[4](a.sync, thread)
+        place_pairs(a, block, thread, threads)
+        comptime if not shape.gathers:
+            sort_rows(a, thread, threads)
+        stamp[5](a.sync, thread)
+        meet_all_blocks(a.sync, thread, threads)
+    stamp[6](a.sync, thread)
     wait_barrier[START_BARRIER](shape.threads())
     consume_matmul[gated, FIRST](a, block, thread, ring, 0)
+    stamp[7](a.sync, thread)
     consume_matmul[gated, SECOND](a, block, thread, ring, count_tiles[FIRST](a, block))
+    stamp[8](a.sync, thread)
     meet_all_blocks(a.sync, thread, threads)
+    stamp[9](a.sync, thread)
     combine[dtype, shape](a, thread, threads)
+    stamp[10](a.sync, thread)

@@ -9,12 +9,10 @@ comptime SIGMOID_FORM = 1
 """x * sigmoid(x * (c0 + c1 x^2)): silu is (1, 0), gelu by tanh is (2 sqrt(2/pi), 2 sqrt(2/pi) 0.044715)."""
 comptime GELU_ERF = 2
 
-comptime ROUTE_IN_PLACE = 0
-"""A warp computes all logits of its token: few experts."""
-comptime ROUTE_BY_DOTS = 1
-"""Warps of the whole grid share out the (expert, token) products: many experts, few tokens."""
-comptime ROUTE_BY_TILES = 2
-"""The router is one more matmul on the tensor cores: many experts, many tokens."""
+comptime ROUTE_BY_DOTS = 0
+"""Warps of the whole grid share out the (expert, token) products: few tokens."""
+comptime ROUTE_BY_TILES = 1
+"""The router is one more matmul on the tensor cores: many tokens."""
 
 
 @fieldwise_init
@@ -50,7 +48,7 @@ struct Layer[dtype: DType](DevicePassable, TrivialRegisterPassable):
     var finished: U32P
     """How many tiles of the first matmul have been written, for each expert's blocks of rows."""
     var logits: F32P
-    """[T, logits_stride], where they are not computed in place."""
+    """[T, logits_stride]."""
     var histogram: I32P
     """Pairs per expert of each block's tokens [blocks, E]."""
     var tokens: I32P

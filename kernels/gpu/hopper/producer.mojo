@@ -27,7 +27,7 @@ from hopper.schedule import (
     tokens_per_tile,
     weight_tiles,
 )
-from hopper.shape import Block, BOX_ROWS, GATHERERS, GROUP_ROWS, ROW_BYTES, Shape
+from hopper.shape import Block, BOX_ROWS, FEW_PAIRS, FEW_TOKENS, GATHERERS, GROUP_ROWS, ROW_BYTES, Shape
 
 
 @fieldwise_init
@@ -125,6 +125,12 @@ def wait_for_hidden[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dt
 
 
 @inline(.always)
+def are_few[dtype: DType](a: Layer[dtype]) -> Bool:
+    """Whether every block sorts all pairs for itself (`sort_few`), where blocks gather rows themselves."""
+    return Int(a.n_tokens) <= FEW_TOKENS and Int(a.n_tokens) * Int(a.top_k) <= FEW_PAIRS
+
+
+@inline(.always)
 def gather_tokens[
     dtype: DType, shape: Shape, //, matmul: Int
 ](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
@@ -141,6 +147,7 @@ def gather_tokens[
     var splits = Int(a.splits) if matmul == SECOND else 1
     var chunk = thread % 8
     var slot = thread // 8
+    var few = are_few(a)
     for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
         var tile = find_tile[matmul](a, block, index)
         var padded = 8 if tile.n_tokens <= 8 else (tile.n_tokens + 15) // 16 * 16
@@ -151,7 +158,7 @@ def gather_tokens[
             if r < padded:
                 var row = tile.row + (r if r < tile.n_tokens else 0)
                 comptime if matmul == FIRST:
-                    row = Int(a.tokens[unsafe_offset=row])
+                    row = Int(block.window()[unsafe_offset=FEW_PAIRS + row] if few else a.tokens[unsafe_offset=row])
                 offset[i] = UInt32((row * stride) // width + chunk)
         comptime if matmul == SECOND:
             if thread % 32 == 0:

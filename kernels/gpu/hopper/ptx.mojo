@@ -120,6 +120,22 @@ def wait_barrier[id: Int](threads: Int):
 
 
 @inline(.always)
+def arrive_barrier[id: Int](threads: Int):
+    """Counts this warp in at named barrier `id` of `threads` threads, and goes on."""
+    inlined_assembly["bar.arrive $0, $1;", NoneType, constraints="n,r,~{memory}", has_side_effect=True](
+        Int32(id), Int32(threads)
+    )
+
+
+@inline(.always)
+def broadcast(v: Int32, lane: Int) -> Int32:
+    """Returns the value that a lane of the warp has."""
+    return inlined_assembly[
+        "shfl.sync.idx.b32 $0, $1, $2, 31, 0xffffffff;", Int32, constraints="=r,r,r", has_side_effect=True
+    ](v, Int32(lane))
+
+
+@inline(.always)
 def ballot(v: Bool) -> UInt32:
     """Returns one bit a lane of the warp: whether its `v` holds."""
     return inlined_assembly[

@@ -3,17 +3,21 @@
 from std.math import ceildiv, exp
 from std.memory import bitcast
 from std.sys import size_of
+from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
 from max.gpu.sync import syncwarp
 
-from hopper.layer import Layer, ROUTE_IN_PLACE
+from hopper.layer import Layer
 from hopper.memory import Global
 from hopper.ptx import fence_async_global, max_over_warp, min_over_warp, sum_over_warp
 from hopper.shape import MAX_EXPERTS
 
 comptime SLOTS = MAX_EXPERTS // 32
 """Experts a lane looks after: lane, lane + 32, ..."""
+comptime AT_ONCE = 4
+"""Pieces of each row a lane loads before it multiplies the first: a load takes 0.7 us."""
 comptime Logits = SIMD[DType.float32, SLOTS]
+comptime Ids = SIMD[DType.int32, SLOTS]
 
 
 @inline(.always)
@@ -37,40 +41,31 @@ def load_router[dtype: DType](a: Layer[dtype], expert: Int, column: Int) -> SIMD
 
 
 @inline(.always)
-def logits_in_place[dtype: DType](a: Layer[dtype], token: Int) -> Logits:
-    """All logits of a token, computed by one warp, four experts at a time for loads in flight."""
-    var lane = Int(lane_id())
-    var logits = Logits(0)
-    var experts = Int(a.n_experts)
-    comptime for slot in range(SLOTS):
-        for e in range(slot * 32, min(experts, slot * 32 + 32), 4):
-            var sums = SIMD[DType.float32, 4](0)
-            for column in range(lane * 8, Int(a.k0), 256):
-                var x = load_staged(a, token, column)
-                comptime for i in range(4):
-                    sums[i] += (x * load_router(a, min(e + i, experts - 1), column)).reduce_add()
-            comptime for i in range(4):
-                var sum = sum_over_warp(sums[i])
-                if lane == (e + i) % 32 and e + i < experts:
-                    logits[slot] = sum
-    return logits
-
-
-@inline(.always)
 def logits_by_dots[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
     """Logits of all tokens, shared out over the warps of the grid: a warp takes one expert and four tokens."""
     var lane = Int(lane_id())
     var warps = Int(grid_dim.x) * (threads // 32)
     var tokens = Int(a.n_tokens)
+    var k = Int(a.k0)
     var items = Int(a.n_experts) * ceildiv(tokens, 4)
     for item in range(Int(block_idx.x) + Int(grid_dim.x) * (thread // 32), items, warps):
         var e = item % Int(a.n_experts)
         var t = item // Int(a.n_experts) * 4
         var sums = SIMD[DType.float32, 4](0)
-        for column in range(lane * 8, Int(a.k0), 256):
-            var w = load_router(a, e, column)
-            comptime for i in range(4):
-                sums[i] += (w * load_staged(a, min(t + i, tokens - 1), column)).reduce_add()
+        for first in range(lane * 8, k, 256 * AT_ONCE):
+            var w = StaticTuple[SIMD[DType.float32, 8], AT_ONCE]()
+            var x = StaticTuple[SIMD[DType.float32, 8], 4 * AT_ONCE]()
+            comptime for u in range(AT_ONCE):
+                var column = first + u * 256
+                w[u] = SIMD[DType.float32, 8](0)
+                if column < k:
+                    w[u] = load_router(a, e, column)
+                    comptime for i in range(4):
+                        x[4 * u + i] = load_staged(a, min(t + i, tokens - 1), column)
+            comptime for u in range(AT_ONCE):
+                if first + u * 256 < k:
+                    comptime for i in range(4):
+                        sums[i] += (w[u] * x[4 * u + i]).reduce_add()
         comptime for i in range(4):
             var sum = sum_over_warp(sums[i])
             if lane == i and t + i < tokens:
@@ -87,22 +82,26 @@ def rank_key(v: Float32) -> UInt32:
 
 
 @inline(.always)
-def route_token[dtype: DType](a: Layer[dtype], token: Int):
-    """A warp chooses the k experts of a token, ties to the lowest id, and stores ids and weights.
+def value_of(key: UInt32) -> Float32:
+    """The logit that `rank_key` made a key of; NaN for NaN's."""
+    return bitcast[DType.float32, 1](key ^ 0x80000000 if key >> 31 != 0 else ~key)
+
+
+@inline(.always)
+def route_token[dtype: DType](a: Layer[dtype], token: Int, writes: Bool) -> Ids:
+    """A warp chooses the k experts of a token, ties to the lowest id, and stores ids and weights if it `writes`.
+
+    Returns the ids: lane l has those of choices l, l + 32, ...
 
     A NaN logit ranks below every other, so that ids are always k different experts; a chosen NaN, or a chosen pair of
     infinities, makes the token's weights NaN.
     """
     var lane = Int(lane_id())
     var experts = Int(a.n_experts)
-    var logits: Logits
-    if Int(a.route) == ROUTE_IN_PLACE:
-        logits = logits_in_place(a, token)
-    else:
-        logits = Logits(0)
-        comptime for slot in range(SLOTS):
-            if slot * 32 + lane < experts:
-                logits[slot] = a.logits[unsafe_offset=token * Int(a.logits_stride) + slot * 32 + lane]
+    var logits = Logits(0)
+    comptime for slot in range(SLOTS):
+        if slot * 32 + lane < experts:
+            logits[slot] = a.logits[unsafe_offset=token * Int(a.logits_stride) + slot * 32 + lane]
     var keys = SIMD[DType.uint32, SLOTS](0)
     comptime for slot in range(SLOTS):
         if slot * 32 + lane < experts:
@@ -112,6 +111,7 @@ def route_token[dtype: DType](a: Layer[dtype], token: Int):
     var largest = Float32(0)
     var total = Float32(0)
     var chosen = Logits(0)
+    var ids = Ids(0)
     for j in range(Int(a.top_k)):
         var best = UInt32(0)
         var id = UInt32(0xFFFFFFFF)
@@ -121,27 +121,19 @@ def route_token[dtype: DType](a: Layer[dtype], token: Int):
                 id = UInt32(slot * 32 + lane)
         var top = max_over_warp(best)
         var winner = min_over_warp(id if best == top else UInt32(0xFFFFFFFF))
-        var value = Float32(0)
         comptime for slot in range(SLOTS):
             if UInt32(slot * 32 + lane) == winner:
-                value = logits[slot]
                 keys[slot] = 0
-        value = sum_over_warp(value)
+        var value = value_of(top)
         if j == 0:
             largest = value
-        # inf - inf is NaN, as it should be; but one chosen infinity takes all the weight.
-        var e = (
-            Float32(1) if value == largest
-            and j == 0
-            and value == value
-            and abs(value) <= 3.4028235e38 else exp(value - largest)
-        )
+        # An infinity makes the weights NaN, as PyTorch's softmax does.
+        var e = exp(value - largest)
         total += e
         comptime for slot in range(SLOTS):
             if j == slot * 32 + lane:
                 chosen[slot] = e
-        if lane == 0:
-            a.ids[unsafe_offset=token * Int(a.top_k) + j] = Int32(winner)
+                ids[slot] = Int32(winner)
     if a.renormalize == 0:
         var all = Float32(0)
         comptime for slot in range(SLOTS):
@@ -150,9 +142,11 @@ def route_token[dtype: DType](a: Layer[dtype], token: Int):
         total = sum_over_warp(all)
     comptime for slot in range(SLOTS):
         var j = slot * 32 + lane
-        if j < Int(a.top_k):
+        if j < Int(a.top_k) and writes:
+            a.ids[unsafe_offset=token * Int(a.top_k) + j] = ids[slot]
             a.gates[unsafe_offset=token * Int(a.top_k) + j] = chosen[slot] / total
     syncwarp()
+    return ids
 
 
 @inline(.always)

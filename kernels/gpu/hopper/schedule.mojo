@@ -4,9 +4,13 @@ Block b takes tiles b, b + blocks, ... of each matmul. The second matmul starts 
 that had one tile fewer there gets one more here.
 """
 
+from max.gpu import grid_dim
+
 from hopper.layer import Layer
 from hopper.shape import Block, GROUP_ROWS, Shape
 
+comptime FINE_ABOVE = 128
+"""Tiles of many tokens are many: there, 8 columns too many cost more than another instance of the code."""
 comptime ROUTER = 0
 comptime FIRST = 1
 comptime SECOND = 2
@@ -40,13 +44,25 @@ struct Tile(TrivialRegisterPassable):
 
 
 @inline(.always)
+def is_width(n: Int) -> Bool:
+    """Whether the matmuls are compiled for tiles of `n` tokens: 8, multiples of 16, above FINE_ABOVE of 8."""
+    return n == 8 or n % 16 == 0 or n % 8 == 0 and n > FINE_ABOVE
+
+
+@inline(.always)
 def tokens_per_tile(rows: Int, most: Int) -> Int:
-    """Tokens each tile of an expert takes when its rows are dealt out evenly: a multiple of 16, 8 when 8 suffice.
+    """Tokens each tile of an expert takes when its rows are dealt out evenly: one of the widths of `is_width`.
 
     With 271 rows and at most 160: two tiles of 144, not one of 160 and one of 112. It is the unevenness that costs.
     """
     var even = ceildiv(rows, ceildiv(rows, most))
-    return 8 if even <= 8 else ceildiv(even, 16) * 16
+    return ceildiv(even, 8) * 8 if even <= 8 or even > FINE_ABOVE else ceildiv(even, 16) * 16
+
+
+@inline(.always)
+def router_tokens[dtype: DType](a: Layer[dtype]) -> Int:
+    """Most tokens a tile of the router takes: so few that every block gets a tile."""
+    return min(Int(a.tokens1), ceildiv(ceildiv(Int(a.n_tokens), Int(grid_dim.x)), 16) * 16)
 
 
 @inline(.always)
@@ -68,7 +84,7 @@ def find_expert[dtype: DType, shape: Shape](block: Block[dtype, shape], table: I
 def count_tiles[dtype: DType, shape: Shape, //, matmul: Int](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
     """Tiles of a matmul over all experts."""
     comptime if matmul == ROUTER:
-        return ceildiv(Int(a.logits_stride), shape.consumers * GROUP_ROWS) * ceildiv(Int(a.n_tokens), Int(a.tokens1))
+        return ceildiv(Int(a.logits_stride), shape.consumers * GROUP_ROWS) * ceildiv(Int(a.n_tokens), router_tokens(a))
     return Int(block.table(matmul)[unsafe_offset=Int(a.n_experts)])
 
 
@@ -80,8 +96,8 @@ def find_tile[
     comptime rows_per_tile = shape.consumers * GROUP_ROWS
     comptime if matmul == ROUTER:
         var rows = Int(a.n_tokens)
-        var per = tokens_per_tile(rows, Int(a.tokens1))
-        var tiles = ceildiv(rows, Int(a.tokens1))
+        var per = tokens_per_tile(rows, router_tokens(a))
+        var tiles = ceildiv(rows, router_tokens(a))
         var weight_tile = divide(index, tiles)
         var row = (index - weight_tile * tiles) * per
         return Tile(0, weight_tile * rows_per_tile, row, row, min(per, rows - row), 0, rows)

@@ -16,6 +16,10 @@ comptime BOX_ROWS = 32
 comptime MAX_EXPERTS = 256
 comptime WINDOW = 1024
 """Pairs sorted at a time."""
+comptime FEW_TOKENS = 4
+"""Most tokens that every block routes for itself, one a warp, where blocks gather rows themselves."""
+comptime FEW_PAIRS = WINDOW // 2
+"""And most pairs: their tokens are kept beside them."""
 
 
 @fieldwise_init

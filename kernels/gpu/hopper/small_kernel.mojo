@@ -49,14 +49,14 @@ def small_layer[
     )
     var thread = Int(thread_idx.x)
     var part = Part.of(a)
-    stamp[0](a.logits, thread)
+    stamp[0](a.sync, thread)
     if thread >= COMPUTING:
         fetch_slices[gated](a, block, part, first_map, second_map, thread - COMPUTING)
         return
     var rows = route_range(a, block, part, thread)
     fence_async_view_proxy()
     meet_computing()
-    stamp[1](a.logits, thread)
+    stamp[1](a.sync, thread)
     var stages = count_stages[dtype, gated, shape](a, part)
     var ring = Ring(0, 0)
     if rows == 0:
@@ -65,13 +65,13 @@ def small_layer[
     comptime for w in range(1, RANGE // 16 + 1):
         if rows > w * 16 - 16 and rows <= w * 16:
             first_matmul[gated, w * 16](a, block, part, thread, stages[0], ring)
-            stamp[2](a.logits, thread)
+            stamp[2](a.sync, thread)
             second_matmul[w * 16](a, block, part, thread, rows, stages[1], ring)
-    stamp[3](a.logits, thread)
+    stamp[3](a.sync, thread)
     meet_range(a, part, thread)
-    stamp[4](a.logits, thread)
+    stamp[4](a.sync, thread)
     combine_range(a, block, part, thread)
-    stamp[5](a.logits, thread)
+    stamp[5](a.sync, thread)
 
 
 @inline(.always)

@@ -14,7 +14,7 @@ from max.gpu.sync import barrier
 
 from hopper.layer import Layer
 from hopper.ptx import ballot, butterfly, count_bits
-from hopper.route import rank_key
+from hopper.route import rank_key, value_of
 from hopper.small_shape import CHOICES, Part, SmallBlock, SmallShape
 
 comptime Words = SIMD[DType.uint32, 4]
@@ -28,12 +28,6 @@ def load_16[dtype: DType](p: Pointer[Scalar[dtype], MutUntrackedOrigin], there: 
     if there:
         v = p.unsafe_bitcast[UInt32]().unsafe_load[width=4, alignment=16]()
     return v
-
-
-@inline(.always)
-def value_of(key: UInt32) -> Float32:
-    """The logit that `rank_key` made a key of; NaN for NaN's."""
-    return bitcast[DType.float32, 1](key ^ 0x80000000 if key >> 31 != 0 else ~key)
 
 
 @fieldwise_init

@@ -10,7 +10,7 @@ from max.gpu import block_idx, grid_dim, lane_id
 
 from hopper.grid import CONSUMERS_BARRIER
 from hopper.layer import Layer
-from hopper.ptx import add_over_warp, fence_async_global, shift_up, wait_barrier
+from hopper.ptx import add_over_warp, broadcast, fence_async_global, shift_up, wait_barrier
 from hopper.route import route_token
 from hopper.schedule import ceildiv, divide, weight_tiles
 from hopper.shape import Block, GROUP_ROWS, MAX_EXPERTS, Shape, WINDOW
@@ -37,6 +37,53 @@ struct Run(TrivialRegisterPassable):
 
 
 @inline(.always)
+def clear_finished[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
+    """Nobody has finished a tile yet: the last reader of these counters was the launch before."""
+    var slots = Int(a.n_tokens) * Int(a.top_k) // Int(a.tokens1) + Int(a.n_experts) + 1
+    for i in range(Int(block_idx.x) * threads + thread, slots, Int(grid_dim.x) * threads):
+        a.finished[unsafe_offset=i] = 0
+
+
+@inline(.always)
+def sort_few[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+    """Routes and sorts all pairs of at most FEW_TOKENS tokens in every block alike: two barriers of the grid less.
+
+    The tokens of the sorted pairs stay in the second half of the window; what the last step needs, block 0 writes.
+    """
+    var k = Int(a.top_k)
+    var pairs = Int(a.n_tokens) * k
+    var writes = block_idx.x == 0
+    for token in range(thread // 32, Int(a.n_tokens), threads // 32):
+        var ids = route_token(a, token, writes)
+        comptime for slot in range(MAX_EXPERTS // 32):
+            var j = slot * 32 + Int(lane_id())
+            if j < k:
+                block.window()[unsafe_offset=token * k + j] = ids[slot]
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    comptime for i in range(MAX_EXPERTS // 128):
+        var e = i * threads + thread
+        if e < Int(a.n_experts):
+            var count = Int32(0)
+            for p in range(pairs):
+                count += Int32(1) if block.window()[unsafe_offset=p] == Int32(e) else Int32(0)
+            block.table(0)[unsafe_offset=e] = count
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    if thread < 32:
+        fill_tables(a, block, thread)
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    comptime for i in range(MAX_EXPERTS // 128):
+        var e = i * threads + thread
+        if e < Int(a.n_experts):
+            var next = block.table(0)[unsafe_offset=e]
+            for p in range(pairs):
+                if block.window()[unsafe_offset=p] == Int32(e):
+                    if writes:
+                        a.position[unsafe_offset=p] = next
+                    block.window()[unsafe_offset=WINDOW // 2 + Int(next)] = Int32(divide(p, k))
+                    next += 1
+
+
+@inline(.always)
 def count_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
     """Routes the block's tokens and stores how many pairs each expert got."""
     var run = Run.of(a)
@@ -46,7 +93,7 @@ def count_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
     while first < run.last:
         var last = min(run.last, first + run.window)
         for token in range(first + thread // 32, last, threads // 32):
-            route_token(a, token)
+            _ = route_token(a, token, True)
         wait_barrier[CONSUMERS_BARRIER](threads)
         load_window(a, block, first, last, thread, threads)
         comptime for i in range(MAX_EXPERTS // 128):
@@ -60,10 +107,6 @@ def count_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
         var e = i * threads + thread
         if e < Int(a.n_experts) and run.first < run.last:
             a.histogram[unsafe_offset=Int(block_idx.x) * Int(a.n_experts) + e] = counts[i]
-    # Nobody has finished a tile yet: the last reader of these counters was the launch before.
-    var slots = Int(a.n_tokens) * k // Int(a.tokens1) + Int(a.n_experts) + 1
-    for i in range(Int(block_idx.x) * threads + thread, slots, Int(grid_dim.x) * threads):
-        a.finished[unsafe_offset=i] = 0
 
 
 @inline(.always)
@@ -151,14 +194,19 @@ def sort_rows[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
     var lane = Int(lane_id())
     for token in range(run.first + thread // 32, run.last, threads // 32):
         var from_ = a.staged.unsafe_offset(token * Int(a.staged_stride))
-        for first in range(lane * width, columns, 32 * width * AHEAD):
+        # A lane a choice; what is beyond 32 choices is read when its turn comes.
+        var places = a.position[unsafe_offset=token * k + min(lane, k - 1)]
+        for start in range(0, columns, 32 * width * AHEAD):
+            # All lanes take every turn: they read each other's places.
+            var first = start + lane * width
             var pieces = StaticTuple[SIMD[dtype, width], AHEAD]()
             comptime for i in range(AHEAD):
                 var column = first + i * 32 * width
                 if column < columns:
                     pieces[i] = from_.unsafe_offset(column).unsafe_load[width=width, alignment=16]()
             for j in range(k):
-                var to = a.sorted.unsafe_offset(Int(a.position[unsafe_offset=token * k + j]) * columns)
+                var place = broadcast(places, j) if j < 32 else a.position[unsafe_offset=token * k + j]
+                var to = a.sorted.unsafe_offset(Int(place) * columns)
                 comptime for i in range(AHEAD):
                     var column = first + i * 32 * width
                     if column < columns:

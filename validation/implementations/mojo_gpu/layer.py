@@ -15,7 +15,7 @@ from .tiling import NARROW, SMALL, choose_tiling, small_tiling
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUTE_IN_PLACE, ROUTE_BY_DOTS, ROUTE_BY_TILES = 0, 1, 2
+ROUTE_BY_DOTS, ROUTE_BY_TILES = 0, 1
 
 
 @dataclass(slots=True)
@@ -44,10 +44,10 @@ class Prepared:
         tiling = (None if staged else small_tiling(c, tokens, self.blocks)) or choose_tiling(c, tokens, self.blocks)
         narrow, small = tiling.shape is NARROW, tiling.shape in SMALL
         item = c.dtype.itemsize
-        route = ROUTE_IN_PLACE if c.experts <= 16 else (ROUTE_BY_DOTS if tokens <= 128 else ROUTE_BY_TILES)
+        route = ROUTE_BY_DOTS if tokens <= 128 else ROUTE_BY_TILES
         sizes = {
             "finished": 4 * (p // tiling.tokens1 + c.experts + 1),
-            "logits": 4 * tokens * c.logits_stride if route != ROUTE_IN_PLACE else 0,
+            "logits": 0 if small else 4 * tokens * c.logits_stride,
             "histogram": 0 if small else 4 * self.blocks * c.experts,
             "tokens": 4 * p if narrow else 0,
             "sorted": 0 if small or narrow else p * c.k0 * c.halves * item,

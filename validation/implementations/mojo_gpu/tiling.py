@@ -52,7 +52,8 @@ def matmul_cycles(
     order of the answers matters: tilings are compared, never reported.
     """
     tiles = math.ceil(rows / most)
-    tokens = round_up(math.ceil(rows / tiles), 16)
+    each = math.ceil(rows / tiles)
+    tokens = round_up(each, 8 if each > 128 else 16)
     count = experts * tiles * math.ceil(out / shape.rows) * splits
     stage = max(shape.rows * tokens * 128 / 4096, (shape.rows + tokens) * 128 / 40)
     return math.ceil(count / blocks) * (k / 64 / splits * stage + 1500)
