@@ -27,12 +27,21 @@ def _of(file: str, *mutants: tuple[str, str, str] | tuple[str, str, str, int]) -
 
 MUTANTS: tuple[Mutant, ...] = (
     *_of(
-        "routing",
+        "choice",
+        ("groups worth their best alone", "(_value(second) if size > 1 else 0)", "0"),
         (
-            "last token of a tile unrouted",
-            "min(TILE_ROWS, self.work.tokens - first)",
-            "max(1, min(TILE_ROWS, self.work.tokens - first) - 1)",
+            "a group too many",
+            "for _ in range(layer.top_groups)",
+            "for _ in range(min(layer.groups, layer.top_groups + 1))",
         ),
+        ("correction forgotten", " + correction.unsafe_load[width=LANES](e)", ""),
+        ("softmax weights not scaled", "/ sum * layer.scaling", "/ sum"),
+        (
+            "sigmoid weights not scaled",
+            "weights[unsafe_offset=rank] = share * layer.scaling",
+            "weights[unsafe_offset=rank] = share",
+        ),
+        ("sigmoid always renormalised", "/ sum if layer.renormalize else weights[unsafe_offset=rank]", "/ sum"),
         ("padding logits are zero", "logits[unsafe_offset=e] = Float32.MIN", "logits[unsafe_offset=e] = 0"),
         ("padding experts eligible", "keys[unsafe_offset=e] = TAKEN", "keys[unsafe_offset=e] = 0"),
         ("chosen expert chosen again", "keys[unsafe_offset=id] = TAKEN", "keys[unsafe_offset=id] = key"),
@@ -41,7 +50,11 @@ MUTANTS: tuple[Mutant, ...] = (
             "total += exp(logits.unsafe_load[width=LANES](e) - top)",
             "total += exp(logits.unsafe_load[width=LANES](e))",
         ),
-        ("softmax share not shifted", "exp(weights[unsafe_offset=rank] - top)", "exp(weights[unsafe_offset=rank])"),
+        (
+            "softmax share not shifted",
+            "exp(logits[unsafe_offset=Int(ids[unsafe_offset=rank])] - top)",
+            "exp(logits[unsafe_offset=Int(ids[unsafe_offset=rank])])",
+        ),
         ("raw weights renormalised", "sum = total.reduce_add()", "sum += 0 * total.reduce_add()"),
         ("negative logits backwards", "bits ^ ((bits >> 31) & 0x7FFFFFFF)", "bits"),
         (
@@ -51,16 +64,24 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         ("weights not divided", "weights[unsafe_offset=rank] / sum", "weights[unsafe_offset=rank]"),
         (
+            "one expert too few",
+            "for rank in range(top_k):\n        var best",
+            "for rank in range(max(1, top_k - 1)):\n        var best",
+        ),
+    ),
+    *_of(
+        "routing",
+        (
+            "last token of a tile unrouted",
+            "min(TILE_ROWS, self.work.tokens - first)",
+            "max(1, min(TILE_ROWS, self.work.tokens - first) - 1)",
+        ),
+        (
             "router bias of the first panel",
             "self.layer.router_bias).unsafe_offset(p * LANES)",
             "self.layer.router_bias).unsafe_offset(0)",
         ),
         ("router weights of the first panel", "self.layer.router + p * panel_bytes", "self.layer.router"),
-        (
-            "one expert too few",
-            "for rank in range(top_k):\n        var best",
-            "for rank in range(max(1, top_k - 1)):\n        var best",
-        ),
     ),
     *_of(
         "dispatch",
@@ -190,8 +211,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "workspace",
         (
             "workspace for half the slots",
-            "var results = _take(end, slots * ld_results * 4)",
-            "var results = _take(end, slots * ld_results * 2)",
+            "var results = _take(end, (slots + shared_rows) * ld_results * 4)",
+            "var results = _take(end, (slots + shared_rows) * ld_results * 2)",
         ),
     ),
     *_of(
@@ -205,9 +226,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         name="negative zero below zero",
-        file="moe/routing.mojo",
-        old="(logits + 0)",
-        new="(logits)",
+        file="moe/choice.mojo",
+        old="(values + 0)",
+        new="(values)",
         equivalent="sums start from +0, and +0 plus -0 is +0: no logit is -0",
     ),
     Mutant(

@@ -127,6 +127,10 @@ ALL_VARIANTS: Final = (
 )
 
 
+#: Those of them that the published interface has: its router, and no shared expert.
+PUBLISHED_VARIANTS: Final = tuple(one for one in ALL_VARIANTS if one.router == "softmax" and not one.shared_d_ff)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSpec:
     """One case: the check, its modifier, and the layer and tokens it is asked on."""
