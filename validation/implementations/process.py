@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from validation.implementations import arena, spawn
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
+from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import Misbehaved
 from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.shared_layer import SharedLayer
@@ -74,13 +75,11 @@ class Worker:
         self._trusted = trusted
         self._shared: SharedLayer | None = None
         self._offers: tuple[str, ...] | None = None
-        self._arena: arena.SharedFile | None = None
-        self._staging: arena.SharedFile | None = None
+        self._memory = BlockMemory()
         self._spawned = spawn.spawn(spawn.worker_environment(threads, environment))
         self._mailbox = Mailbox(self._spawned)
         self._started = False
         self._captures = False
-        self._last: tuple[tuple[arena.Place, torch.Tensor], ...] = ()
         message = {
             "paths": spawn.importable_paths(ours=trusted),
             "prefix": sys.prefix,
@@ -219,34 +218,13 @@ class Worker:
         """
         assert self._shared is not None or dry
         places, end = self._map(inputs, draw_addresses=draw_addresses and not self._captures)
-        assert self._arena is not None
-        assert self._staging is not None
-        self._arena.words(0, end)[:] = arena.POISON
-        staged = [arena.stage(x) for x in inputs]
-        for where, data in zip(places, staged, strict=True):
-            self._staging.bytes(where.staged, data.size)[:] = data
+        laid = self._memory.lay(inputs, places, end)
         calls = [where.described() for where in places]
         message = {"calls": calls, "dry": dry, "cold": cold, "end": end, "due_ns": due_ns or [0] * len(calls)}
         started = time.perf_counter_ns()
-        self._last = ()
         answer = self._ask("call", message)
         parent_ns = time.perf_counter_ns() - started
-        # The last output first: had its call returned before its work was done, it is not whole yet.
-        outs = [self._arena.read(where.out) for where in reversed(places)][::-1]
-        outputs = tuple(
-            self._output(where, data, out, times, told)
-            for where, data, out, times, told in zip(
-                places,
-                staged,
-                outs,
-                zip(answer["calls_ns"], answer["hosts_ns"], strict=True),
-                answer["told"],
-                strict=True,
-            )
-        )
-        self._last = tuple((where.out, output.out) for where, output in zip(places, outputs, strict=True))
-        gaps = (self._arena.words(start, stop) for start, stop in arena.gaps(places, end))
-        held = all(bool((gap == arena.POISON).all()) for gap in gaps)
+        outputs, held = self._memory.outputs(laid, answer)
         ends_ns = tuple(int(ns) for ns in answer["ends_ns"])
         return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held, ends_ns=ends_ns)
 
@@ -258,14 +236,12 @@ class Worker:
         """Makes the calls of the last block again and again for about `seconds`; their outputs are nobody's."""
         started = time.perf_counter_ns()
         answer = self._ask("sustain", {"seconds": seconds})
-        self._last = ()
+        self._memory.forget()
         return Sustained(calls=int(answer["calls"]), parent_ns=time.perf_counter_ns() - started)
 
     def outputs_changed(self) -> bool:
         """Returns whether an output of the last block is no longer what it was when the block was answered."""
-        assert self._arena is not None
-        now = ((arena.stage(self._arena.read(place)), arena.stage(out)) for place, out in self._last)
-        return any(bool((found != before).any()) for found, before in now)
+        return self._memory.changed()
 
     def state(self) -> dict[str, str]:
         """Returns settings of the process that a kernel has no business changing, each as text.
@@ -302,10 +278,7 @@ class Worker:
     def close(self) -> None:
         """Ends the process and its descendants, and gives the memory back. Closing twice is harmless."""
         spawn.end(self._spawned)
-        for shared in (self._arena, self._staging):
-            if shared is not None:
-                shared.close()
-        self._arena = self._staging = None
+        self._memory.close()
 
     def _ask(self, request: str, message: Message, descriptors: tuple[int, ...] = ()) -> Message:
         self.start()
@@ -323,30 +296,12 @@ class Worker:
             shapes = [(x.shape[0], self._shared.d_model) for x in inputs]
             top_k, dtype = self._shared.top_k, self._shared.dtype
         places, end, staged = arena.plan(inputs, shapes, top_k, dtype, draw_addresses=draw_addresses)
-        if self._arena is None or self._staging is None or self._arena.size < end or self._staging.size < staged:
-            for old in (self._arena, self._staging):
-                if old is not None:
-                    old.close()
-            # A quarter more: drawn addresses make the next block of the same size need a little more or less.
-            self._arena = arena.SharedFile("arena", end + end // 4)
-            self._staging = arena.SharedFile("staging", staged + staged // 4)
-            descriptors = (self._staging.descriptor, self._arena.descriptor)
-            self._ask("map", {"size": self._arena.size}, descriptors)
+        if self._memory.make_room(end, staged):
+            shared, hidden = self._memory.arena, self._memory.staging
+            assert shared is not None
+            assert hidden is not None
+            self._ask("map", {"size": shared.size}, (hidden.descriptor, shared.descriptor))
         return places, end
-
-    def _output(self, where: CallPlaces, data: object, out: torch.Tensor, times: tuple[int, int], told: bool) -> Output:  # noqa: FBT001
-        assert self._arena is not None
-        words = self._arena.words(where.out.offset, where.out.offset + where.out.size)
-        found = self._arena.bytes(where.x.offset, where.x.size)
-        return Output(
-            out=out,
-            ids=self._arena.read(where.ids) if told else None,
-            weights=self._arena.read(where.weights) if told else None,
-            worker_ns=int(times[0]),
-            host_ns=int(times[1]),
-            written=where.out.size == 0 or bool((words != arena.POISON).any()),
-            x_unchanged=bool((found == data).all()),
-        )
 
 
 def _library(entry: Message) -> str:

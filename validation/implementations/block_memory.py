@@ -1,0 +1,110 @@
+"""The memory of one worker's blocks: laid out, poisoned and filled before a block, read back and compared after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from validation.implementations import arena
+from validation.implementations.answer import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    from validation.implementations.arena import CallPlaces, Place, SharedFile
+    from validation.implementations.worker.frames import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laid:
+    """A block in memory: the places of its calls, where they end, and the bytes of each input as they were staged."""
+
+    places: tuple[CallPlaces, ...]
+    end: int
+    staged: tuple[npt.NDArray[np.uint8], ...]
+
+
+class BlockMemory:
+    """The files that parent and worker share for calls: the arena they lie in, and inputs staged out of sight."""
+
+    def __init__(self) -> None:
+        """Takes memory when the first block comes."""
+        self.arena: SharedFile | None = None
+        self.staging: SharedFile | None = None
+        self._last: tuple[tuple[Place, torch.Tensor], ...] = ()
+
+    def make_room(self, end: int, staged: int) -> bool:
+        """Makes both files anew where they are too small; returns whether it did, so that the worker must map them."""
+        if self.arena is not None and self.staging is not None:
+            if self.arena.size >= end and self.staging.size >= staged:
+                return False
+            self.close()
+        # A quarter more: drawn addresses make the next block of the same size need a little more or less.
+        self.arena = arena.SharedFile("arena", end + end // 4)
+        self.staging = arena.SharedFile("staging", staged + staged // 4)
+        return True
+
+    def lay(self, inputs: Sequence[torch.Tensor], places: Sequence[CallPlaces], end: int) -> Laid:
+        """Poisons everything up to `end` and stages the inputs."""
+        assert self.arena is not None
+        assert self.staging is not None
+        self._last = ()
+        self.arena.words(0, end)[:] = arena.POISON
+        staged = tuple(arena.stage(x) for x in inputs)
+        for where, data in zip(places, staged, strict=True):
+            self.staging.bytes(where.staged, data.size)[:] = data
+        return Laid(places=tuple(places), end=end, staged=staged)
+
+    def outputs(self, laid: Laid, answer: Message) -> tuple[tuple[Output, ...], bool]:
+        """Returns what the calls left in the memory, and whether every guard between the places held."""
+        assert self.arena is not None
+        # The last output first: had its call returned before its work was done, it is not whole yet.
+        outs = [self.arena.read(where.out) for where in reversed(laid.places)][::-1]
+        times = zip(answer["calls_ns"], answer["hosts_ns"], strict=True)
+        outputs = tuple(
+            self._output(where, data, out, (int(call_ns), int(host_ns)), told=bool(told))
+            for where, data, out, (call_ns, host_ns), told in zip(
+                laid.places, laid.staged, outs, times, answer["told"], strict=True
+            )
+        )
+        self._last = tuple((where.out, output.out) for where, output in zip(laid.places, outputs, strict=True))
+        gaps = (self.arena.words(start, stop) for start, stop in arena.gaps(laid.places, laid.end))
+        return outputs, all(bool((gap == arena.POISON).all()) for gap in gaps)
+
+    def forget(self) -> None:
+        """What the last block wrote is nobody's any more."""
+        self._last = ()
+
+    def changed(self) -> bool:
+        """Returns whether an output of the last block is no longer what it was when it was read."""
+        if self.arena is None:
+            return False
+        now = ((arena.stage(self.arena.read(place)), arena.stage(out)) for place, out in self._last)
+        return any(bool((found != before).any()) for found, before in now)
+
+    def close(self) -> None:
+        """Gives the memory back. Closing twice is harmless."""
+        for shared in (self.arena, self.staging):
+            if shared is not None:
+                shared.close()
+        self.arena = self.staging = None
+
+    def _output(
+        self, where: CallPlaces, data: npt.NDArray[np.uint8], out: torch.Tensor, ns: tuple[int, int], *, told: bool
+    ) -> Output:
+        assert self.arena is not None
+        words = self.arena.words(where.out.offset, where.out.offset + where.out.size)
+        found = self.arena.bytes(where.x.offset, where.x.size)
+        return Output(
+            out=out,
+            ids=self.arena.read(where.ids) if told else None,
+            weights=self.arena.read(where.weights) if told else None,
+            worker_ns=ns[0],
+            host_ns=ns[1],
+            written=where.out.size == 0 or bool((words != arena.POISON).any()),
+            x_unchanged=bool((found == data).all()),
+        )
