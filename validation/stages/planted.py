@@ -16,6 +16,7 @@ from validation.correctness.planted_cheats import CHEATS
 from validation.correctness.planted_faults import FAULTS
 from validation.evidence.atomic import write_atomically
 from validation.stages.console import step
+from validation.usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,13 +31,20 @@ _AT_ONCE: Final = 2
 
 
 def try_planted(*, as_json: bool) -> bool:
-    """Tries every planted kernel, prints those that got through and how many did not; False when one did."""
+    """Tries every planted kernel, prints those that got through and how many did not; False when one did.
+
+    Raises:
+        UsageError: the suite was changed meanwhile.
+    """
     console = Console(stderr=as_json)
+    sources = sources_digest()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         faults = _tried("planted faults", FAULTS, lambda names: pool.map(try_fault, names), console)
     cheats = _tried("planted cheats", CHEATS, lambda names: map(try_cheat, names), console)
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    trials = Trials(sources=sources_digest(), tried=today, faults=faults, cheats=cheats)
+    if sources != sources_digest():
+        raise UsageError("the suite's sources must stay as they are while kernels are tried; they changed. Try again.")
+    trials = Trials(sources=sources, tried=today, faults=faults, cheats=cheats)
     write_atomically(RECORDS[0], trials.model_dump_json(indent=1).encode() + b"\n")
     missed = [one for one in (*faults, *cheats) if not one.caught]
     if as_json:
