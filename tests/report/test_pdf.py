@@ -1,4 +1,5 @@
 import hashlib
+import io
 import re
 import subprocess
 from itertools import pairwise
@@ -7,10 +8,13 @@ from pathlib import Path
 import pikepdf
 import pytest
 
+from tests.report.builders import material
+from tests.synthetic import evidence, gpu_evidence
 from validation.report.attached import attachments
 from validation.report.document import compose
 from validation.report.material import Material
 from validation.report.pdf import ClosedFetcher, ForbiddenSourceError, write_pdf
+from validation.report.printed import printed_blocks
 
 MOST_BYTES = 1_500_000
 
@@ -47,6 +51,20 @@ def test_it_is_marked_as_tagged_pdf_a(report: Path) -> None:
         assert len(pdf.Root.OutputIntents) == 1
         with pdf.open_metadata() as metadata:
             assert metadata.pdfa_status == "3A"
+
+
+def begins_on(pdf: pikepdf.Pdf, heading: str) -> int:
+    return next(block.page for block in printed_blocks(pdf) if block.tag == "/H2" and block.text == heading)
+
+
+def test_page_one_holds_the_whole_summary(report: Path) -> None:
+    with pikepdf.open(report / "report.pdf") as pdf:
+        assert begins_on(pdf, "2Verdicts") == 2
+
+
+def test_page_one_holds_the_whole_summary_of_two_machines() -> None:
+    with pikepdf.open(io.BytesIO(write_pdf(compose(material(evidence(), gpu_evidence()))))) as pdf:
+        assert begins_on(pdf, "2Verdicts") == 2
 
 
 def test_every_figure_states_its_finding(report: Path) -> None:

@@ -7,7 +7,7 @@ from validation.report.ablation import ablation_findings
 from validation.report.audited import AuditView, audit_view
 from validation.report.charts.style import Chart
 from validation.report.conclusion import Conclusion, conclude
-from validation.report.headline import PAGE_ONE_ROWS, headline_charts, headline_rows
+from validation.report.headline import headline_charts, headline_rows, page_one_rows
 from validation.report.machine import MachineView, machine_view
 from validation.report.mark import MARKS, Mark
 from validation.report.material import Material, in_order
@@ -82,14 +82,15 @@ def compose(material: Material) -> Document:
     titles = {claim.id: claim.title for claim in claims}
     rows = headline_rows(findings)
     several = len(material.evidence) > 1
+    first = page_one_rows(len(material.evidence))
     found = Counter(claim.verdict for claim in material.verdicts.claims)
     always = (Verdict.CONFIRMED, Verdict.REFUTED, Verdict.IMPOSSIBLE, Verdict.INCONCLUSIVE, Verdict.NOT_TESTED)
     return Document(
         material=material,
         conclusion=conclude(material),
         counts=tuple((mark, found[verdict]) for verdict, mark in MARKS.items() if found[verdict] or verdict in always),
-        first_charts=headline_charts(rows[:PAGE_ONE_ROWS], titles, several=several),
-        more_charts=headline_charts(rows[PAGE_ONE_ROWS:], titles, several=several),
+        first_charts=headline_charts(rows[:first], titles, several=several),
+        more_charts=headline_charts(rows[first:], titles, several=several),
         claims=claims,
         findings=findings,
         sources=origins,

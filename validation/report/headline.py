@@ -10,10 +10,17 @@ from validation.report.view import FindingView
 from validation.report.words import count
 from validation.verdicts.verdict import Verdict
 
-#: Rows that leave page 1 room for its sentences; the others follow in section 2.
-PAGE_ONE_ROWS: Final = 11
+#: Rows that leave page 1 room for its sentences, and those that every machine beyond the first takes for its own.
+_PAGE_ONE_ROWS: Final = 11
+_ROWS_A_MACHINE: Final = 4
+_FEWEST_ROWS: Final = 3
 #: Rows of one figure that fit a page.
 PAGE_ROWS: Final = 24
+
+
+def page_one_rows(machines: int) -> int:
+    """Returns how many rows page 1 has room for; the others follow in section 2."""
+    return max(_PAGE_ONE_ROWS - _ROWS_A_MACHINE * (machines - 1), _FEWEST_ROWS)
 
 
 def headline_rows(views: Sequence[FindingView]) -> tuple[FindingView, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from validation.claims.claim import Reading
 from validation.evidence.record import Evidence
@@ -13,8 +13,12 @@ from validation.report.material import EvidenceFile, Material
 from validation.report.quantity import figure_unit
 from validation.report.timing import kept
 from validation.report.under_load import load_words
+from validation.verdicts.figures import find_figures
 from validation.verdicts.observation import closed_loop_of_one
 from validation.verdicts.verdict import Finding
+
+if TYPE_CHECKING:
+    from validation.performance.figure import Figure
 
 #: Points of one strip: with 60 series some 300 kB of the page.
 MOST: Final = 360
@@ -41,8 +45,10 @@ class Strip:
 
 
 def strips(material: Material) -> tuple[Strip, ...]:
-    """Returns the strips of all series, loads and figures of all machines."""
-    return tuple(strip for file in material.evidence for strip in (*_calls(file), *_loads(file), *_figures(file)))
+    """Returns the strips of all series, loads and judged figures of all machines."""
+    return tuple(
+        strip for file in material.evidence for strip in (*_calls(file), *_loads(file), *_figures(file, material))
+    )
 
 
 def behind(finding: Finding, reading: Reading | None, made: Sequence[Strip]) -> tuple[int, ...]:
@@ -131,8 +137,19 @@ def _grouped(evidence: Evidence) -> dict[tuple[str, str, str, str], list[tuple[i
     return grouped
 
 
-def _figures(file: EvidenceFile) -> Iterable[Strip]:
-    for one in file.evidence.figures:
+def _figures(file: EvidenceFile, material: Material) -> Iterable[Strip]:
+    """Of the figures that findings rest on, those that processes note of their own beginning included."""
+    readings = {
+        (claim.id, one.id): one for source in material.claims for claim in source.file.claims for one in claim.readings
+    }
+    found: dict[tuple[str, ...], Figure] = {}
+    for finding in material.verdicts.findings:
+        reading = readings.get((finding.claim, finding.reading))
+        if reading is None or finding.estimate is None or finding.evidence_sha256 != file.sha256:
+            continue
+        for one in find_figures(reading, file.evidence, finding.candidate):
+            found[one.name, one.implementation, one.workload, one.dtype, one.device] = one
+    for one in found.values():
         points = tuple((index, float(f"{value:.4g}"), 1) for index, value in enumerate(one.samples))
         yield Strip(
             evidence=file.sha256,
