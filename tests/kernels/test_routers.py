@@ -16,7 +16,8 @@ from tests.kernels.expected import shared_output
 from tests.kernels.loading import Prepare, run
 from tests.strategies import router_options
 from validation.correctness.compare import compare
-from validation.correctness.expected import expect, oracle_layer
+from validation.correctness.expected import expect
+from validation.correctness.oracle_layer import oracle_layer
 from validation.correctness.router_bounds import loss_and_bound
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import ACTIVATIONS, Layer, LayerConfig

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from reference import oracle
 from tests.workloads.models import DEEPSEEK, MIXTRAL, MODELS, QWEN3, Model, forward, write
-from validation.correctness.expected import oracle_layer
+from validation.correctness.oracle_layer import oracle_layer
 from validation.usage import UsageError
 from validation.workloads.checkpoint import Checkpoint, load_layer
 

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 
 from reference import oracle
-from reference.oracle import OracleLayer, RouterRule
 from validation.correctness import bounds, legality, router_bounds
 from validation.correctness.bounds import PRECISIONS, ExpertBound, Precision
 from validation.correctness.legality import Router
+from validation.correctness.oracle_layer import float64, oracle_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from reference.oracle import Array, Ids
+    from reference.oracle import Array, Ids, OracleLayer, RouterRule
     from validation.workloads.layer import Layer
 
 #: Elements of one float64 array worked on at a time: 2^22 are 32 MB.
@@ -126,51 +126,6 @@ class Expected:
         return _exactly(answers, self.dtype) if self.exact else answers
 
 
-def oracle_layer(layer: Layer) -> OracleLayer:
-    """The layer's weights as float64 of their rounded values."""
-    config = layer.config
-    return OracleLayer(
-        router=_float64(layer.router_weight),
-        w1=_float64(layer.w1),
-        w2=_float64(layer.w2),
-        top_k=config.top_k,
-        activation=config.activation,
-        rule=RouterRule(
-            kind=config.router,
-            renormalize=config.renormalize,
-            scaling=config.routed_scaling,
-            n_groups=config.n_groups,
-            top_groups=config.top_groups,
-        ),
-        router_bias=_float64_or_none(layer.router_bias),
-        correction_bias=_float64_or_none(layer.correction_bias),
-        b1=_float64_or_none(layer.b1),
-        b2=_float64_or_none(layer.b2),
-        w_gate=_float64_or_none(layer.w_gate) if config.gated else None,
-        shared=_shared_layer(layer),
-    )
-
-
-def _shared_layer(layer: Layer) -> OracleLayer | None:
-    """The shared expert as a layer of one expert."""
-    if layer.shared_w1 is None or layer.shared_w2 is None:
-        return None
-    b1, b2, w_gate = (
-        None if tensor is None else _float64(tensor)[None]
-        for tensor in (layer.shared_b1, layer.shared_b2, layer.shared_w_gate)
-    )
-    return OracleLayer(
-        router=np.zeros((layer.config.d_model, 1)),
-        w1=_float64(layer.shared_w1)[None],
-        w2=_float64(layer.shared_w2)[None],
-        top_k=1,
-        activation=layer.config.activation,
-        b1=b1,
-        b2=b2,
-        w_gate=w_gate,
-    )
-
-
 def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False, exact_routing: bool = False) -> Expected:
     """Returns what an honest kernel may answer for tokens x [T, d] of the layer's dtype.
 
@@ -178,7 +133,7 @@ def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False, exact_routing:
     for the last one into the dtype: the answers are then the oracle's, rounded once, and have no bound to hide in.
     `exact_routing` states as much of the router's logits alone.
     """
-    weights, tokens = oracle_layer(layer), _float64(x)
+    weights, tokens = oracle_layer(layer), float64(x)
     precision = PRECISIONS[layer.config.dtype]
     router_precision = PRECISIONS[layer.config.router_dtype]
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
@@ -198,15 +153,6 @@ def expect(layer: Layer, x: torch.Tensor, *, exact: bool = False, exact_routing:
         exact=exact,
         exact_routing=exact or exact_routing,
     )
-
-
-def _float64(tensor: torch.Tensor) -> Array:
-    """NumPy has no bfloat16, so torch widens."""
-    return tensor.detach().to("cpu", torch.float64).contiguous().numpy()
-
-
-def _float64_or_none(tensor: torch.Tensor | None) -> Array | None:
-    return None if tensor is None else _float64(tensor)
 
 
 def _exactly(answers: Answers, dtype: str) -> Answers:
