@@ -14,6 +14,7 @@ from validation.correctness.spec import PLAIN
 from validation.correctness.suite import ALL_VARIANTS, check, plan_cases
 from validation.correctness.survey import Standing, Survey, survey
 from validation.stages.console import step
+from validation.stages.pace import fitting
 from validation.stages.subject import LIMITS, Running, Subject
 from validation.workloads.registry import find as find_workload
 
@@ -87,12 +88,16 @@ def examine(
 
 
 def observe_gates(subject: Subject, console: Console) -> tuple[Gate, ...]:
-    """Returns every integrity gate as the candidate passed it, in one scripted run on the published shape."""
+    """Returns every integrity gate as the candidate passed it, in one scripted run on the published shape.
+
+    A kernel too slow for it is looked at on a few tokens of that shape.
+    """
     published = find_workload(_GATE_WORKLOAD)
     home = subject.implementation.home
     layer = replace(subject.base.of(replace(published.layer, dtype=subject.dtype)), device=home)
     with step(console, "integrity gates", len(GATES)) as shown:
-        gates = inspect(subject.implementation, replace(published, layer=layer), threads=subject.threads, limits=LIMITS)
+        workload = fitting(subject, replace(published, layer=layer))
+        gates = inspect(subject.implementation, workload, threads=subject.threads, limits=LIMITS)
         shown.done = len(gates)
     return gates
 
