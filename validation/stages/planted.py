@@ -45,7 +45,9 @@ def try_planted(*, as_json: bool) -> bool:
     if sources != sources_digest():
         raise UsageError("the suite's sources must stay as they are while kernels are tried; they changed. Try again.")
     trials = Trials(sources=sources, tried=today, faults=faults, cheats=cheats)
-    write_atomically(RECORDS[0], trials.model_dump_json(indent=1).encode() + b"\n")
+    # Where this copy of the suite lies is nobody's business.
+    text = trials.model_dump_json(indent=1).replace(f"{_ROOT}/", "")
+    write_atomically(RECORDS[0], text.encode() + b"\n")
     missed = [one for one in (*faults, *cheats) if not one.caught]
     if as_json:
         typer.echo(trials.model_dump_json(indent=1))
