@@ -256,8 +256,9 @@ def evidence(  # noqa: PLR0913  # a builder: every argument is one thing a test 
                         workload=key.partition(":")[0],
                     )
                 )
-    rule = probe_rule(processes)
-    assert rule is not None
+    rules = {one: probe_rule(processes, device=one) for one in (device, "cpu")}
+    for one, rule in rules.items():
+        processes = processes if rule is None else list(apply_rule(processes, rule, device=one))
     return Evidence(
         run_id=_sha256(f"{machine}/{seed}/{device}")[:16],
         recorded_at=RECORDED_AT,
@@ -268,14 +269,14 @@ def evidence(  # noqa: PLR0913  # a builder: every argument is one thing a test 
         status=status,
         suite=SUITE,
         environment=environment(machine=machine, gpu=gpu),
-        probe=rule,
-        host_probe=rule if device == "cuda" else None,
+        probe=rules[device],
+        host_probe=rules["cpu"] if device == "cuda" else None,
         ceilings=cpu_ceilings() if ceilings is None else ceilings,
         workloads=tuple({key: workload(key) for times in by_device.values() for key in times}.values()),
         implementations=tuple(implementation(name) for name in names),
         cases=tuple(case for dtype in sorted({workload(key).dtype for key in times_us}) for case in cases(dtype=dtype)),
         gates=gates(),
-        processes=apply_rule(processes, rule),
+        processes=tuple(processes),
     )
 
 

@@ -110,7 +110,7 @@ def measure(
 def _gauge(measurement: Measurement) -> Gauge:
     return Gauge(
         probe=measurement.probe,
-        best=measurement.best_probe,
+        before=measurement.best_probe,
         state=measurement.gpu_state,
         energy_j=measurement.energy_j,
     )

@@ -1,6 +1,7 @@
 """What the clock saw: timed calls, the probes around them, and the process they ran in."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -11,6 +12,10 @@ from validation.performance.sustained import Sustained
 from validation.record import Record
 
 Nanoseconds = Annotated[int, Field(ge=0)]
+
+
+#: The quantile of a run's probes that is its best.
+_BEST: Final = 0.95
 
 
 class Role(StrEnum):
@@ -93,7 +98,7 @@ class ProcessRun(Record):
 
 
 class ProbeRule(Record):
-    """The acceptance rule, fixed before the first sample: both probes at >= `share` of the best seen in the run."""
+    """The acceptance rule, fixed before the first sample: both probes at >= `share` of the run's best, `best_probe`."""
 
     share: float = 0.93
     best_flop_per_s: float
@@ -101,6 +106,15 @@ class ProbeRule(Record):
     def holds(self, flop_per_s: float) -> bool:
         """Whether a probe ran at full speed."""
         return flop_per_s >= self.share * self.best_flop_per_s
+
+
+def best_probe(probes: Sequence[float]) -> float:
+    """Returns the speed that one probe in twenty exceeds (the largest of up to twenty), 0 without any.
+
+    Not the largest of all: one probe in a burst of turbo is no speed that calls run at. On a shared machine a single
+    528 among 1,000 probes of 499 GFLOP/s (median) had 41 % of the blocks rejected; by this rule it is 22 %.
+    """
+    return sorted(probes)[math.ceil(_BEST * (len(probes) - 1))] if probes else 0.0
 
 
 def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: str | None = None) -> ProbeRule | None:
@@ -113,7 +127,7 @@ def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: 
         for block in series.blocks
         for speed in (block.probe_before, block.probe_after)
     ]
-    return ProbeRule(share=share, best_flop_per_s=max(probes)) if probes else None
+    return ProbeRule(share=share, best_flop_per_s=best_probe(probes)) if probes else None
 
 
 def judged(block: Block, rule: ProbeRule) -> Block:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy.typing as npt
 import torch
 
-from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, judged
+from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, best_probe, judged
 from validation.performance.sustained import Sustained
 
 if TYPE_CHECKING:
@@ -85,31 +85,33 @@ class WorkerLike(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Gauge:
-    """The speed probe and the best it has read in this run."""
+    """The speed probe and what it read beside the blocks of this run; `before` is the best of a run that is resumed."""
 
     probe: Callable[[], float]
-    best: float = 0.0
+    before: float = 0.0
+    readings: list[float] = field(default_factory=list)
     state: Callable[[], GpuState | None] = lambda: None
     energy_j: Callable[[], float | None] = lambda: None
 
     def read(self) -> float:
         """Returns the speed of all cores now, FLOP/s."""
         speed = self.probe()
-        self.best = max(self.best, speed)
+        self.readings.append(speed)
         return speed
 
     def await_full_speed(self, most_waits: int) -> tuple[float, int]:
         """Returns the speed, and how many slow probes were waited out before it; after `most_waits` it may be slow."""
-        speed, waits = self.read(), 0
+        speed, waits = self.probe(), 0
         while waits < most_waits and not self.rule.holds(speed):
             time.sleep(_PAUSE_S)
-            speed, waits = self.read(), waits + 1
+            speed, waits = self.probe(), waits + 1
+        self.readings.append(speed)
         return speed, waits
 
     @property
     def rule(self) -> ProbeRule:
         """The acceptance rule with the best probe so far."""
-        return ProbeRule(best_flop_per_s=self.best)
+        return ProbeRule(best_flop_per_s=max(self.before, best_probe(self.readings)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

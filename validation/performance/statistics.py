@@ -11,6 +11,7 @@ Sources: Georges et al. 2007 (process-level replication); Hoefler and Belli 2015
 intervals, quantiles); Efron 1987 (BCa); Hahn and Meeker 1991 section 5.2 (order-statistic intervals of a quantile).
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -226,8 +227,9 @@ def _exponential(logs: tuple[float, ...], confidence: float) -> Estimate | None:
 
 
 def _bca(data: Floats, confidence: float, resamples: int) -> tuple[Floats, Floats]:
-    """BCa ends over the last axis; NaN where undefined."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    """BCa ends over the last axis; NaN where undefined, of which scipy would warn."""
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
             (data,),
             np.mean,
