@@ -20,6 +20,7 @@ from validation.report.html import render
 from validation.report.performance import figure_rows
 from validation.report.recorded import sources
 from validation.report.timing import timings
+from validation.stages.observe import by_rule
 from validation.verdicts.floors import floor
 
 RECORDED = SUITE.model_copy(update={"commit": "fedcba9876543210fedcba9876543210fedcba98"})
@@ -101,7 +102,7 @@ def test_a_part_that_slows_the_kernel_is_not_said_to_help() -> None:
 
 def test_variants_of_too_few_pairs_are_not_said_to_be_absent() -> None:
     made = with_ablation(6.0)
-    one_pair = made.model_copy(update={"processes": tuple(one for one in made.processes if one.round <= 1)})
+    one_pair = by_rule(made.model_copy(update={"processes": tuple(one for one in made.processes if one.round <= 1)}))
     html = render(compose(material(one_pair)), "screen")
     assert "Variants of the kernel were timed, but too few" in html
 
