@@ -55,7 +55,7 @@ def _within_best_groups(scores: Floats, config: LayerConfig) -> Floats:
     """The scores of each token's best groups, by their two best scores; -inf elsewhere."""
     if config.top_groups == config.n_groups:
         return scores
-    grouped = scores.reshape(*scores.shape[:-1], config.n_groups, -1)
+    grouped = scores.reshape(*scores.shape[:-1], config.n_groups, scores.shape[-1] // config.n_groups)
     worth = np.sort(grouped, axis=-1)[..., -2:].sum(axis=-1)
     best = np.argsort(-worth, axis=-1, kind="stable")[..., : config.top_groups]
     kept = np.full(worth.shape, -np.inf, scores.dtype)
