@@ -51,7 +51,7 @@ def _sigmoid(config: LayerConfig, correction: torch.Tensor | None) -> Callable[[
         scores = logits.sigmoid()
         ordered = scores if correction is None else scores + correction
         if config.top_groups < config.n_groups:
-            grouped = ordered.unflatten(1, (config.n_groups, config.n_experts // config.n_groups))
+            grouped = ordered.view(len(ordered), config.n_groups, config.n_experts // config.n_groups)
             worth = grouped.topk(best_of_group, dim=2).values.sum(dim=2)
             closed = torch.ones_like(worth, dtype=torch.bool)
             closed.scatter_(1, worth.topk(config.top_groups, dim=1).indices, value=False)
