@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from validation.evidence.record import Evidence
-from validation.performance.sample import Role
 from validation.report.charts.contributions import Contribution, contributions
 from validation.report.charts.style import Chart
 from validation.report.quantity import significant
-from validation.report.timing import Timing, by_workload
+from validation.report.timing import Timing, by_workload, over
 from validation.report.view import FindingView
 from validation.report.words import count, listed
-from validation.verdicts.samples import Subject, measured
 
 _CONFIDENCE: Final = 0.95
 
@@ -51,20 +49,7 @@ def ablation_findings(evidences: Sequence[Evidence], views: Sequence[FindingView
 
 def _part(evidence: Evidence, whole: Timing, without: Timing) -> Contribution | None:
     """Time without the part over time with it, over the rounds that both have a value in."""
-    first, second = (
-        measured(
-            evidence,
-            Subject(
-                implementation=t.implementation,
-                workload=t.workload,
-                dtype=t.dtype,
-                device=t.device,
-                role=Role.CANDIDATE if t.candidate else Role.BASELINES,
-            ),
-        )
-        for t in (without, whole)
-    )
-    estimate = first.over(second, _CONFIDENCE)
+    estimate = over(evidence, without, whole, _CONFIDENCE)
     if estimate is None:
         return None
     return Contribution(

@@ -6,13 +6,11 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from validation.performance.sample import Role
 from validation.performance.statistics import Estimate, level
 from validation.report.ablation import variants
 from validation.report.quantity import duration, significant, size
-from validation.report.timing import Timing, kept, timings
+from validation.report.timing import Timing, kept, over, timings
 from validation.report.words import count
-from validation.verdicts.samples import Subject, measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -103,28 +101,10 @@ def _rows(evidence: Evidence, workload: str, dtype: str) -> Iterator[Row]:
         yield Row(
             timing=timing,
             time=time,
-            ratio=None if candidate is None or timing.candidate else _ratio(evidence, timing, candidate),
+            ratio=None if candidate is None or timing.candidate else over(evidence, timing, candidate, _CONFIDENCE),
             prepare_bytes=sorted(one.prepare_bytes for one in series)[len(series) // 2],
             first_call_ns=firsts[len(firsts) // 2],
         )
-
-
-def _ratio(evidence: Evidence, one: Timing, candidate: Timing) -> Estimate | None:
-    """How many times the candidate's time it takes, over the rounds of both."""
-    theirs, own = (
-        measured(
-            evidence,
-            Subject(
-                implementation=t.implementation,
-                workload=t.workload,
-                dtype=t.dtype,
-                device=t.device,
-                role=Role.CANDIDATE if t.candidate else Role.BASELINES,
-            ),
-        )
-        for t in (one, candidate)
-    )
-    return theirs.over(own, _CONFIDENCE)
 
 
 def _head(evidence: Evidence, sha256: str, record: WorkloadRecord, rows: Sequence[Row]) -> Iterator[str]:
@@ -236,25 +216,8 @@ def _half_precision(rows: Sequence[Row], evidence: Evidence) -> str:
     if not {"float32", "bfloat16"} <= found.keys():
         return ""
     time = level(found["bfloat16"].process_ns, _CONFIDENCE)
-    ratio = _ratio_of_dtypes(evidence, found["bfloat16"], found["float32"])
+    ratio = over(evidence, found["bfloat16"], found["float32"], _CONFIDENCE)
     return "" if time is None else f"| mojo in bfloat16 | {_times(time)} | {_over(ratio)} |"
-
-
-def _ratio_of_dtypes(evidence: Evidence, half: Timing, single: Timing) -> Estimate | None:
-    theirs, own = (
-        measured(
-            evidence,
-            Subject(
-                implementation=t.implementation,
-                workload=t.workload,
-                dtype=t.dtype,
-                device=t.device,
-                role=Role.CANDIDATE,
-            ),
-        )
-        for t in (half, single)
-    )
-    return theirs.over(own, _CONFIDENCE)
 
 
 def _left_out(evidence: Evidence) -> Iterator[str]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from validation.evidence.record import Evidence
 from validation.performance.ceiling import Ceiling, Resource
 from validation.performance.sample import ProcessRun, Role, Series
-from validation.performance.statistics import accepted_calls, process_value
+from validation.performance.statistics import Estimate, accepted_calls, process_value
 from validation.verdicts.floors import Floor, floor
+from validation.verdicts.samples import Subject, measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,24 @@ class Timing:
     def floor_share(self) -> float | None:
         """Share of the hardware's limit that is reached: 1 is the limit."""
         return None if self.floor is None else self.floor.ns / self.median_ns
+
+
+def over(evidence: Evidence, one: Timing, other: Timing, confidence: float) -> Estimate | None:
+    """Returns how many times `other`'s time `one` takes, over the rounds that both have a value in; None without."""
+    first, second = (
+        measured(
+            evidence,
+            Subject(
+                implementation=timing.implementation,
+                workload=timing.workload,
+                dtype=timing.dtype,
+                device=timing.device,
+                role=Role.CANDIDATE if timing.candidate else Role.BASELINES,
+            ),
+        )
+        for timing in (one, other)
+    )
+    return first.over(second, confidence)
 
 
 def timings(evidence: Evidence) -> tuple[Timing, ...]:
