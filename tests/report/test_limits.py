@@ -21,8 +21,9 @@ from validation.report.html import render
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Run in a process of its own, whose memory is that of the report alone.
+#: Its peak is VmHWM: ru_maxrss is handed down over fork and exec, and told the gigabyte of the pytest worker before it.
 FULL_REPORT = """
-import json, resource, sys
+import json, re, sys
 from pathlib import Path
 from tests.report.big import big_evidence
 from tests.report.builders import material
@@ -32,7 +33,7 @@ calls = sum(len(b.calls_ns) for p in made.evidence[0].evidence.processes for s i
 html, pdf = write_report(made, Path(sys.argv[1]))
 print(json.dumps({
     "samples": calls, "findings": len(made.verdicts.findings), "html": html.stat().st_size, "pdf": pdf.stat().st_size,
-    "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    "kib": int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]),
 }))
 """
 
@@ -58,7 +59,7 @@ def test_a_full_report_stays_small(tmp_path: Path) -> None:
     assert told["findings"] >= 60
     assert told["html"] <= 3_000_000
     assert told["pdf"] <= 1_500_000
-    assert told["kib"] <= 1 << 20
+    assert told["kib"] <= 1 << 19
 
 
 def test_verify_needs_only_the_report_extra(report: Path) -> None:
