@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from validation.correctness.planted import Trial, Trials, sources_digest, try_fault
+from validation.correctness.planted import sources_digest, try_fault
+from validation.correctness.trials import Trial, Trials
 from validation.stages import planted
 
 
@@ -13,7 +14,10 @@ def trials(sources: str) -> Trials:
 
 
 def test_the_sentence_counts_what_was_caught() -> None:
-    assert "caught 1 of 2 planted faults, 1 of 1 cheats" in trials("").sentence
+    counted = trials("these").counted("these")
+    assert "caught 1 of 2 planted faults, 1 of 1 cheats by this build" in counted.sentence
+    assert counted.missed == ("tf32",)
+    assert "by an earlier build" in trials("others").counted("these").sentence
 
 
 def test_a_planted_fault_is_caught_in_a_worker_too() -> None:
@@ -33,18 +37,21 @@ def test_the_digest_changes_with_a_decisive_file_and_with_no_other(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("text", "known"),
+    ("texts", "these"),
     [
-        (trials(sources_digest()).model_dump_json(), True),
-        (trials("of other sources").model_dump_json(), False),
-        ("{}", False),
+        ((trials(sources_digest()).model_dump_json(), ""), True),
+        ((trials("of others").model_dump_json(), trials(sources_digest()).model_dump_json()), True),
+        (("", trials("of others").model_dump_json()), False),
+        (("{}", ""), None),
     ],
-    ids=["these sources", "other sources", "no record"],
+    ids=["these sources", "these sources, as committed", "other sources", "no record"],
 )
-def test_a_trial_counts_for_the_sources_it_was_made_with(
-    text: str, *, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_was_tried_with_these_sources_goes_first(
+    texts: tuple[str, str], *, these: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "planted.json"
-    path.write_text(text)
-    monkeypatch.setattr(planted, "RECORDS", (tmp_path / "none.json", path))
-    assert (planted.known_trials() is not None) is known
+    paths = (tmp_path / "of_this_machine.json", tmp_path / "as_committed.json")
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    monkeypatch.setattr(planted, "RECORDS", paths)
+    counted = planted.planted_count()
+    assert (None if counted is None else counted.these_sources) is these

@@ -19,10 +19,10 @@ from validation.correctness.planted_cheats import CHEATS
 from validation.correctness.planted_faults import FAULTS
 from validation.correctness.runner import in_worker
 from validation.correctness.suite import check
+from validation.correctness.trials import Trial
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.process import Limits, Worker
-from validation.record import Record
 from validation.workloads.inputs import TokenBank, make_layer
 from validation.workloads.registry import find
 
@@ -47,30 +47,6 @@ _DECISIVE: Final = (
 
 #: What is run beside a planted kernel, and decides nothing.
 _BESIDE: Final = ("mojo", "menu", "gpu_bundle")
-
-
-class Trial(Record):
-    """One planted kernel: whether it was caught by the check or gate that ought to, and what was said."""
-
-    name: str
-    by: str
-    caught: bool
-    message: str = ""
-
-
-class Trials(Record):
-    """All planted kernels as the suite of the `sources` digest caught them, or did not, on the day `tried`."""
-
-    sources: str
-    tried: str
-    faults: tuple[Trial, ...]
-    cheats: tuple[Trial, ...]
-
-    @property
-    def sentence(self) -> str:
-        """How many were caught, in words."""
-        caught = [f"{sum(one.caught for one in kind)} of {len(kind)}" for kind in (self.faults, self.cheats)]
-        return f"caught {caught[0]} planted faults, {caught[1]} cheats by this build (tried {self.tried})"
 
 
 def sources_digest(root: Path = _ROOT) -> str:

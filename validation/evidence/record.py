@@ -6,6 +6,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from validation.correctness.case import Case, Gate
+from validation.correctness.trials import PlantedCount
 from validation.evidence.environment import Environment
 from validation.performance.ceiling import Ceiling
 from validation.performance.figure import Figure
@@ -68,6 +69,7 @@ class ImplementationRecord(Record):
 class Evidence(Record):
     """One run on one machine.
 
+    `planted` counts the planted kernels that the suite caught; older evidence and a suite without records have none.
     `probe` is the acceptance rule of blocks on `device`, `host_probe` that of blocks on the CPU in a run on a GPU.
     """
 
@@ -88,6 +90,7 @@ class Evidence(Record):
     implementations: tuple[ImplementationRecord, ...] = ()
     cases: tuple[Case, ...] = ()
     gates: tuple[Gate, ...] = ()
+    planted: PlantedCount | None = None
     processes: tuple[ProcessRun, ...] = ()
     figures: tuple[Figure, ...] = ()
     loads: tuple[LoadRun, ...] = ()

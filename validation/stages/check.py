@@ -18,7 +18,7 @@ from validation.correctness.suite import find_case
 from validation.correctness.survey import Standing
 from validation.stages.acceptance import reject
 from validation.stages.examine import Examined, examine, observe_gates
-from validation.stages.planted import known_trials
+from validation.stages.planted import planted_count
 from validation.stages.selection import chosen_candidate, chosen_device, thread_count
 from validation.stages.subject import Subject
 from validation.stages.trained import observe_trained
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from validation.correctness.case import Case, Gate
     from validation.correctness.plan import Profile
+    from validation.correctness.trials import PlantedCount
     from validation.stages.trained import Trained, TrainedLayer
 
 
@@ -69,26 +70,20 @@ def check_kernel(request: CheckRequest) -> bool:
         examined = replace(examined, cases=(*asked, *examined.cases))
     # A single case is re-run to look at it, and a kernel that is wrong need not be asked whether it is honest.
     gates = () if single or _failed(examined.cases) else observe_gates(subject, console)
-    trials = known_trials()
+    planted = planted_count()
     if request.as_json:
         document = {
             "candidate": subject.implementation.name,
             "cases": [case.model_dump(mode="json") for case in examined.cases],
             "offers": [offer.model_dump(mode="json") for offer in examined.offers],
             "not_checked": examined.left_out,
-            "planted": None if trials is None else trials.model_dump(mode="json"),
+            "planted": None if planted is None else planted.model_dump(mode="json"),
             "gates": [gate.model_dump(mode="json") for gate in gates],
         }
         typer.echo(json.dumps(document, indent=1))
         return not _failed(examined.cases) and not _closed(gates)
     _print(subject, examined, gates, console)
-    console.print(
-        "The planted kernels were not tried with these very sources: `moe-validation planted` does."
-        if trials is None
-        else f"Of the kernels planted to be caught: {trials.sentence}.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    print_planted(planted, console)
     wrong = (f"{case.id}: {case.message}\n    re-run: {case.repro}" for case in _failed(examined.cases))
     return reject((*wrong, *(f"{gate.gate}: {gate.message}" for gate in _closed(gates))), console)
 
@@ -166,6 +161,15 @@ def print_gates(gates: Sequence[Gate], console: Console) -> None:
             style = "red" if gate.outcome is Outcome.FAILED else ""
             table.add_row(gate.gate.replace("_", " "), Text(gate.outcome.value.replace("_", " "), style=style))
         console.print(table)
+
+
+def print_planted(planted: PlantedCount | None, console: Console) -> None:
+    """Prints how many of the planted kernels were caught, and whether by these very sources."""
+    lines = [] if planted is None else [f"Of the kernels planted to be caught: {planted.sentence}."]
+    if planted is None or not planted.these_sources:
+        lines.append("They were not tried with these very sources: `moe-validation planted` does.")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _closed(gates: Sequence[Gate]) -> list[Gate]:

@@ -11,9 +11,10 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from validation.correctness.planted import Trial, Trials, sources_digest, try_cheat, try_fault
+from validation.correctness.planted import sources_digest, try_cheat, try_fault
 from validation.correctness.planted_cheats import CHEATS
 from validation.correctness.planted_faults import FAULTS
+from validation.correctness.trials import PlantedCount, Trial, Trials
 from validation.evidence.atomic import write_atomically
 from validation.stages.console import step
 from validation.usage import UsageError
@@ -55,21 +56,26 @@ def try_planted(*, as_json: bool) -> bool:
     for one in missed:
         line = f"  {one.name} got past {one.by}; said was: {one.message or 'nothing'}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{trials.sentence[0].upper()}{trials.sentence[1:]}.", highlight=False, soft_wrap=True)
+    sentence = trials.counted(sources).sentence
+    console.print(f"{sentence[0].upper()}{sentence[1:]}.", highlight=False, soft_wrap=True)
     return not missed
 
 
-def known_trials() -> Trials | None:
-    """Returns the last trial made with these very sources, on this machine or as committed; None when there is none."""
+def planted_count() -> PlantedCount | None:
+    """Returns how the last trial came out, of all on this machine and as committed; one with these sources goes first.
+
+    None where there is no record, as in an installed package.
+    """
     digest = sources_digest()
-    for path in RECORDS:
-        try:
-            trials = Trials.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            continue
-        if trials.sources == digest:
-            return trials
-    return None
+    counts = [trials.counted(digest) for trials in map(_recorded, RECORDS) if trials is not None]
+    return max(counts, key=lambda one: (one.these_sources, one.tried), default=None)
+
+
+def _recorded(path: Path) -> Trials | None:
+    try:
+        return Trials.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _tried(

@@ -29,6 +29,7 @@ from validation.stages.observe import (
     workload_record,
 )
 from validation.stages.plan import SEED, RunPlan, RunRequest, plan_run
+from validation.stages.planted import planted_count
 from validation.stages.report import publish, read_evidence
 from validation.stages.subject import Subject
 from validation.usage import UsageError
@@ -109,6 +110,7 @@ def _begun(plan: RunPlan, path: Path, *, resume: bool) -> Evidence:
         environment=collect_environment(plan.threads),
         workloads=tuple(workload_record(one) for one in plan.named),
         implementations=implementations,
+        planted=planted_count(),
         left_out=plan.left_out,
         notes=plan.notes,
     )
