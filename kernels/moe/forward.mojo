@@ -3,11 +3,12 @@
 from .balance import Balance
 from .combine import Combine
 from .dispatch import dispatch, dispatch_shared
-from .experts import Blocks, HiddenPanels, OutputPanels, gather_rows, split_by_panels
+from .experts import gather_rows
 from .format import bytes_of
 from .layer import Layer
 from .memory import at
 from .routing import Route
+from .schedule import Blocks, HiddenPanels, OutputPanels, split_by_panels
 from .workspace import Workspace
 
 

@@ -151,6 +151,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "at[Float32](layer.second_bias)",
         ),
         ("first expert's w2", "layer.second + expert * panels * panel_bytes[dtype](layer.d_ff)", "layer.second"),
+    ),
+    *_of(
+        "schedule",
         (
             "last panels of hidden left out",
             "min(panel + PANELS_PER_TICKET, panels)",
