@@ -28,14 +28,14 @@ def rows(number: int, name: str = "a claim") -> list[ForestRow]:
 
 @pytest.mark.parametrize("number", [1, 2, 24, 60])
 def test_a_forest_of_any_height_is_vector(number: int) -> None:
-    svg = forest(rows(number), axis="x", unit="×", alt="a", caption="c").svg
+    svg = forest(rows(number), axis="x", unit="×", alt="a", caption="c").paper
     assert "<image" not in svg
-    assert svg == forest(rows(number), axis="x", unit="×", alt="a", caption="c").svg
+    assert svg == forest(rows(number), axis="x", unit="×", alt="a", caption="c").paper
 
 
 @pytest.mark.parametrize("text", ["$\\frac{1}{0}$ $", "--> <script>", "🚀 漢字 \x00\u202e", "W" * 5000, "", "]]>"])
 def test_any_text_can_be_drawn(text: str) -> None:
-    svg = forest(rows(2, text), axis=text, unit="", alt=text, caption=text).svg
+    svg = forest(rows(2, text), axis=text, unit="", alt=text, caption=text).paper
     assert "<script" not in svg
     assert "\x00" not in svg
 
@@ -51,7 +51,7 @@ def test_contributions_to_both_sides_are_vector(number: int) -> None:
     parts = [
         Contribution(name=f"part {i}", ratio=0.5 + i, interval=(0.4 + i, 0.7 + i), text="x") for i in range(number)
     ]
-    assert "<image" not in contributions(parts, alt="a", caption="c").svg
+    assert "<image" not in contributions(parts, alt="a", caption="c").paper
 
 
 def test_a_point_above_the_slower_roof_is_not_called_beyond_the_hardware() -> None:
@@ -60,14 +60,14 @@ def test_a_point_above_the_slower_roof_is_not_called_beyond_the_hardware() -> No
     both = roofline([point], bandwidths=(("L1", 434e9), ("DRAM", 35e9)), **shown)  # type: ignore[arg-type]
     slow = roofline([point], bandwidths=(("DRAM", 35e9),), **shown)  # type: ignore[arg-type]
     grey = f"fill: {BEYOND}"
-    assert grey in both.svg
-    assert both.svg != slow.svg
+    assert grey in both.paper
+    assert both.paper != slow.paper
 
 
 def test_what_lies_beyond_the_limit_is_drawn_without_labels_that_touch() -> None:
     bars = [Bar(name="mojo", share=3.36, text="336 %", candidate=True)]
     near = [Bar(name="mojo", share=0.9, text="90 %", candidate=True)]
-    far_svg, near_svg = (floor_bars(one, alt="a", caption="c").svg for one in (bars, near))
+    far_svg, near_svg = (floor_bars(one, alt="a", caption="c").paper for one in (bars, near))
     assert far_svg.count('id="xtick_') == 2
     assert near_svg.count('id="xtick_') == 5
 

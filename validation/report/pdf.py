@@ -13,9 +13,10 @@ from weasyprint.urls import URLFetcher, URLFetcherResponse
 from validation.report.attached import attachments
 from validation.report.document import Document
 from validation.report.html import render
-from validation.report.text import TEMPLATES
+from validation.report.text import FONTS, TEMPLATES, truetype
 
 _ROOT: Final = TEMPLATES.as_uri() + "/"
+_FONTS: Final = {path.as_uri(): path.stem for path in FONTS.glob("*.woff2")}
 
 
 class ForbiddenSourceError(ValueError):
@@ -29,6 +30,8 @@ class ClosedFetcher(URLFetcher):  # type: ignore[misc]  # weasyprint has no type
         """Returns what `url` names; raises ForbiddenSourceError for any other source."""
         if not url.startswith("data:") and (not url.startswith(_ROOT) or ".." in url or "%" in url):
             raise ForbiddenSourceError(f"a report reads only data: URLs and its own templates; got {url[:200]!r}")
+        if url in _FONTS:
+            return URLFetcherResponse(url, body=truetype(_FONTS[url]), headers={"Content-Type": "font/ttf"})
         return super().fetch(url, headers)
 
 

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from validation.report.charts.style import BEYOND, CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+from validation.report.charts.style import (
+    BEYOND,
+    CANDIDATE,
+    INK,
+    MUTED,
+    PAGE_WIDTH,
+    SMALL,
+    Chart,
+    chart_of,
+    drawing,
+    fit,
+)
 
 _LEFT, _RIGHT, _ROW = 2.3, 1.1, 0.165
 
@@ -56,4 +67,4 @@ def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
         ax.set_xticks([0, *between, 1], ["0", *(f"{100 * share:.0f} %" for share in between), "the limit"])
         ax.grid(visible=False)
         ax.spines["left"].set_visible(False)
-        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+        return chart_of(figure, alt=alt, caption=caption)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing, fit
 
 _LEFT, _RIGHT, _ROW = 2.6, 1.6, 0.22
 _HURTS: Final = "#b3261e"
@@ -52,7 +52,7 @@ def contributions(parts: Sequence[Contribution], *, alt: str, caption: str) -> C
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         ax.set_xlabel("time without the part over time with it, logarithmic", fontsize=SMALL, color=MUTED)
-        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+        return chart_of(figure, alt=alt, caption=caption)
 
 
 def _ticks(low: float, high: float) -> list[float]:

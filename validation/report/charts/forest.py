@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from validation.report.charts.style import BEYOND, CLAIM, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+from validation.report.charts.style import BEYOND, CLAIM, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing, fit
 from validation.report.mark import Mark
 from validation.report.text import drawable
 
@@ -87,7 +87,7 @@ def forest(  # noqa: PLR0913 - a figure and its words
                 borderaxespad=0,
                 borderpad=0,
             )
-        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+        return chart_of(figure, alt=alt, caption=caption)
 
 
 def _draw_row(ax: "Axes", index: int, row: ForestRow, span: tuple[float, float]) -> None:

@@ -14,9 +14,9 @@ from validation.report.charts.style import (
     PAGE_WIDTH,
     SMALL,
     Chart,
+    chart_of,
     drawing,
     fit,
-    svg_of,
     time_label,
 )
 
@@ -66,7 +66,7 @@ def quantiles(lines: Sequence[QuantileLine], *, alt: str, caption: str) -> Chart
         ax.set_yticks(*_time_ticks(low, high))
         ax.set_ylabel("time of one call", fontsize=SMALL, color=MUTED)
         _label_ends(ax, ends)
-        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+        return chart_of(figure, alt=alt, caption=caption)
 
 
 def _time_ticks(low: float, high: float) -> tuple[list[float], list[str]]:

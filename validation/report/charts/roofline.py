@@ -6,7 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from validation.report.charts.style import BEYOND, CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, fit, svg_of
+from validation.report.charts.style import (
+    BEYOND,
+    CANDIDATE,
+    INK,
+    MUTED,
+    PAGE_WIDTH,
+    SMALL,
+    Chart,
+    chart_of,
+    drawing,
+    fit,
+)
 
 _HEIGHT = 2.2
 _LEFT, _RIGHT = 0.7, 2.2
@@ -100,4 +111,4 @@ def roofline(  # noqa: PLR0913 - the axes of one figure
         ax.yaxis.set_major_formatter(lambda value, _: f"{value / 1e9:,g}")
         ax.set_xlabel("arithmetic intensity, FLOP per byte of weights, tokens and outputs", fontsize=SMALL, color=MUTED)
         ax.set_ylabel(unit, fontsize=SMALL, color=MUTED)
-        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+        return chart_of(figure, alt=alt, caption=caption)

@@ -11,9 +11,9 @@ from validation.report.charts.style import (
     RULE,
     SMALL,
     Chart,
+    chart_of,
     drawing,
     fit,
-    svg_of,
     time_label,
 )
 
@@ -76,4 +76,4 @@ def waterfall(steps: Sequence[Step], *, alt: str, caption: str) -> Chart:
         ax.set_xticks(ticks, [time_label(tick) for tick in ticks])
         ax.spines["left"].set_visible(False)
         ax.set_xlabel("time of one call, logarithmic: a bar to the left is faster", fontsize=SMALL, color=MUTED)
-        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+        return chart_of(figure, alt=alt, caption=caption)

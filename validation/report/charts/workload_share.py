@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, drawing, svg_of
+from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing
 
 _HEIGHT = 1.9
 
@@ -33,4 +33,4 @@ def workload_share(speedups: Sequence[float], *, alt: str, caption: str) -> Char
         ax.set_yticks([0, 0.5, 1], ["none", "half", "all"])
         ax.set_xlabel("at least so many times as fast as the strongest baseline", fontsize=SMALL, color=MUTED)
         ax.set_ylabel("of the workloads", fontsize=SMALL, color=MUTED)
-        return Chart(svg=svg_of(figure), alt=alt, caption=caption)
+        return chart_of(figure, alt=alt, caption=caption)
