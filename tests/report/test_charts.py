@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from validation.report.charts.bars import Bar, floor_bars
 from validation.report.charts.contributions import Contribution, contributions
-from validation.report.charts.forest import ForestRow, forest
+from validation.report.charts.forest import ForestRow, _span, forest
 from validation.report.charts.roofline import RooflinePoint, roofline
 from validation.report.charts.style import BEYOND, SMALL, fit, text_width
 from validation.report.mark import MARKS
@@ -31,6 +33,13 @@ def test_a_forest_of_any_height_is_vector(number: int) -> None:
     svg = forest(rows(number), axis="x", unit="×", alt="a", caption="c").paper
     assert "<image" not in svg
     assert svg == forest(rows(number), axis="x", unit="×", alt="a", caption="c").paper
+
+
+def test_one_noisy_interval_leaves_the_other_rows_their_room() -> None:
+    noisy = [replace(row, interval=(1e-9, 1e9)) for row in rows(2)]
+    low, high = _span([*rows(3), *noisy])
+    assert 0.2 < low < 1
+    assert 21 < high < 100
 
 
 @pytest.mark.parametrize("text", ["$\\frac{1}{0}$ $", "--> <script>", "🚀 漢字 \x00\u202e", "W" * 5000, "", "]]>"])

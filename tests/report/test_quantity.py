@@ -55,6 +55,11 @@ def test_an_interval_is_told_in_the_unit_of_its_estimate() -> None:
     assert measured(seen) == "30.5 ms [30.1, 31.0]"
 
 
+def test_what_too_few_pairs_gave_is_told_with_their_number() -> None:
+    seen = finding("speedup", "numpy_grouped").model_copy(update={"estimate": 1.89, "interval": None, "pairs": 2})
+    assert measured(seen) == "1.89× (2 pairs)"
+
+
 def test_a_metric_is_named_in_words() -> None:
     assert metric_words(finding("figure:energy-per-call-j", "numpy_grouped")) == "ratio of energy per call"
     assert metric_words(finding("p95_latency_us", None)) == "p95 of the time of one call"

@@ -99,10 +99,12 @@ def claimed(finding: Finding) -> str:
 
 
 def measured(finding: Finding) -> str:
-    """Returns `1.37× [1.35, 1.39]`, or an en dash when nothing was measured."""
+    """Returns `1.37× [1.35, 1.39]`, `1.37× (2 pairs)` where there are too few, or an en dash when none was measured."""
     if finding.estimate is None:
         return "–"
-    return quantity(finding, finding.estimate) + (f" {interval(finding)}" if finding.interval else "")
+    counted = "sample" if finding.metric.startswith(FIGURE) else "pair"
+    few = f"({finding.pairs} {counted}{'' if finding.pairs == 1 else 's'})"
+    return f"{quantity(finding, finding.estimate)} {interval(finding) or few}"
 
 
 def interval(finding: Finding) -> str:

@@ -127,6 +127,11 @@ def not_measured(seen: Observation) -> Ruling | None:
     return None
 
 
+def enough(seen: Observation) -> bool:
+    """Returns whether an interval may be told: of two pairs that differ by 20 % it spans a factor of ten."""
+    return seen.pairs >= MIN_PAIRS or decided_by_one(seen.figures)
+
+
 def noisy(seen: Observation) -> Ruling | None:
     """`inconclusive` when the evidence is too thin or too noisy to decide anything."""
     if not _checked(seen):
@@ -135,7 +140,7 @@ def noisy(seen: Observation) -> Ruling | None:
             f"No correctness case of {seen.candidate.subject.implementation} in {seen.reading.dtype} passed, and a "
             "time says nothing of a kernel that was not shown to be right.",
         )
-    if seen.pairs < MIN_PAIRS and not decided_by_one(seen.figures):
+    if not enough(seen):
         what = "samples were taken" if seen.figures else "process pairs have enough accepted calls"
         return _inconclusive(Reason.TOO_FEW_PAIRS, f"{seen.pairs} {what}; a verdict needs {MIN_PAIRS}.")
     if seen.estimate is None:

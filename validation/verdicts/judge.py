@@ -167,7 +167,7 @@ def _find(claim: Claim, reading: Reading, source: EvidenceSource) -> Finding:
         required=requirement.bound,
         up_to=requirement.up_to,
         estimate=None if estimate is None else estimate.value,
-        interval=None if estimate is None else (estimate.low, estimate.high),
+        interval=(estimate.low, estimate.high) if estimate is not None and gates.enough(seen) else None,
         pairs=0 if estimate is None else seen.pairs,
         limit=seen.limit,
         floor_us=None if floor is None else floor.ns / 1e3,
@@ -176,7 +176,7 @@ def _find(claim: Claim, reading: Reading, source: EvidenceSource) -> Finding:
         explanation=ruling.explanation,
         provenance=claim.provenance,
         promise=claim.promise,
-        confidence=None if estimate is None else confidence,
+        confidence=confidence if estimate is not None and gates.enough(seen) else None,
         samples_sha256=seen.samples_sha256,
         evidence_sha256=source.sha256,
     )

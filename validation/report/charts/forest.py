@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from validation.report.charts.style import BEYOND, CLAIM, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing, fit
 from validation.report.mark import Mark
+from validation.report.quantity import significant
 from validation.report.text import drawable
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def forest(  # noqa: PLR0913 - a figure and its words
         ax.set_ylim(-0.5, len(rows) - 0.5)
         ax.invert_yaxis()
         ticks = _ticks(low, high)
-        ax.set_xticks(ticks, [f"{tick:,g}{unit}" for tick in ticks])
+        ax.set_xticks(ticks, [f"{significant(tick, 1)}{unit}" for tick in ticks])
         ax.minorticks_off()
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
@@ -99,7 +100,11 @@ def _draw_row(ax: "Axes", index: int, row: ForestRow, span: tuple[float, float])
         ax.plot([row.limit] * 2, [index - 0.5, index + 0.5], color=INK, linewidth=1.1, zorder=2)
     ax.plot([row.claim] * 2, [index - 0.34, index + 0.34], color=CLAIM, linewidth=2.2, zorder=3, solid_capstyle="butt")
     if row.interval is not None:
-        ax.plot(row.interval, [index] * 2, color=row.mark.colour, linewidth=2.4, zorder=4, solid_capstyle="butt")
+        ends = [max(row.interval[0], low), min(row.interval[1], high)]
+        ax.plot(ends, [index] * 2, color=row.mark.colour, linewidth=2.4, zorder=4, solid_capstyle="butt")
+        for end, marker in zip(ends, ("<", ">"), strict=True):
+            if end not in row.interval:
+                ax.plot(end, index, marker, color=row.mark.colour, markersize=5, zorder=4, clip_on=False)
     if row.estimate is not None:
         ax.plot(
             row.estimate, index, row.mark.marker, color=row.mark.colour, markersize=6.5, zorder=5, mec="white", mew=0.5
@@ -121,11 +126,17 @@ def _draw_row(ax: "Axes", index: int, row: ForestRow, span: tuple[float, float])
 
 
 def _span(rows: Sequence[ForestRow]) -> tuple[float, float]:
-    """The axis holds every value and 1, with a tenth of the decades to spare at both ends."""
+    """The axis holds every value and 1, with a tenth of the decades to spare at both ends.
+
+    Intervals may leave it, but for a factor of three: a single noisy one would leave the others no room.
+    """
     values = [1.0]
     for row in rows:
-        values += [row.claim, *(row.interval or ()), *(v for v in (row.estimate, row.limit) if v is not None)]
-    low, high = math.log10(min(values)), math.log10(max(values))
+        values += [row.claim, *(v for v in (row.estimate, row.limit) if v is not None)]
+    ends = [end for row in rows for end in row.interval or ()]
+    smallest, largest = min(values), max(values)
+    low = math.log10(max(min([smallest, *ends]), smallest / 3))
+    high = math.log10(min(max([largest, *ends]), largest * 3))
     spare = max(0.08 * (high - low), 0.06)
     return 10 ** (low - spare), 10 ** (high + spare)
 
