@@ -45,7 +45,7 @@ def dispatch_shared[dtype: DType](layer: Layer, work: Workspace) -> Workspace:
     var own = work
     own.slots = work.tokens
     own.results = work.results + 4 * work.slots * work.ld_results
-    own.ld_hidden = hidden_stride(alone)
+    own.ld_hidden = hidden_stride[dtype](alone, work.tokens)
     own.whole = stands_whole[dtype](alone, work.tokens)
     for token in range(work.tokens):
         at[Int32](own.token_of_row)[unsafe_offset=token] = Int32(token)

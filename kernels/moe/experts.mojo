@@ -2,10 +2,10 @@
 
 from .ablation import D_FF, D_MODEL
 from .activation import RELU, store_hidden
-from .format import LANES, PANEL, TILE_ROWS, operand, paired, panel_bytes, panel_stride, step_stride, steps
+from .format import LANES, PANEL, operand, paired, panel_bytes, panel_stride, step_stride, steps
 from .layer import Layer
 from .memory import Address, Bytes, Floats, at
-from .tile import group_of, tile_of
+from .tile import group_of, tile_of, tiles_of
 from .workspace import Workspace
 
 # Steps of K that a thread finishes for all rows of a block before it goes on: a panel's share of them, 128 KiB in
@@ -13,31 +13,47 @@ from .workspace import Workspace
 comptime CHUNK_STEPS = 1024
 
 
+@fieldwise_init
+struct Panels(Copyable, ImplicitlyCopyable, Movable):
+    """The packed panels of one matrix of one expert, and the bias in their order."""
+
+    var weights: Bytes
+    var bias: Floats
+    var panel_stride: Int  # bytes from one panel to the next
+    var step_stride: Int  # bytes from one step of a panel to the next
+
+    @staticmethod
+    def first[dtype: DType](layer: Layer, expert: Int) -> Panels:
+        """Those of w1, or of w_gate beside w1."""
+        var count = layer.first_panels()
+        return Panels(
+            weights=at[UInt8](layer.first + expert * count * panel_bytes[dtype](layer.d_model)),
+            bias=at[Float32](layer.first_bias).unsafe_offset(expert * count * PANEL),
+            panel_stride=panel_stride[dtype](layer.d_model),
+            step_stride=step_stride[dtype](count),
+        )
+
+    @staticmethod
+    def second[dtype: DType](layer: Layer, expert: Int) -> Panels:
+        """Those of w2."""
+        var count = layer.second_panels()
+        return Panels(
+            weights=at[UInt8](layer.second + expert * count * panel_bytes[dtype](layer.d_ff)),
+            bias=at[Float32](layer.second_bias).unsafe_offset(expert * count * PANEL),
+            panel_stride=panel_stride[dtype](layer.d_ff),
+            step_stride=step_stride[dtype](count),
+        )
+
+    @always_inline
+    def at(self, panel: Int, step: Int) -> Bytes:
+        """Where a step of a panel begins."""
+        return self.weights.unsafe_offset(panel * self.panel_stride + step * self.step_stride)
+
+
 @always_inline
 def _known_steps[dtype: DType](k: Int) -> Int:
     """The steps of a tile over `k` terms where the compiler knows `k` and they are done at once; else 0."""
     return steps[dtype](k) if steps[dtype](k) <= CHUNK_STEPS else 0
-
-
-@always_inline
-def _tile_end(rows: Int, first: Int) -> Int:
-    """The end of the tile that starts at row `first`: tiles of one block differ by at most one row.
-
-    49 rows are 10 + 10 + 10 + 10 + 9, not 4 x 12 + 1: a one-row tile takes the time of four rows.
-    """
-    var tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    var index = (first * tiles + rows - 1) // rows
-    return (index + 1) * rows // tiles
-
-
-@always_inline
-def _share(done: Int, rows: Int, stride: Int) -> Int:
-    """Bytes of the next panel that are fetched when `done` of a panel's `rows` row-steps are: all of it in the end.
-
-    The tiles of a block read a panel from L2 but for the first, which waits for L3. Fetched ahead, seed-claim takes 2 %
-    less time on two Zen5 cores, experts of 1024 x 4096 take 9 % less; on a Sapphire Rapids core 4 and 25 %.
-    """
-    return done * stride // rows
 
 
 def gather_rows[dtype: DType](layer: Layer, work: Workspace, first: Int, count: Int, target: Int):
@@ -83,91 +99,36 @@ def hidden_units[
     end_panel: Int,
     hidden: Address[Scalar[operand[dtype]()]],
     sums: Floats,
+    after: Bytes,
 ):
-    """`hidden` [rows, ld_hidden] holds the units of the given panels: act(x W1 + b1), gated or not."""
+    """`hidden` [rows, ld_hidden] holds the units of the given panels: act(x W1 + b1), gated or not.
+
+    What is read next is fetched meanwhile: the weights from `after` on, once the last panel is under way.
+    """
     var layer = prepared.compiled()
     comptime known = _known_steps[dtype](D_MODEL)
     var k = steps[dtype](layer.d_model)
-    var size = panel_stride[dtype](layer.d_model)
-    var panels = layer.first_panels()
-    var stride = step_stride[dtype](panels)
-    var weights = at[UInt8](layer.first + expert * panels * panel_bytes[dtype](layer.d_model))
-    var bias = at[Float32](layer.first_bias).unsafe_offset(expert * panels * PANEL)
+    var matrix = Panels.first[dtype](layer, expert)
+    var a = _words[dtype](inputs, 0)
     var lda = _word_count[dtype](work.ld_rows)
     var units = layer.units_per_panel()
-    comptime if operand[dtype]() == DType.float32:
-        if layer.activation == RELU and not layer.gated:
-            # The sums are the hidden units but for their sign: no pass of their own.
-            _multiply[dtype, True, known](
-                rows,
-                k,
-                _words[dtype](inputs, 0),
-                lda,
-                weights,
-                size,
-                stride,
-                bias,
-                first_panel,
-                end_panel,
-                hidden.unsafe_bitcast[Float32](),
-                work.ld_hidden,
-            )
-            return
     var group = group_of[2](rows)
     var p = first_panel
     while p < end_panel:
-        var panel = weights.unsafe_offset(p * size)
-        var start = bias.unsafe_offset(p * PANEL)
-        if group > 1 and p + group <= end_panel:
-            tile_of[dtype, 2, True, False, known](
-                rows, k, _words[dtype](inputs, 0), lda, panel, size, stride, start, 0, sums, group * PANEL, panel, 0
-            )
-            store_hidden[dtype](
-                layer.activation,
-                layer.gated,
-                rows,
-                group,
-                sums,
-                group * PANEL,
-                hidden.unsafe_offset(p * units),
-                work.ld_hidden,
-            )
-            p += group
-            continue
-        for step in range(0, k, CHUNK_STEPS):
-            var chunk = min(CHUNK_STEPS, k - step)
-            var row = 0
-            while row < rows:
-                var end = _tile_end(rows, row)
-                var tile_sums = sums.unsafe_offset(row * PANEL)
-                tile_of[dtype, 2, False, False, known](
-                    end - row,
-                    chunk,
-                    _words[dtype](inputs, row * work.ld_rows).unsafe_offset(step),
-                    lda,
-                    panel.unsafe_offset(step * stride),
-                    size,
-                    stride,
-                    start if step == 0 else tile_sums,
-                    0 if step == 0 else PANEL,
-                    tile_sums,
-                    PANEL,
-                    panel.unsafe_offset(size + _share(step * rows + row * chunk, rows, stride)),
-                    _share(end - row, rows, stride),
+        var count = group if p + group <= end_panel else 1
+        var next = matrix.at(p + count, 0) if p + count < end_panel else after
+        var target = hidden.unsafe_offset((p - first_panel) * units)
+        comptime if operand[dtype]() == DType.float32:
+            if layer.activation == RELU and not layer.gated:
+                # The sums are the hidden units but for their sign: no pass of their own.
+                _multiply[dtype, True, known](
+                    matrix, p, count, rows, 0, k, a, lda, target.unsafe_bitcast[Float32](), work.ld_hidden, next
                 )
-                if step + chunk == k:
-                    store_hidden[dtype](
-                        layer.activation,
-                        layer.gated,
-                        end - row,
-                        1,
-                        tile_sums,
-                        PANEL,
-                        hidden.unsafe_offset(row * work.ld_hidden + p * units),
-                        work.ld_hidden,
-                    )
-                row = end
-        p += 1
+                p += count
+                continue
+        _multiply[dtype, False, known](matrix, p, count, rows, 0, k, a, lda, sums, count * PANEL, next)
+        store_hidden[dtype](layer.activation, layer.gated, rows, count, sums, count * PANEL, target, work.ld_hidden)
+        p += count
 
 
 def outputs[
@@ -178,102 +139,94 @@ def outputs[
     expert: Int,
     rows: Int,
     hidden: Address[Scalar[operand[dtype]()]],
+    first_unit: Int,
+    end_unit: Int,
     first_panel: Int,
     end_panel: Int,
     results: Floats,
+    after: Bytes,
 ):
-    """`results` [rows, ld_results] holds the expert's output of the given panels: hidden W2 + b2."""
-    var layer = prepared.compiled()
-    var panels = layer.second_panels()
-    _multiply[dtype, False, _known_steps[dtype](D_FF)](
-        rows,
-        steps[dtype](layer.d_ff),
-        _words[dtype](hidden, 0),
-        _word_count[dtype](work.ld_hidden),
-        at[UInt8](layer.second + expert * panels * panel_bytes[dtype](layer.d_ff)),
-        panel_stride[dtype](layer.d_ff),
-        step_stride[dtype](panels),
-        at[Float32](layer.second_bias).unsafe_offset(expert * panels * PANEL),
-        first_panel,
-        end_panel,
-        results,
-        work.ld_results,
-    )
+    """`results` [rows, ld_results] holds the expert's output of the given panels: hidden W2 + b2.
 
-
-def _multiply[
-    dtype: DType, relu: Bool, known: Int
-](
-    rows: Int,
-    k: Int,
-    a: Floats,
-    lda: Int,
-    weights: Bytes,
-    size: Int,
-    stride: Int,
-    bias: Floats,
-    first_panel: Int,
-    end_panel: Int,
-    c: Floats,
-    ldc: Int,
-):
-    """C = A W + bias, or its ReLU, in the columns of the given panels.
-
-    `k` counts steps, `lda` words; panels lie `size` bytes apart, and steps of one panel `stride`.
+    Of a slice of the hidden units: `hidden` begins with `first_unit`, a whole number of steps, and unless that is 0
+    `results` holds the sums up to it.
     """
+    var layer = prepared.compiled()
+    var matrix = Panels.second[dtype](layer, expert)
+    var first = steps[dtype](first_unit)
+    var end = steps[dtype](end_unit)
     var group = group_of[2](rows)
     var p = first_panel
     while p < end_panel:
-        var panel = weights.unsafe_offset(p * size)
-        var start = bias.unsafe_offset(p * PANEL)
-        var target = c.unsafe_offset(p * PANEL)
-        if group > 1 and p + group <= end_panel:
-            tile_of[dtype, 2, True, relu, known](rows, k, a, lda, panel, size, stride, start, 0, target, ldc, panel, 0)
-            p += group
-            continue
-        for step in range(0, k, CHUNK_STEPS):
-            var chunk = min(CHUNK_STEPS, k - step)
-            var row = 0
-            while row < rows:
-                var end = _tile_end(rows, row)
-                var tile_a = a.unsafe_offset(row * lda + step)
-                var tile_panel = panel.unsafe_offset(step * stride)
-                var tile_c = target.unsafe_offset(row * ldc)
-                var begin = start if step == 0 else tile_c
-                var begin_stride = 0 if step == 0 else ldc
-                var ahead = panel.unsafe_offset(size + _share(step * rows + row * chunk, rows, stride))
-                var ahead_stride = _share(end - row, rows, stride)
-                if step + chunk == k:
-                    tile_of[dtype, 2, False, relu, known](
-                        end - row,
-                        chunk,
-                        tile_a,
-                        lda,
-                        tile_panel,
-                        size,
-                        stride,
-                        begin,
-                        begin_stride,
-                        tile_c,
-                        ldc,
-                        ahead,
-                        ahead_stride,
-                    )
-                else:
-                    tile_of[dtype, 2, False](
-                        end - row,
-                        chunk,
-                        tile_a,
-                        lda,
-                        tile_panel,
-                        size,
-                        stride,
-                        begin,
-                        begin_stride,
-                        tile_c,
-                        ldc,
-                        ahead,
-                        ahead_stride,
-                    )
-                row = end
-        p += 1
+        var count = group if p + group <= end_panel else 1
+        _multiply[dtype, False, _known_steps[dtype](D_FF)](
+            matrix,
+            p,
+            count,
+            rows,
+            first,
+            end,
+            _words[dtype](hidden, 0),
+            _word_count[dtype](work.ld_hidden),
+            results.unsafe_offset(p * PANEL),
+            work.ld_results,
+            matrix.at(p + count, first) if p + count < end_panel else after,
+        )
+        p += count
+
+
+@always_inline
+def _multiply[
+    dtype: DType, relu: Bool, known: Int
+](
+    matrix: Panels,
+    panel: Int,
+    count: Int,
+    rows: Int,
+    first: Int,
+    end: Int,
+    a: Floats,
+    lda: Int,
+    c: Floats,
+    ldc: Int,
+    next: Bytes,
+):
+    """C = A W + bias, or its ReLU, for `count` panels: one, or the group that so few rows take at once.
+
+    `lda` counts words; A begins with step `first` of the product, and C holds the sums of the steps before it.
+    """
+    var bias = matrix.bias.unsafe_offset(panel * PANEL)
+    if count > 1:
+        tile_of[dtype, 2, True, relu, known](
+            rows,
+            1,
+            end - first,
+            a,
+            lda,
+            matrix.at(panel, first),
+            matrix.panel_stride,
+            matrix.step_stride,
+            bias if first == 0 else c,
+            0 if first == 0 else ldc,
+            c,
+            ldc,
+            next,
+            0,
+        )
+        return
+    for step in range(first, end, CHUNK_STEPS):
+        var chunk = min(CHUNK_STEPS, end - step)
+        var last = step + chunk == end
+        var tile_a = a.unsafe_offset(step - first)
+        var weights = matrix.at(panel, step)
+        var start = bias if step == 0 else c
+        var start_stride = 0 if step == 0 else ldc
+        var ahead = next if last else matrix.at(panel, step + chunk)
+        if last:
+            tiles_of[dtype, 2, relu, known](
+                rows, chunk, tile_a, lda, weights, matrix.step_stride, start, start_stride, c, ldc, ahead
+            )
+        else:
+            tiles_of[dtype, 2](
+                rows, chunk, tile_a, lda, weights, matrix.step_stride, start, start_stride, c, ldc, ahead
+            )

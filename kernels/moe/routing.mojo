@@ -84,6 +84,7 @@ struct Route[dtype: DType](Task):
             if p + group <= panels:
                 tile_of[DType.float32, 1, True](
                     count,
+                    1,
                     self.layer.d_model,
                     rows,
                     ld_rows,
@@ -101,6 +102,7 @@ struct Route[dtype: DType](Task):
             else:
                 tile_of[DType.float32, 1, False](
                     count,
+                    1,
                     self.layer.d_model,
                     rows,
                     ld_rows,

@@ -1,11 +1,11 @@
 """Who computes which part of the experts: threads share out blocks of rows, or panels of weights."""
 
-from .experts import gather_rows, hidden_units, outputs
-from .format import operand
+from .experts import Panels, gather_rows, hidden_units, outputs
+from .format import operand, steps
 from .layer import Layer
-from .memory import at
+from .memory import Address, Floats, at
 from .pool import Task
-from .workspace import BLOCK_ROWS, Workspace
+from .workspace import BLOCK_ROWS, Workspace, slice_units
 
 # Panels of one ticket when panels are shared out: one group of a one-row tile.
 comptime PANELS_PER_TICKET = 4
@@ -38,18 +38,61 @@ struct Blocks[dtype: DType](Task):
             var rows = Int(block[unsafe_offset=1])
             var expert = Int(block[unsafe_offset=2])
             gather_rows[Self.dtype](self.layer, self.work, first, rows, Int(inputs))
+            self._both_matmuls(expert, self._next_expert(index), rows, inputs, hidden, sums, first)
+
+    def _next_expert(self, index: Int) -> Int:
+        """Whose weights this thread will probably read after block `index`: threads take blocks in turn."""
+        var next = min(index + self.layer.pool.threads(), self.work.block_count - 1)
+        return Int(at[Int32](self.work.blocks)[unsafe_offset=3 * next + 2])
+
+    def _both_matmuls(
+        self,
+        expert: Int,
+        next_expert: Int,
+        rows: Int,
+        inputs: Address[Scalar[operand[Self.dtype]()]],
+        hidden: Address[Scalar[operand[Self.dtype]()]],
+        sums: Floats,
+        first: Int,
+    ):
+        """The results of rows `first` to `first + rows`: a slice of hidden units after the other, so that they stay in
+        L2 however many there are."""
+        var results = at[Float32](self.work.results).unsafe_offset(first * self.work.ld_results)
+        var matrix = Panels.first[Self.dtype](self.layer, expert)
+        var second = Panels.second[Self.dtype](self.layer, expert)
+        var panels = self.layer.first_panels()
+        var units = self.layer.units_per_panel()
+        var slice = slice_units[Self.dtype]() // units
+        for panel in range(0, panels, slice):
+            var end = min(panel + slice, panels)
+            var unit = panel * units
             hidden_units[Self.dtype](
-                self.layer, self.work, expert, rows, inputs, 0, self.layer.first_panels(), hidden, sums
+                self.layer,
+                self.work,
+                expert,
+                rows,
+                inputs,
+                panel,
+                end,
+                hidden,
+                sums,
+                second.at(0, steps[Self.dtype](unit)),
             )
+            var after = matrix.at(end, 0)
+            if end == panels:
+                after = Panels.first[Self.dtype](self.layer, next_expert).at(0, 0)
             outputs[Self.dtype](
                 self.layer,
                 self.work,
                 expert,
                 rows,
                 hidden,
+                unit,
+                min(end * units, self.layer.d_ff),
                 0,
                 self.layer.second_panels(),
-                at[Float32](self.work.results).unsafe_offset(first * self.work.ld_results),
+                results,
+                after,
             )
 
 
@@ -73,6 +116,7 @@ struct HiddenPanels[dtype: DType](Task):
             var block = at[Int32](self.work.blocks).unsafe_offset(3 * (ticket // tickets))
             var first = Int(block[unsafe_offset=0])
             var panel = ticket % tickets * PANELS_PER_TICKET
+            var units = panel * self.layer.units_per_panel()
             hidden_units[Self.dtype](
                 self.layer,
                 self.work,
@@ -81,8 +125,9 @@ struct HiddenPanels[dtype: DType](Task):
                 at[Operand](self.work.rows).unsafe_offset(first * self.work.ld_rows),
                 panel,
                 min(panel + PANELS_PER_TICKET, panels),
-                at[Operand](self.work.hidden).unsafe_offset(first * self.work.ld_hidden),
+                at[Operand](self.work.hidden).unsafe_offset(first * self.work.ld_hidden + units),
                 sums,
+                Panels.first[Self.dtype](self.layer, Int(block[unsafe_offset=2])).at(panel + PANELS_PER_TICKET, 0),
             )
 
 
@@ -111,7 +156,10 @@ struct OutputPanels[dtype: DType](Task):
                 Int(block[unsafe_offset=2]),
                 Int(block[unsafe_offset=1]),
                 at[Operand](self.work.hidden).unsafe_offset(first * self.work.ld_hidden),
+                0,
+                self.layer.d_ff,
                 panel,
                 min(panel + PANELS_PER_TICKET, panels),
                 at[Float32](self.work.results).unsafe_offset(first * self.work.ld_results),
+                Panels.second[Self.dtype](self.layer, Int(block[unsafe_offset=2])).at(panel + PANELS_PER_TICKET, 0),
             )

@@ -62,6 +62,7 @@ def vector_bytes[dtype: DType]() -> Int:
 def tile[
     dtype: DType, rows: Int, panels: Int, vectors: Int, relu: Bool = False, known_steps: Int = 0
 ](
+    count: Int,
     steps: Int,
     a: Floats,
     lda: Int,
@@ -75,20 +76,24 @@ def tile[
     ahead: Bytes,
     ahead_stride: Int,
 ):
-    """C = start + A W for `rows` rows and `panels` neighbouring panels of `vectors` vectors each.
+    """C = start + A W for `count` times `rows` rows and `panels` neighbouring panels of `vectors` vectors each.
 
     The order of summation of an element is k = 0, 1, 2, ... whatever the tile: results do not depend on how rows and
     panels are grouped, nor on a split of K (start again from C).
 
+    Tiles of a panel are done in one call: on an Emerald Rapids core it reaches 97.7 % of the multiply-add peak with 256
+    steps and 99.1 % with 1024; a call for each tile reached 96.9 and 96.4 %.
+
     Parameters:
         dtype: Of the packed weights.
-        rows: Rows of A and C.
+        rows: Rows of A and C that one tile takes.
         panels: Panels computed together.
         vectors: Vectors in a row of a panel.
         relu: Whether C is activated as it is stored, which saves another pass over it.
         known_steps: What `steps` will be, where the compiler is to know it; else 0.
 
     Args:
+        count: Tiles below each other.
         steps: Terms of the sum, in steps of `dtype` (pairs when paired).
         a: First word of A; a word is a float32 or a pair.
         lda: Words from one row of A to the next.
@@ -103,35 +108,38 @@ def tile[
         ahead_stride: Bytes from one such fetch to the next.
     """
     comptime columns = panels * vectors
-    var sums = Array[Vec, rows * columns](fill=Vec(0))
-    comptime for i in range(rows):
-        comptime for j in range(columns):
-            sums[i * columns + j] = start.unsafe_load[width=LANES](i * start_stride + j * LANES)
-    var row = a
-    var panel = weights
     var next = ahead
-    for _ in range(known_steps if known_steps > 0 else steps):
-        # Several panels at once are for few rows: those read weights as fast as they come.
-        comptime if panels == 1:
-            prefetch[PrefetchOptions().for_read().medium_locality().to_data_cache()](next)
-            next = next.unsafe_offset(ahead_stride)
-        # Rows inside, and the weights of a panel loaded first: the other order keeps every broadcast alive and spills.
-        comptime for p in range(panels):
-            var loaded = Array[Vec, vectors](fill=Vec(0))
-            comptime for j in range(vectors):
-                loaded[j] = _load[dtype](panel.unsafe_offset(p * panel_stride), j * LANES)
-            comptime for i in range(rows):
+    for index in range(count):
+        var sums = Array[Vec, rows * columns](fill=Vec(0))
+        var begin = start.unsafe_offset(index * rows * start_stride)
+        comptime for i in range(rows):
+            comptime for j in range(columns):
+                sums[i * columns + j] = begin.unsafe_load[width=LANES](i * start_stride + j * LANES)
+        var row = a.unsafe_offset(index * rows * lda)
+        var panel = weights
+        for _ in range(known_steps if known_steps > 0 else steps):
+            # Several panels at once are for few rows: those read weights as fast as they come.
+            comptime if panels == 1:
+                prefetch[PrefetchOptions().for_read().medium_locality().to_data_cache()](next)
+                next = next.unsafe_offset(ahead_stride)
+            # Rows inside, and a panel's weights loaded first: the other order keeps every broadcast alive and spills.
+            comptime for p in range(panels):
+                var loaded = Array[Vec, vectors](fill=Vec(0))
                 comptime for j in range(vectors):
-                    comptime at = i * columns + p * vectors + j
-                    sums[at] = _multiply_add[dtype](row[unsafe_offset=i * lda], loaded[j], sums[at])
-        row = row.unsafe_offset(1)
-        comptime if ROW_MAJOR:
-            panel = panel.unsafe_offset(step_stride)
-        else:
-            panel = panel.unsafe_offset(vectors * vector_bytes[dtype]())
-    comptime for i in range(rows):
-        comptime for j in range(columns):
-            c.unsafe_store(i * ldc + j * LANES, _finished[relu](sums[i * columns + j]))
+                    loaded[j] = _load[dtype](panel.unsafe_offset(p * panel_stride), j * LANES)
+                comptime for i in range(rows):
+                    comptime for j in range(vectors):
+                        comptime at = i * columns + p * vectors + j
+                        sums[at] = _multiply_add[dtype](row[unsafe_offset=i * lda], loaded[j], sums[at])
+            row = row.unsafe_offset(1)
+            comptime if ROW_MAJOR:
+                panel = panel.unsafe_offset(step_stride)
+            else:
+                panel = panel.unsafe_offset(vectors * vector_bytes[dtype]())
+        var end = c.unsafe_offset(index * rows * ldc)
+        comptime for i in range(rows):
+            comptime for j in range(columns):
+                end.unsafe_store(i * ldc + j * LANES, _finished[relu](sums[i * columns + j]))
 
 
 @no_inline
@@ -215,6 +223,7 @@ def tile_of[
     dtype: DType, vectors: Int, grouped: Bool, relu: Bool = False, known_steps: Int = 0
 ](
     rows: Int,
+    count: Int,
     steps: Int,
     a: Floats,
     lda: Int,
@@ -229,43 +238,90 @@ def tile_of[
     ahead_stride: Int,
 ):
     """`tile` with a row count known only now, of one panel, or of the whole group of that many rows."""
-    comptime if RUN_TIME_TILE:
-        run_time_tile[dtype, vectors, relu](
-            rows,
-            group_of[vectors](rows) if grouped else 1,
-            steps,
-            a,
-            lda,
-            weights,
-            panel_stride,
-            step_stride,
-            start,
-            start_stride,
-            c,
-            ldc,
-        )
-    elif ONE_SUM:
-        one_sum_tile[dtype, vectors, relu](
-            rows,
-            group_of[vectors](rows) if grouped else 1,
-            steps,
-            a,
-            lda,
-            weights,
-            panel_stride,
-            step_stride,
-            start,
-            start_stride,
-            c,
-            ldc,
-        )
+    comptime if RUN_TIME_TILE or ONE_SUM:
+        var panels = group_of[vectors](rows) if grouped else 1
+        for index in range(count):
+            var tile_a = a.unsafe_offset(index * rows * lda)
+            var begin = start.unsafe_offset(index * rows * start_stride)
+            var end = c.unsafe_offset(index * rows * ldc)
+            comptime if RUN_TIME_TILE:
+                run_time_tile[dtype, vectors, relu](
+                    rows, panels, steps, tile_a, lda, weights, panel_stride, step_stride, begin, start_stride, end, ldc
+                )
+            else:
+                one_sum_tile[dtype, vectors, relu](
+                    rows, panels, steps, tile_a, lda, weights, panel_stride, step_stride, begin, start_stride, end, ldc
+                )
     else:
         comptime for r in range(1, TILE_ROWS + 1):
             if rows == r:
                 comptime panels = group_size[r, vectors]() if grouped else 1
                 tile[dtype, r, panels, vectors, relu, known_steps](
-                    steps, a, lda, weights, panel_stride, step_stride, start, start_stride, c, ldc, ahead, ahead_stride
+                    count,
+                    steps,
+                    a,
+                    lda,
+                    weights,
+                    panel_stride,
+                    step_stride,
+                    start,
+                    start_stride,
+                    c,
+                    ldc,
+                    ahead,
+                    ahead_stride,
                 )
+
+
+@always_inline
+def tiles_of[
+    dtype: DType, vectors: Int, relu: Bool = False, known_steps: Int = 0
+](
+    rows: Int,
+    steps: Int,
+    a: Floats,
+    lda: Int,
+    weights: Bytes,
+    step_stride: Int,
+    start: Floats,
+    start_stride: Int,
+    c: Floats,
+    ldc: Int,
+    ahead: Bytes,
+):
+    """One panel's columns of C = start + A W for any number of rows, in tiles that differ by at most one row.
+
+    49 rows are 10 + 10 + 10 + 10 + 9, not 4 x 12 + 1: a one-row tile takes the time of four rows.
+
+    As many bytes as the tiles read of the panel are fetched from `ahead` on: the tiles read a panel from L2 but for the
+    first, which would wait for L3. With it seed-claim takes 2 % less time on two Zen5 cores, experts of 1024 x 4096 9 %
+    less; on a Sapphire Rapids core 4 and 25 %.
+    """
+    var tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
+    var height = rows // tiles
+    var taller = rows - tiles * height
+    var stride = step_stride // tiles
+    if taller > 0:
+        tile_of[dtype, vectors, False, relu, known_steps](
+            height + 1, taller, steps, a, lda, weights, 0, step_stride, start, start_stride, c, ldc, ahead, stride
+        )
+    var above = taller * (height + 1)
+    tile_of[dtype, vectors, False, relu, known_steps](
+        height,
+        tiles - taller,
+        steps,
+        a.unsafe_offset(above * lda),
+        lda,
+        weights,
+        0,
+        step_stride,
+        start.unsafe_offset(above * start_stride),
+        start_stride,
+        c.unsafe_offset(above * ldc),
+        ldc,
+        ahead.unsafe_offset(taller * steps * stride),
+        stride,
+    )
 
 
 def group_of[vectors: Int](rows: Int) -> Int:

@@ -86,6 +86,7 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var ld_logits = stride(layer.router_panels() * LANES)
         var alone = layer.shared_expert()
         var shared_rows = tokens if layer.shared_d_ff > 0 else 0
+        var ld_hidden = hidden_stride[dtype](layer, slots)
         var held = rows_held[dtype](layer, slots)
         var shared_held = rows_held[dtype](alone, shared_rows)
         var most_blocks = slots // SMALLEST_BLOCK + layer.experts + 1
@@ -104,7 +105,7 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var cursors = _take(end, 8 * layer.experts)
         var blocks = _take(end, 12 * most_blocks)
         var rows = _take(end, max(held, shared_held) * ld_rows * size)
-        var hidden = _take(end, max(held * hidden_stride(layer), shared_held * hidden_stride(alone)) * size)
+        var hidden = _take(end, max(held * ld_hidden, shared_held * hidden_stride[dtype](alone, shared_rows)) * size)
         var sums_per_thread = round_up(4 * sums_floats, CACHE_LINE)
         var sums = _take(end, threads * sums_per_thread)
         var results = _take(end, (slots + shared_rows) * ld_results * 4)
@@ -134,7 +135,7 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
             results=base + results,
             shares=base + shares if with_shares else 0,
             ld_rows=ld_rows,
-            ld_hidden=hidden_stride(layer),
+            ld_hidden=ld_hidden,
             ld_results=ld_results,
             ld_logits=ld_logits,
             sums_per_thread=sums_per_thread,
@@ -154,14 +155,24 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
 comptime WHOLE_HIDDEN_BYTES = 512 << 10
 
 
-def hidden_stride(layer: Layer) -> Int:
-    """Operands from one row of an expert's hidden units to the next."""
-    return stride(layer.first_panels() * layer.units_per_panel())
+def slice_units[dtype: DType]() -> Int:
+    """Hidden units of a block that a thread computes before it multiplies them with their part of w2: 4 KiB a row.
+
+    All 4096 units of 96 rows would fill 1.5 MiB of L2, and push out the block's inputs and results.
+    """
+    return 4096 // bytes_of[operand[dtype]()]()
+
+
+def hidden_stride[dtype: DType](layer: Layer, rows: Int) -> Int:
+    """Operands from one row of an expert's hidden units to the next: all of them, or a slice."""
+    var whole = stride(layer.first_panels() * layer.units_per_panel())
+    return whole if stands_whole[dtype](layer, rows) else min(whole, stride(slice_units[dtype]()))
 
 
 def stands_whole[dtype: DType](layer: Layer, rows: Int) -> Bool:
     """Whether the hidden units of so many rows stand in memory together, for all threads."""
-    return rows * hidden_stride(layer) * bytes_of[operand[dtype]()]() <= WHOLE_HIDDEN_BYTES * layer.pool.threads()
+    var row_bytes = stride(layer.first_panels() * layer.units_per_panel()) * bytes_of[operand[dtype]()]()
+    return rows * row_bytes <= WHOLE_HIDDEN_BYTES * layer.pool.threads()
 
 
 def rows_held[dtype: DType](layer: Layer, rows: Int) -> Int:
