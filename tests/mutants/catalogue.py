@@ -136,21 +136,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "experts",
         ("gather leaves out the last feature", "while j < d:", "while j < d - 1:"),
         ("odd pair not cleared", "row[unsafe_offset=d] = 0", "row[unsafe_offset=d] = row[unsafe_offset=d]"),
-        ("hidden sums restarted", "start if step == 0 else tile_sums", "start"),
-        ("output sums restarted", "var begin = start if step == 0 else tile_c", "var begin = start"),
-        ("relu of partial sums", "if step + chunk == k:", "if True:", 1),
-        ("hidden stored too early", "if step + chunk == k:", "if step == 0:", 0),
+        ("sums restarted", "var start = bias if step == 0 else c", "var start = bias"),
+        ("sums of a slice restarted", "var start = bias if step == 0 else c", "var start = bias if step == first else c"),
+        ("relu of partial sums", "        if last:", "        if True:"),
         (
             "first expert's first bias",
-            "at[Float32](layer.first_bias).unsafe_offset(expert * panels * PANEL)",
+            "at[Float32](layer.first_bias).unsafe_offset(expert * count * PANEL)",
             "at[Float32](layer.first_bias)",
         ),
         (
             "first expert's second bias",
-            "at[Float32](layer.second_bias).unsafe_offset(expert * panels * PANEL)",
+            "at[Float32](layer.second_bias).unsafe_offset(expert * count * PANEL)",
             "at[Float32](layer.second_bias)",
         ),
-        ("first expert's w2", "layer.second + expert * panels * panel_bytes[dtype](layer.d_ff)", "layer.second"),
+        ("first expert's w2", "layer.second + expert * count * panel_bytes[dtype](layer.d_ff)", "layer.second"),
     ),
     *_of(
         "schedule",
@@ -174,7 +173,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "tile",
-        ("sums do not start from the bias", "start.unsafe_load[width=LANES](i * start_stride + j * LANES)", "Vec(0)"),
+        ("sums do not start from the bias", "begin.unsafe_load[width=LANES](i * start_stride + j * LANES)", "Vec(0)"),
+        ("rows between tall and low tiles", "var above = taller * (height + 1)", "var above = taller * height"),
         (
             "last step left out",
             "for _ in range(known_steps if known_steps > 0 else steps):",
