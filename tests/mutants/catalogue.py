@@ -137,7 +137,11 @@ MUTANTS: tuple[Mutant, ...] = (
         ("gather leaves out the last feature", "while j < d:", "while j < d - 1:"),
         ("odd pair not cleared", "row[unsafe_offset=d] = 0", "row[unsafe_offset=d] = row[unsafe_offset=d]"),
         ("sums restarted", "var start = bias if step == 0 else c", "var start = bias"),
-        ("sums of a slice restarted", "var start = bias if step == 0 else c", "var start = bias if step == first else c"),
+        (
+            "sums of a slice restarted",
+            "var start = bias if step == 0 else c",
+            "var start = bias if step == first else c",
+        ),
         ("relu of partial sums", "        if last:", "        if True:"),
         (
             "first expert's first bias",
