@@ -31,8 +31,8 @@ LIBRARY: Final = "moe_kernel.so"
 BENCHMARK: Final = "official_benchmark"
 MANIFEST: Final = "manifest.json"
 
-#: A cold compile takes about 10 s on one core; twenty times that is a hang.
-_TIMEOUT_S: Final = 200
+#: A cold compile takes about 10 s on one core, and over 200 s were seen beside nine other processes on two.
+_TIMEOUT_S: Final = 900
 _KEY_DIGITS: Final = 16
 #: The CPU kernel; kernels/gpu is built by its own file.
 _FOLDERS: Final = ("moe", "bindings")
