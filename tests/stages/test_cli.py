@@ -94,4 +94,6 @@ def test_a_listing_fits_80_columns(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     call(monkeypatch, listing)
-    assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= 80
+    told = capsys.readouterr().out
+    assert max(len(line) for line in told.splitlines()) <= 80
+    assert "…" not in told

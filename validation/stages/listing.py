@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from validation.claims.claim import Reading
@@ -63,11 +64,16 @@ def show_workloads(*, as_json: bool) -> None:
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("workload", "T", "d", "f", "E", "k", "dtype", "GFLOP", title="Workloads", title_justify="left")
+    table = _table("workload", "T", "d", "f", "E", "k", "dtype", "GFLOP")
     for w in WORKLOADS.values():
         shape = (w.tokens, w.layer.d_model, w.layer.d_ff, w.layer.n_experts, w.layer.top_k)
         table.add_row(w.name, *(str(n) for n in shape), w.layer.dtype, f"{w.flops / 1e9:.4g}")
     Console().print(table)
+
+
+def _table(name: str, *columns: str) -> Table:
+    """A table that never cuts a name: whoever reads it here types it next. 80 columns hold the longest."""
+    return Table(Column(name, no_wrap=True), *columns, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
 def show_implementations(*, as_json: bool) -> None:
@@ -85,7 +91,7 @@ def show_implementations(*, as_json: bool) -> None:
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("implementation", "dtypes", "what it is", title="Implementations", title_justify="left")
+    table = _table("implementation", "dtypes", "what it is")
     for one in KNOWN:
         table.add_row(one.name, ", ".join(sorted(one.dtypes)), one.description)
     Console().print(table)
