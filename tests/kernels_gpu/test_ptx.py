@@ -1,56 +1,60 @@
 """The Hopper kernel compiles to PTX without a GPU and uses the instructions it was written for."""
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from validation.implementations.gpu_bundle import gpu_compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "kernels" / "gpu"
 MOST_SPILLED_BYTES = 64
 
-
-def compiler_with_max() -> Path | None:
-    """A Mojo compiler with MAX's libraries: `MOJO_WITH_MAX`, else the one on the path."""
-    found = os.environ.get("MOJO_WITH_MAX") or shutil.which("mojo")
-    if found is None:
-        return None
-    libraries = Path(found).resolve().parent.parent.glob("lib/python3.*/site-packages/modular/lib/mojo/layout.mojoc")
-    return Path(found) if any(libraries) else None
+#: Compiling takes 30 s and assembling as long, and a process may wait for another that does both on a loaded machine.
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
-def ptx() -> list[Path]:
-    """The PTX of the hot variants, one file each: widest tiles, narrow tiles, small layers."""
-    mojo = compiler_with_max()
-    if mojo is None:
-        pytest.skip("needs Mojo with MAX's libraries (max==26.7.0); set MOJO_WITH_MAX")
+def folder() -> Iterator[Path]:
+    """Where what was compiled from these sources is kept; one process at a time, so that two do not compile it twice."""
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(SOURCE.rglob("*.mojo")))).hexdigest()[:16]
     out = ROOT / "build" / "ptx" / digest
-    if not list(out.glob("*.ptx")):
-        out.mkdir(parents=True, exist_ok=True)
-        command = [str(mojo), "build", "--target-accelerator", "sm_90a", "-I", str(SOURCE), "--emit", "asm"]
-        subprocess.run([*command, str(SOURCE / "ptx_probe.mojo"), "-o", str(out / "probe.s")], check=True)
-    return sorted(out.glob("*.ptx"))
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / "lock"):
+        yield out
 
 
 @pytest.fixture(scope="module")
-def assembled(ptx: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def ptx(folder: Path) -> list[Path]:
+    """The PTX of the hot variants, one file each: widest tiles, narrow tiles, small layers."""
+    if not list(folder.glob("*.ptx")):
+        mojo, _runtime = gpu_compiler()
+        command = [str(mojo), "build", "--target-accelerator", "sm_90a", "-I", str(SOURCE), "--emit", "asm"]
+        subprocess.run([*command, str(SOURCE / "ptx_probe.mojo"), "-o", str(folder / "probe.s")], check=True)
+    return sorted(folder.glob("*.ptx"))
+
+
+@pytest.fixture(scope="module")
+def assembled(ptx: list[Path]) -> list[str]:
     """What ptxas says of each variant."""
     ptxas = shutil.which("ptxas")
     if ptxas is None:
         pytest.skip("needs ptxas")
-    out = tmp_path_factory.mktemp("cubin") / "o.cubin"
-    return [
-        subprocess.run(
-            [ptxas, "-arch=sm_90a", "-v", str(path), "-o", str(out)], capture_output=True, text=True, check=True
-        ).stderr
-        for path in ptx
-    ]
+    return [_assembled(ptxas, path) for path in ptx]
+
+
+def _assembled(ptxas: str, path: Path) -> str:
+    kept = path.with_suffix(".ptxas")
+    if not kept.exists():
+        command = [ptxas, "-arch=sm_90a", "-v", str(path), "-o", str(path.with_suffix(".cubin"))]
+        kept.write_text(subprocess.run(command, capture_output=True, text=True, check=True).stderr)
+    return kept.read_text()
 
 
 def test_each_hot_variant_is_a_kernel_of_its_own(ptx: list[Path]) -> None:

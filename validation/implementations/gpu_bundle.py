@@ -68,7 +68,7 @@ def build_bundle(out: Path, *, commit: str, target: str = TARGET, sources: Path 
         raise UsageError(f"--target must be {TARGET}: the GPU kernel is written for Hopper; got {target}.")
     if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out must be a new folder or an old bundle; {out} holds something else. Choose another.")
-    mojo, runtime = _compiler()
+    mojo, runtime = gpu_compiler()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         made = Path(scratch) / "made"
@@ -101,7 +101,7 @@ def usable_bundle(named: Path | None, *, capability: str, driver: str) -> tuple[
     if folder is None:
         raise UsageError(
             f"the Mojo kernel runs on a GPU from a bundle; none is named. Pass --bundle DIR or set {VARIABLE}; "
-            "`moe-validation bundle --out DIR` makes one on any machine with max==26.7.0."
+            "`moe-validation bundle --out DIR` makes one on any machine, with a GPU or without."
         )
     try:
         manifest = verify(folder.resolve())
@@ -111,8 +111,12 @@ def usable_bundle(named: Path | None, *, capability: str, driver: str) -> tuple[
     return folder.resolve(), manifest
 
 
-def _compiler() -> tuple[Path, Path]:
-    """The first `mojo` that has MAX's GPU libraries beside it, and the folder of its runtime libraries."""
+def gpu_compiler() -> tuple[Path, Path]:
+    """Returns the first `mojo` that has MAX's GPU libraries beside it, and the folder of its runtime libraries.
+
+    Raises:
+        UsageError: there is none; the message has the line that brings it.
+    """
     beside, found = Path(sys.executable).parent / "mojo", shutil.which("mojo")
     candidates = [path for path in (beside, Path(found) if found else None) if path is not None and path.is_file()]
     for mojo in candidates:
@@ -121,8 +125,8 @@ def _compiler() -> tuple[Path, Path]:
                 return mojo, runtime
     seen = ", ".join(str(path) for path in candidates) or "no mojo at all"
     raise UsageError(
-        f"the GPU kernel needs a `mojo` with MAX's libraries; found {seen}. Run: python -m venv gpu && "
-        "gpu/bin/pip install max==26.7.0, and put gpu/bin first on the PATH."
+        f"the GPU kernel needs a `mojo` with MAX's libraries; found {seen}. Run: make setup "
+        "(or pip install -c constraints.txt -e '.[kernel,gpu]')."
     )
 
 

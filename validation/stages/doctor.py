@@ -36,6 +36,7 @@ PACKAGES: Final = {
     "numpy": "judging",
     "torch": "measuring",
     "mojo": "the Mojo kernel",
+    "max": "compiling it for a GPU",
     "weasyprint": "the PDF",
 }
 #: A run's peak (4 GB) and the system beside it.
