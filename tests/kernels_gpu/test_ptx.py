@@ -4,11 +4,9 @@ import hashlib
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from validation.implementations.gpu_bundle import gpu_compiler
 
@@ -16,18 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "kernels" / "gpu"
 MOST_SPILLED_BYTES = 64
 
-#: Compiling takes 30 s and assembling as long, and a process may wait for another that does both on a loaded machine.
-pytestmark = pytest.mark.timeout(1200)
+#: One process compiles (30 s) and assembles (as long), and far longer on a loaded machine.
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("ptx")]
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Where what was compiled from these sources is kept; one process at a time, so that two do not compile it twice."""
+def folder() -> Path:
+    """Where what was compiled from these sources is kept."""
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(SOURCE.rglob("*.mojo")))).hexdigest()[:16]
     out = ROOT / "build" / "ptx" / digest
     out.mkdir(parents=True, exist_ok=True)
-    with FileLock(out / "lock"):
-        yield out
+    return out
 
 
 @pytest.fixture(scope="module")
