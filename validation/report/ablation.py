@@ -61,9 +61,14 @@ def _part(evidence: Evidence, whole: Timing, without: Timing) -> Contribution | 
 
 
 def _name(evidence: Evidence, without: Timing) -> str:
-    """What was changed: the variant's description, less "the ... kernel," that every one begins with."""
-    described = next((one.description for one in evidence.implementations if one.name == without.implementation), "")
-    return described.rpartition(" kernel, ")[2] or without.implementation
+    """What was changed: the variant's description, less "the ... kernel," or whatever else the kernel's begins with."""
+    described = {one.name: one.description for one in evidence.implementations}
+    own = described.get(without.implementation, "")
+    if " kernel, " in own:
+        return own.rpartition(" kernel, ")[2]
+    whole = {described[one.name].partition(", ")[0] for one in evidence.implementations if one.role == "candidate"}
+    first, _, changed = own.partition(", ")
+    return changed if changed and first in whole else own or without.implementation
 
 
 def _chart(whole: Timing, parts: Sequence[Contribution]) -> Chart:

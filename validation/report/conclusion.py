@@ -36,6 +36,16 @@ class Conclusion:
     fails: str
     where: str
 
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        """Each with the words that it begins with in print."""
+        return (
+            f"The kernel. {self.kernel}",
+            f"What holds. {self.holds}",
+            f"What does not. {self.fails}",
+            f"Where. {self.where}",
+        )
+
 
 def conclude(material: Material) -> Conclusion:
     """Returns the conclusion of a report, made of nothing but its verdicts and its evidence."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from validation.correctness.case import Case, Gate, Outcome
+from validation.correctness.trials import PlantedCount
 from validation.report.quantity import significant
 from validation.report.words import count, sentence
 
@@ -53,9 +54,13 @@ class CorrectnessView:
     summary: str
     gates_passed: tuple[str, ...]
     gates_told: tuple[Gate, ...]
+    planted: str
+    planted_outcome: Outcome
 
 
-def correctness_view(cases: Sequence[Case], gates: Sequence[Gate]) -> CorrectnessView:
+def correctness_view(
+    cases: Sequence[Case], gates: Sequence[Gate], planted: PlantedCount | None = None
+) -> CorrectnessView:
     """Returns the cases by check, and the gates: those that passed without a remark by name alone."""
     groups: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
@@ -76,6 +81,8 @@ def correctness_view(cases: Sequence[Case], gates: Sequence[Gate]) -> Correctnes
         summary=_summary(cases, trusted),
         gates_passed=tuple(dict.fromkeys(_words(gate.gate) for gate in quiet)),
         gates_told=tuple(gate for gate in gates if gate not in quiet),
+        planted=_planted(planted),
+        planted_outcome=_planted_outcome(planted),
     )
 
 
@@ -110,6 +117,24 @@ def _summary(cases: Sequence[Case], trusted: Sequence[Case]) -> str:
     bound = "" if largest is None else f" The largest error is {significant(largest, 2)} of its bound."
     told = f"{count(len(cases), 'case')} in {dtypes}: {', '.join(parts)}"
     return sentence(told) + bound if cases else ""
+
+
+def _planted(planted: PlantedCount | None) -> str:
+    """Whether this suite can be trusted to notice: how many kernels made to be caught it caught."""
+    if planted is None:
+        return "The planted faults and cheats were not tried with the sources of this run."
+    told = (
+        f"The suite caught {planted.faults_caught} of {planted.faults} planted faults and "
+        f"{planted.cheats_caught} of {planted.cheats} cheats, tried on {planted.tried} with "
+        f"{'these very sources' if planted.these_sources else 'other sources than these'}."
+    )
+    return f"{told} Not caught: {', '.join(planted.missed)}." if planted.missed else told
+
+
+def _planted_outcome(planted: PlantedCount | None) -> Outcome:
+    if planted is None or not planted.these_sources:
+        return Outcome.MISTRUSTED
+    return Outcome.FAILED if planted.missed else Outcome.PASSED
 
 
 def _tokens(shape: str) -> str:

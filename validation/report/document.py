@@ -55,6 +55,30 @@ class Document:
         """The claims of which nothing was."""
         return tuple(claim for claim in self.claims if not claim.tested)
 
+    @property
+    def decided(self) -> tuple[FindingView, ...]:
+        """The findings with something to show, which are the rows of the printed table."""
+        return tuple(view for view in self.findings if view.finding.verdict is not Verdict.NOT_TESTED)
+
+    @property
+    def undecided(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """The findings of which nothing was measured: the letter of a machine, and its (reason, names)."""
+        machines: dict[str, dict[str, dict[str, list[str]]]] = {}
+        for view in self.findings:
+            if view.finding.verdict is Verdict.NOT_TESTED:
+                claims = machines.setdefault(view.letter, {}).setdefault(view.reason, {})
+                claims.setdefault(view.finding.claim, []).append(view.finding.reading)
+        return tuple(
+            (
+                letter,
+                tuple(
+                    (reason, "; ".join(f"{claim} / {', '.join(readings)}" for claim, readings in claims.items()))
+                    for reason, claims in reasons.items()
+                ),
+            )
+            for letter, reasons in sorted(machines.items())
+        )
+
     def behind(self, view: FindingView) -> tuple[int, ...]:
         """Places of the strips that show a finding's samples."""
         return behind(view.finding, view.reading, self.strips)
@@ -82,12 +106,13 @@ def compose(material: Material) -> Document:
     titles = {claim.id: claim.title for claim in claims}
     rows = headline_rows(findings)
     several = len(material.evidence) > 1
-    first = page_one_rows(len(material.evidence))
+    conclusion = conclude(material)
+    first = page_one_rows(conclusion.paragraphs, [f"{source.name}: {source.label}" for source in origins])
     found = Counter(claim.verdict for claim in material.verdicts.claims)
     always = (Verdict.CONFIRMED, Verdict.REFUTED, Verdict.IMPOSSIBLE, Verdict.INCONCLUSIVE, Verdict.NOT_TESTED)
     return Document(
         material=material,
-        conclusion=conclude(material),
+        conclusion=conclusion,
         counts=tuple((mark, found[verdict]) for verdict, mark in MARKS.items() if found[verdict] or verdict in always),
         first_charts=headline_charts(rows[:first], titles, several=several),
         more_charts=headline_charts(rows[first:], titles, several=several),

@@ -20,6 +20,16 @@ class CeilingRow:
     method: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One program that was run, what it is and how it was built, and the digest of its source."""
+
+    name: str
+    candidate: bool
+    what: str
+    sha256: str
+
+
 def facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     """Returns what a reader needs to know of the machine, as (name, value)."""
     e = evidence.environment
@@ -70,6 +80,22 @@ def _row(ceiling: Ceiling) -> CeilingRow:
         threads=ceiling.threads,
         method=ceiling.method,
     )
+
+
+def run_rows(evidence: Evidence) -> tuple[RunRow, ...]:
+    """Returns every program, the candidate first as recorded; of a variant's build only what is not the candidate's."""
+    whole = next((dict(one.build) for one in evidence.implementations if one.role == "candidate"), {})
+    rows = []
+    for one in evidence.implementations:
+        candidate = one.role == "candidate"
+        build = [
+            f"{name}: {value}"
+            for name, value in one.build.items()
+            if value and not name.endswith("sha256") and (candidate or whole.get(name) != value)
+        ]
+        what = "; ".join((one.description, *build))
+        rows.append(RunRow(name=one.name, candidate=candidate, what=what, sha256=one.sha256))
+    return tuple(rows)
 
 
 def left_out(evidence: Evidence) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -1,26 +1,37 @@
 """The forest plots of page 1: strict readings that were measured or are bounded by physics."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 from validation.report.charts.forest import ForestRow, forest
-from validation.report.charts.style import Chart
+from validation.report.charts.style import Chart, text_width
 from validation.report.quantity import claimed, measured
+from validation.report.text import printable
 from validation.report.view import FindingView
 from validation.report.words import count
 from validation.verdicts.verdict import Verdict
 
-#: Rows that leave page 1 room for its sentences, and those that every machine beyond the first takes for its own.
-_PAGE_ONE_ROWS: Final = 11
-_ROWS_A_MACHINE: Final = 4
+#: Millimetres that page 1 has for its sentences, its rows and its machines, as print.css sets the rest of it.
+_ROOM: Final = 130.0
+_ROW: Final = 0.27 * 25.4
+#: Size in points, height and width of a line in millimetres: of the conclusion, and of a machine's name and record.
+_SENTENCES: Final = (9.4, 4.58, 174.0)
+_MACHINES: Final = (7.8, 3.8, 150.0)
 _FEWEST_ROWS: Final = 3
 #: Rows of one figure that fit a page.
 PAGE_ROWS: Final = 24
 
 
-def page_one_rows(machines: int) -> int:
-    """Returns how many rows page 1 has room for; the others follow in section 2."""
-    return max(_PAGE_ONE_ROWS - _ROWS_A_MACHINE * (machines - 1), _FEWEST_ROWS)
+def page_one_rows(sentences: Sequence[str], machines: Sequence[str]) -> int:
+    """Returns how many rows page 1 has room for beside these paragraphs; the others follow in section 2."""
+    taken = sum(_height(text, *_SENTENCES) for text in sentences) + sum(_height(text, *_MACHINES) for text in machines)
+    return max(math.floor((_ROOM - taken) / _ROW), _FEWEST_ROWS)
+
+
+def _height(text: str, size: float, line: float, width: float) -> float:
+    """Millimetres of a paragraph; 4 % of every line is left for the word that has no room on it."""
+    return line * math.ceil(text_width(printable(text), size) * 25.4 / (0.96 * width))
 
 
 def headline_rows(views: Sequence[FindingView]) -> tuple[FindingView, ...]:

@@ -6,7 +6,7 @@ from validation.evidence.record import Evidence
 from validation.report.ablation import ablation_charts, variants
 from validation.report.charts.style import Chart
 from validation.report.correctness import CorrectnessView, correctness_view
-from validation.report.environment import CeilingRow, ceiling_rows, facts, left_out
+from validation.report.environment import CeilingRow, RunRow, ceiling_rows, facts, left_out, run_rows
 from validation.report.material import EvidenceFile
 from validation.report.performance import (
     FigureRow,
@@ -18,7 +18,8 @@ from validation.report.performance import (
 )
 from validation.report.recorded import Source
 from validation.report.timing import timings
-from validation.report.under_load import LoadRow, load_chart, load_rows
+from validation.report.timing_matrix import TimingMatrix, timing_matrices
+from validation.report.under_load import LoadRow, load_charts, load_rows
 from validation.report.words import count
 
 
@@ -30,15 +31,16 @@ class MachineView:
     source: Source
     correctness: CorrectnessView
     workloads: tuple[WorkloadView, ...]
-    overview: tuple[Chart, ...]
+    matrices: tuple[TimingMatrix, ...]
+    charts: tuple[Chart, ...]
     speedups: str
     loads: tuple[LoadRow, ...]
-    load_chart: Chart | None
     figures: tuple[FigureRow, ...]
     ablations: tuple[Chart, ...]
     variants: frozenset[str]
     facts: tuple[tuple[str, str], ...]
     ceilings: tuple[CeilingRow, ...]
+    runs: tuple[RunRow, ...]
     left_out: tuple[tuple[str, tuple[str, ...]], ...]
     timing_rejected: str
     timed_s: float
@@ -49,21 +51,28 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
     """Returns what the report says of one machine's evidence."""
     evidence = file.evidence
     times = timings(evidence)
+    workloads = workload_views(evidence, times, source.letter, variants(evidence))
+    loads = load_rows(evidence)
     blocks = [block for process in evidence.processes for series in process.series for block in series.blocks]
     return MachineView(
         evidence=evidence,
         source=source,
-        correctness=correctness_view(evidence.cases, evidence.gates),
-        workloads=workload_views(evidence, times, source.letter, variants(evidence)),
-        overview=overview(evidence, times),
+        correctness=correctness_view(evidence.cases, evidence.gates, evidence.planted),
+        workloads=workloads,
+        matrices=timing_matrices([workload for workload in workloads if not workload.drawn]),
+        charts=(
+            *overview(evidence, times),
+            *(chart for workload in workloads for chart in workload.charts),
+            *load_charts(loads),
+        ),
         speedups=speedups_told(times),
-        loads=(loads := load_rows(evidence)),
-        load_chart=load_chart(loads),
+        loads=loads,
         figures=figure_rows(evidence),
         ablations=ablation_charts(evidence, times),
         variants=variants(evidence) & {timing.implementation for timing in times},
         facts=facts(evidence),
         ceilings=ceiling_rows(evidence),
+        runs=run_rows(evidence),
         left_out=left_out(evidence),
         timing_rejected=(
             f"{sum(not block.accepted for block in blocks):,} of {count(len(blocks), 'block')} of calls"

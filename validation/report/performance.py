@@ -28,11 +28,12 @@ _FEWEST_SHARES: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadView:
-    """Everything measured on one workload. `anchor` is its place in the report."""
+    """Everything measured on one workload, whose place in the report is `anchor`; of a few there are charts."""
 
     anchor: str
     key: tuple[str, str, str]
     title: str
+    drawn: bool
     shape: str
     timings: tuple[Timing, ...]
     floor: str
@@ -56,9 +57,11 @@ def workload_views(
     evidence: Evidence, times: Sequence[Timing], letter: str, variants: AbstractSet[str]
 ) -> tuple[WorkloadView, ...]:
     """Returns a view of every workload that was timed; the first few are drawn, without the kernel's own variants."""
+    groups = by_workload(times).values()
+    half = len(groups) > 1
     return tuple(
-        _workload(evidence, group, f"w-{letter}-{number}", variants if number <= _DRAWN else None)
-        for number, group in enumerate(by_workload(times).values(), 1)
+        _workload(evidence, group, f"w-{letter}-{number}", variants if number <= _DRAWN else None, half=half)
+        for number, group in enumerate(groups, 1)
     )
 
 
@@ -85,7 +88,9 @@ def speedups_told(times: Sequence[Timing]) -> str:
 
 
 def figure_rows(evidence: Evidence) -> tuple[FigureRow, ...]:
-    """Returns the quantities that were measured beside the calls."""
+    """Returns the quantities that were measured beside the calls, by name; how is said of the first of a kind."""
+    ordered = sorted(evidence.figures, key=lambda one: (one.name, one.method))
+    told = [(one.name, one.method) for one in ordered]
     return tuple(
         FigureRow(
             name=figure_name(one.name),
@@ -93,31 +98,33 @@ def figure_rows(evidence: Evidence) -> tuple[FigureRow, ...]:
             value=figure_value(one.name, statistics.median(one.samples)),
             spread=f"{figure_value(one.name, min(one.samples))} to {figure_value(one.name, max(one.samples))}",
             samples=len(one.samples),
-            method=one.method,
+            method="as above" if told.index((one.name, one.method)) < number else one.method,
         )
-        for one in evidence.figures
+        for number, one in enumerate(ordered)
     )
 
 
 def _workload(
-    evidence: Evidence, group: tuple[Timing, ...], anchor: str, variants: AbstractSet[str] | None
+    evidence: Evidence, group: tuple[Timing, ...], anchor: str, variants: AbstractSet[str] | None, *, half: bool
 ) -> WorkloadView:
-    """`variants` are left out of the charts; with None there are no charts."""
+    """`variants` are left out of the charts; with None there are no charts. `half`: two ladders stand abreast."""
     first = group[0]
+    title = f"{first.workload}, {first.dtype}, {_device(first.device)}"
     drawn = () if variants is None else tuple(t for t in group if t.implementation not in variants)
     record = next(r for r in evidence.workloads if (r.name, r.dtype) == (first.workload, first.dtype))
     gated = ", gated" if record.gated else ""
     return WorkloadView(
         anchor=anchor,
         key=(first.workload, first.dtype, first.device),
-        title=f"{first.workload}, {first.dtype}, {_device(first.device)}",
+        title=title,
+        drawn=variants is not None,
         shape=f"{count(record.tokens, 'token')}, d {record.d_model:,}, f {record.d_ff:,}, {record.n_experts} experts, "
         f"top-{record.top_k}, {record.activation}{gated}, {record.routing} routing; "
         f"{significant(record.flops / 1e9)} GFLOP a call",
         timings=group,
         floor=_floor(first.floor),
-        charts=tuple(chart for chart in (_quantiles(drawn), _bars(drawn)) if chart is not None),
-        ladder=_ladder(drawn),
+        charts=tuple(chart for chart in (_quantiles(drawn, title), _bars(drawn, title)) if chart is not None),
+        ladder=_ladder(drawn, title, half=half),
     )
 
 
@@ -132,7 +139,7 @@ def _floor(floor: Floor | None) -> str:
     return f"{duration(floor.ns / 1e3)}, bound by {'arithmetic' if floor.bound_by == 'compute' else 'memory'} at {what}"
 
 
-def _quantiles(group: tuple[Timing, ...]) -> Chart | None:
+def _quantiles(group: tuple[Timing, ...], title: str) -> Chart | None:
     shown = [t for t in group if t.candidate] + [t for t in group if not t.candidate][: _MOST_LINES - 1]
     if not shown:
         return None
@@ -148,11 +155,11 @@ def _quantiles(group: tuple[Timing, ...]) -> Chart | None:
         alt=f"Latency by quantile on {group[0].workload}: {fastest.implementation} has the lowest median, "
         f"{duration(fastest.median_ns / 1e3)}; the slowest shown, {slowest.implementation}, "
         f"{duration(slowest.median_ns / 1e3)}.",
-        caption=f"Time of one call by quantile, {sum(len(t.calls_ns) for t in shown):,} accepted calls{most}.",
+        caption=f"{title}: time of one call by quantile, {sum(len(t.calls_ns) for t in shown):,} accepted calls{most}.",
     )
 
 
-def _bars(group: tuple[Timing, ...]) -> Chart | None:
+def _bars(group: tuple[Timing, ...], title: str) -> Chart | None:
     bars = [
         Bar(
             name=t.implementation,
@@ -168,18 +175,18 @@ def _bars(group: tuple[Timing, ...]) -> Chart | None:
     return floor_bars(
         bars,
         alt=f"Share of the hardware's limit on {group[0].workload}: {bars[0].name} comes nearest, with {bars[0].text}.",
-        caption="Share of the hardware's limit: the least time the ceilings allow over the median time.",
+        caption=f"{title}: share of the hardware's limit, which is the least time the ceilings allow over the median.",
     )
 
 
-def _ladder(group: tuple[Timing, ...]) -> Chart | None:
+def _ladder(group: tuple[Timing, ...], title: str, *, half: bool) -> Chart | None:
     ordered = sorted(group, key=lambda t: -t.median_ns)
     if len(ordered) < 2:  # noqa: PLR2004 - one contender is no comparison
         return None
     steps = []
     for index, timing in enumerate(ordered):
         time = duration(timing.median_ns / 1e3)
-        gain = f", {significant(ordered[index - 1].median_ns / timing.median_ns)}× faster" if index else ""
+        gain = f", {significant(ordered[index - 1].median_ns / timing.median_ns)}×" if index else ""
         name = f"{timing.implementation} ({timing.family})" if timing.family else timing.implementation
         steps.append(Step(name=name, time_us=timing.median_ns / 1e3, text=f"{time}{gain}", candidate=timing.candidate))
     ratio = ordered[0].median_ns / ordered[-1].median_ns
@@ -187,8 +194,8 @@ def _ladder(group: tuple[Timing, ...]) -> Chart | None:
         steps,
         alt=f"Ladder of implementations on {group[0].workload}, slowest to fastest: {ordered[-1].implementation} is "
         f"{significant(ratio)} times as fast as {ordered[0].implementation}.",
-        caption=f"{group[0].workload}, {group[0].dtype}, {_device(group[0].device)}: "
-        "a bar is the gain over the row above it.",
+        caption=f"{title}: a bar, and the factor beside its time, is the gain over the row above.",
+        half=half,
     )
 
 
@@ -202,7 +209,7 @@ def _roofline(evidence: Evidence, times: Sequence[Timing]) -> Chart | None:
         return None
     points = [
         RooflinePoint(
-            name=f"{t.workload}: {significant(t.gflop_per_s)} GFLOP/s",
+            name=t.workload,
             intensity=t.flops / t.min_bytes,
             flop_per_s=t.gflop_per_s * 1e9,
             candidate=t.candidate,
@@ -220,7 +227,6 @@ def _roofline(evidence: Evidence, times: Sequence[Timing]) -> Chart | None:
         points,
         peak=top,
         bandwidths=shown,
-        unit="GFLOP/s",
         alt=f"Roofline with measured ceilings, {mine.dtype} on the {_device(mine.device)}: at its best the kernel "
         f"reaches {significant(best.flop_per_s / 1e9)} of {significant(top / 1e9)} GFLOP/s.",
         caption=f"Roofline, {mine.dtype} on the {_device(mine.device)}: rates under the ceilings measured in the same "

@@ -102,10 +102,10 @@ def timings(evidence: Evidence) -> tuple[Timing, ...]:
                 floor=floor(evidence, workload, device),
             )
         )
-    order = {record.name: index for index, record in enumerate(evidence.workloads)}
+    order = {(record.name, record.dtype): index for index, record in enumerate(evidence.workloads)}
     return tuple(
         sorted(
-            made, key=lambda t: (order[t.workload], t.dtype, t.device, not t.candidate, t.median_ns, t.implementation)
+            made, key=lambda t: (order[t.workload, t.dtype], t.device, not t.candidate, t.median_ns, t.implementation)
         )
     )
 

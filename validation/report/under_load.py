@@ -1,5 +1,6 @@
 """Latency under load as the report shows it: requests from their arrival to their answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,8 @@ from validation.report.quantity import duration, significant
 from validation.report.words import count
 
 _SHARES = (0.5, 0.95, 0.99)
-#: Lines in one plot: more cannot be told apart.
-_MOST_LINES = 6
+#: Lines in one plot, more of which cannot be told apart, and plots of a machine; the table has all.
+_MOST_LINES, _MOST_CHARTS = 6, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,11 @@ class LoadRow:
     rejected: int
     quantiles: tuple[str, ...]
     latencies_us: tuple[float, ...]
+
+    @property
+    def short(self) -> str:
+        """The load as a line's label has room for it."""
+        return self.load.removeprefix("arriving at ").replace("per second", "a second")
 
 
 def load_rows(evidence: Evidence) -> tuple[LoadRow, ...]:
@@ -56,24 +62,28 @@ def load_rows(evidence: Evidence) -> tuple[LoadRow, ...]:
     return tuple(rows)
 
 
-def load_chart(rows: tuple[LoadRow, ...]) -> Chart | None:
-    """Returns the latencies by quantile, a line per load; None when no request was accepted."""
-    shown = [row for row in rows if row.latencies_us][:_MOST_LINES]
-    if not shown:
-        return None
-    told = "; ".join(f"{row.about}, {row.load}: p50 {row.quantiles[0]}, p99 {row.quantiles[2]}" for row in shown)
-    several = len({row.about for row in shown}) > 1
+def load_charts(rows: tuple[LoadRow, ...]) -> tuple[Chart, ...]:
+    """Returns the latencies by quantile, a figure per workload and a line per load; no request accepted, no figure."""
+    shown = [row for row in rows if row.latencies_us]
+    workloads = dict.fromkeys(row.about for row in shown)
+    return tuple(_chart([row for row in shown if row.about == about]) for about in list(workloads)[:_MOST_CHARTS])
+
+
+def _chart(rows: Sequence[LoadRow]) -> Chart:
+    shown = rows[:_MOST_LINES]
+    several = len({row.name for row in shown}) > 1
+    told = "; ".join(f"{row.load}: p50 {row.quantiles[0]}, p99 {row.quantiles[2]}" for row in shown)
     return quantiles(
         [
             QuantileLine(
-                name=f"{row.about.split(',')[0]}, {row.load}" if several else row.load,
+                name=f"{row.name}, {row.short}" if several else row.short,
                 calls_us=row.latencies_us,
                 candidate=index == 0,
             )
             for index, row in enumerate(shown)
         ],
-        alt=f"Latency under load by quantile. {told}.",
-        caption="Latency of a request from its arrival to its answer, by quantile.",
+        alt=f"Latency under load by quantile on {shown[0].about}. {told}.",
+        caption=f"{shown[0].about}: latency of a request from its arrival to its answer, by quantile.",
     )
 
 

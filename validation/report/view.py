@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from validation.claims.claim import Claim, Reading
 from validation.report.mark import MARKS, Mark
 from validation.report.material import Material
-from validation.report.quantity import limit, measured, metric_words, required
+from validation.report.quantity import FIGURE, limit, measured, metric_words, required
 from validation.report.recorded import Source
+from validation.report.words import count, listed
 from validation.verdicts.verdict import Finding, Verdict
 
 #: Titles of the columns of the table that `verify` reads back.
@@ -45,6 +45,11 @@ class FindingView:
         return f"{self.finding.claim} / {self.finding.reading}"
 
     @property
+    def pairs(self) -> str:
+        """How many observations the estimate rests on: pairs of processes, or samples of a figure."""
+        return count(self.finding.pairs, "sample" if self.finding.metric.startswith(FIGURE) else "pair")
+
+    @property
     def samples(self) -> str:
         """The first of the digest of the samples; all of it is in verdicts.json."""
         return (self.finding.samples_sha256 or "–")[:12]
@@ -58,7 +63,7 @@ class FindingView:
     def cells(self) -> tuple[str, ...]:
         """The printed row, in the order of `COLUMNS`."""
         return (
-            self.key,
+            f"{self.number}. {self.key}",
             self.letter,
             f"{self.mark.glyph} {self.mark.word}",
             self.reason,
@@ -100,11 +105,16 @@ class ClaimView:
 
     @property
     def untested(self) -> tuple[tuple[str, tuple[FindingView, ...]], ...]:
-        """The findings that were only listed, by the reason in words."""
-        left = [view for view in self.findings if view.finding.verdict is Verdict.NOT_TESTED]
-        reasons = list(dict.fromkeys(view.reason for view in left))
-        ordered = sorted(left, key=lambda view: reasons.index(view.reason))
-        return tuple((reason, tuple(group)) for reason, group in groupby(ordered, key=lambda view: view.reason))
+        """The readings that no machine tested, each once, by the reason in words: `no GPU on A, untestable on B`."""
+        tested = {view.finding.reading for view in self.tested}
+        left: dict[str, list[FindingView]] = {}
+        for view in self.findings:
+            if view.finding.reading not in tested:
+                left.setdefault(view.finding.reading, []).append(view)
+        found: dict[str, list[FindingView]] = {}
+        for views in left.values():
+            found.setdefault(_reasons(views), []).append(views[0])
+        return tuple((reason, tuple(group)) for reason, group in found.items())
 
 
 def finding_views(material: Material, sources: Sequence[Source]) -> tuple[FindingView, ...]:
@@ -148,6 +158,16 @@ def claim_views(material: Material, views: tuple[FindingView, ...]) -> tuple[Cla
             )
         )
     return tuple(made)
+
+
+def _reasons(views: Sequence[FindingView]) -> str:
+    """One reason where all machines have the same; else each with the letters of its machines."""
+    letters: dict[str, list[str]] = {}
+    for view in views:
+        letters.setdefault(view.reason, []).append(view.letter)
+    if len(letters) == 1:
+        return views[0].reason
+    return ", ".join(f"{reason} on {listed(on)}" for reason, on in letters.items())
 
 
 def _claims(material: Material) -> list[Claim]:

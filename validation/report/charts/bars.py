@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from validation.report.charts.style import (
     BEYOND,
     CANDIDATE,
+    HALF_WIDTH,
     INK,
     MUTED,
-    PAGE_WIDTH,
     SMALL,
     Chart,
     chart_of,
@@ -16,7 +16,7 @@ from validation.report.charts.style import (
     fit,
 )
 
-_LEFT, _RIGHT, _ROW = 2.3, 1.1, 0.165
+_LEFT, _RIGHT, _ROW = 1.46, 0.5, 0.14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ class Bar:
 def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
     """Draws the bars on an axis that ends at the limit, or beyond it where one is (a fault of the measurement)."""
     height = 0.36 + _ROW * len(bars)
-    with drawing(PAGE_WIDTH, height) as figure:
+    with drawing(HALF_WIDTH, height) as figure:
         ax = figure.add_axes(
-            (_LEFT / PAGE_WIDTH, 0.3 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(bars) / height)
+            (_LEFT / HALF_WIDTH, 0.3 / height, (HALF_WIDTH - _LEFT - _RIGHT) / HALF_WIDTH, _ROW * len(bars) / height)
         )
         end = max(1.0, *(bar.share for bar in bars))
         ax.set_xlim(0, end * 1.001)
@@ -45,7 +45,7 @@ def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
             ax.text(
                 -0.02,
                 index,
-                fit(bar.name, _LEFT - 0.2, SMALL, bold=bar.candidate),
+                fit(bar.name, _LEFT - 0.06, SMALL, bold=bar.candidate),
                 transform=ax.get_yaxis_transform(),
                 ha="right",
                 va="center",
@@ -55,7 +55,7 @@ def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
             ax.text(
                 1.02,
                 index,
-                fit(bar.text, _RIGHT - 0.1, SMALL),
+                fit(bar.text, _RIGHT - 0.04, SMALL),
                 transform=ax.get_yaxis_transform(),
                 va="center",
                 fontsize=SMALL,
@@ -63,7 +63,7 @@ def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
         ax.axvline(1, color=INK, linewidth=1.1)
         ax.set_yticks([])
         # Beyond twice the limit the labels below it would touch each other.
-        between = [0.25, 0.5, 0.75] if end < 2 else []  # noqa: PLR2004 - as above
+        between = [0.5] if end < 2 else []  # noqa: PLR2004 - as above
         ax.set_xticks([0, *between, 1], ["0", *(f"{100 * share:.0f} %" for share in between), "the limit"])
         ax.grid(visible=False)
         ax.spines["left"].set_visible(False)

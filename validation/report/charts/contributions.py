@@ -1,14 +1,13 @@
 """Signed contributions: how many times as long a call takes when one part of the kernel is taken away."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing, fit
+from validation.report.charts.ticks import log_ticks
 
-_LEFT, _RIGHT, _ROW = 2.6, 1.6, 0.22
+_LEFT, _RIGHT, _ROW = 2.6, 1.6, 0.18
 _HURTS: Final = "#b3261e"
 #: The axis goes at least this far to both sides, so that noise of a percent does not look like an effect.
 _LEAST: Final = 1.25
@@ -46,22 +45,10 @@ def contributions(parts: Sequence[Contribution], *, alt: str, caption: str) -> C
             ax.text(-0.02, index, name, transform=at, ha="right", va="center", fontsize=SMALL)
             ax.text(1.02, index, fit(part.text, _RIGHT - 0.1, SMALL), transform=at, va="center", fontsize=SMALL)
         ax.axvline(1, color=INK, linewidth=1)
-        ticks = _ticks(low, high)
+        ticks = log_ticks(low, high, PAGE_WIDTH - _LEFT - _RIGHT, 0.35)
         ax.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
         ax.minorticks_off()
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         ax.set_xlabel("time without the part over time with it, logarithmic", fontsize=SMALL, color=MUTED)
         return chart_of(figure, alt=alt, caption=caption)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """The finest of a few scales on which 1 stands and no label touches the next, 0.35 inches apart at least."""
-    width = PAGE_WIDTH - _LEFT - _RIGHT
-    decades = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
-    for steps in ((1, 1.1, 1.25, 1.5, 2, 3, 5, 8, 9), (1, 1.25, 1.5, 2, 3, 5, 8), (1, 2, 5), (1, 3), (1,)):
-        ticks = [step * decade for decade in decades for step in steps if low <= step * decade <= high]
-        room = [math.log(after / before) / math.log(high / low) * width for before, after in pairwise(ticks)]
-        if min(room, default=1.0) >= 0.35:  # noqa: PLR2004 - inches, as above
-            return ticks
-    return ticks[:: math.ceil(len(ticks) / 6)]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 #: Inches: names at the left, figures at the right, rows between.
 _LEFT: Final = 2.85
 _RIGHT: Final = 1.85
-_ROW: Final = 0.29
+_ROW: Final = 0.27
 _TOP: Final = 0.26
-_BOTTOM: Final = 0.38
+_BOTTOM: Final = 0.36
 _NAME_SIZE: Final = 7.8
 
 

@@ -9,23 +9,26 @@ from matplotlib.ticker import NullLocator
 from validation.report.charts.style import (
     BEYOND,
     CANDIDATE,
+    HALF_WIDTH,
     INK,
     MUTED,
-    PAGE_WIDTH,
     SMALL,
     Chart,
     chart_of,
     drawing,
     fit,
 )
+from validation.report.quantity import significant
 
-_HEIGHT = 2.2
-_LEFT, _RIGHT = 0.7, 2.2
+_HEIGHT = 1.75
+#: FLOP/s from which rates are told in TFLOP/s: five digits say no more than two.
+_TERA = 1e13
+_LEFT, _RIGHT = 0.55, 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RooflinePoint:
-    """One implementation on one workload: FLOP per byte, and FLOP/s."""
+    """One implementation on one workload: FLOP per byte, and FLOP/s. The candidate's rate stands beside its name."""
 
     name: str
     intensity: float
@@ -33,12 +36,11 @@ class RooflinePoint:
     candidate: bool
 
 
-def roofline(  # noqa: PLR0913 - the axes of one figure
+def roofline(
     points: Sequence[RooflinePoint],
     *,
     peak: float,
     bandwidths: Sequence[tuple[str, float]],
-    unit: str,
     alt: str,
     caption: str,
 ) -> Chart:
@@ -49,14 +51,14 @@ def roofline(  # noqa: PLR0913 - the axes of one figure
         peak: FLOP/s.
         bandwidths: (level, byte/s), the fastest first: what lies above its roof is beyond the hardware, the slower
             levels' roofs are dashed.
-        unit: of the rates.
         alt: the finding in a sentence.
         caption: what stands below the figure.
     """
-    with drawing(PAGE_WIDTH, _HEIGHT) as figure:
+    with drawing(HALF_WIDTH, _HEIGHT) as figure:
         ax = figure.add_axes(
-            (_LEFT / PAGE_WIDTH, 0.45 / _HEIGHT, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, (_HEIGHT - 0.6) / _HEIGHT)
+            (_LEFT / HALF_WIDTH, 0.45 / _HEIGHT, (HALF_WIDTH - _LEFT - _RIGHT) / HALF_WIDTH, (_HEIGHT - 0.6) / _HEIGHT)
         )
+        unit, per = ("TFLOP/s", 1e12) if peak >= _TERA else ("GFLOP/s", 1e9)
         ridges = [peak / rate for _, rate in bandwidths]
         low = min([*ridges, *(p.intensity for p in points)]) / 3
         high = max([*ridges, *(p.intensity for p in points)]) * 3
@@ -76,7 +78,7 @@ def roofline(  # noqa: PLR0913 - the axes of one figure
             # Where the slower roof leaves the axes at the bottom, its name would too: it stands a third of the way up.
             at = max(low, bottom / rate) ** 0.6 * (peak / rate) ** 0.4
             ax.annotate(level, (at, rate * at), (3, -7), textcoords="offset points", fontsize=SMALL, color=MUTED)
-        ax.text(high / 1.1, peak * 1.25, f"measured peak {peak / 1e9:,.4g} GFLOP/s", ha="right", fontsize=SMALL)
+        ax.text(high / 1.1, peak * 1.25, f"measured peak {significant(peak / per)} {unit}", ha="right", fontsize=SMALL)
         for point in points:
             if not point.candidate:
                 ax.plot(point.intensity, point.flop_per_s, "o", color=MUTED, markersize=3, mfc="none", mew=0.8)
@@ -96,7 +98,7 @@ def roofline(  # noqa: PLR0913 - the axes of one figure
             ax.text(
                 1.03,
                 1 - 0.075 * (index - 0.5),
-                fit(f"{index}  {point.name}", _RIGHT - 0.2, SMALL),
+                fit(f"{index}  {point.name}: {significant(point.flop_per_s / per)}", _RIGHT - 0.06, SMALL),
                 transform=ax.transAxes,
                 va="center",
                 fontsize=SMALL,
@@ -107,8 +109,8 @@ def roofline(  # noqa: PLR0913 - the axes of one figure
             ax.text(1.03, 0.02, "o  baselines", transform=ax.transAxes, fontsize=SMALL, color=MUTED)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value / 1e9:,g}")
-        ax.set_xlabel("arithmetic intensity, FLOP per byte of weights, tokens and outputs", fontsize=SMALL, color=MUTED)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value / per:,g}")
+        ax.set_xlabel("FLOP per byte of weights, tokens, outputs", fontsize=SMALL, color=MUTED)
         ax.set_ylabel(unit, fontsize=SMALL, color=MUTED)
         return chart_of(figure, alt=alt, caption=caption)

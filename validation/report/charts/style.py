@@ -27,6 +27,8 @@ CANDIDATE: Final = "#0b6e4f"
 
 #: Width of the text block of a page, in inches; charts are drawn at their printed size, so 7.5 pt is 7.5 pt.
 PAGE_WIDTH: Final = 174 / 25.4
+#: Two of these stand side by side.
+HALF_WIDTH: Final = 84 / 25.4
 SMALL: Final = 7.0
 
 _STYLE: Final[Mapping[str, object]] = {

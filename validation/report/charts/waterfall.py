@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from validation.report.charts.style import (
     CANDIDATE,
+    HALF_WIDTH,
     INK,
     MUTED,
     PAGE_WIDTH,
@@ -16,8 +18,12 @@ from validation.report.charts.style import (
     fit,
     time_label,
 )
+from validation.report.charts.ticks import log_ticks
 
-_LEFT, _RIGHT, _ROW = 2.3, 1.5, 0.21
+#: Inches: names at the left, times at the right, on a whole line of the page and on half of one.
+_WHOLE: Final = (PAGE_WIDTH, 2.3, 1.5)
+_HALF: Final = (HALF_WIDTH, 1.5, 0.8)
+_ROW: Final = 0.17
 _WORSE = "#b3261e"
 
 
@@ -31,13 +37,19 @@ class Step:
     candidate: bool = False
 
 
-def waterfall(steps: Sequence[Step], *, alt: str, caption: str) -> Chart:
-    """Draws time after every step; a bar spans from the step before to this one, leftwards when it is faster."""
+def waterfall(steps: Sequence[Step], *, alt: str, caption: str, half: bool = False) -> Chart:
+    """Draws time after every step; a bar spans from the step before to this one, leftwards when it is faster.
+
+    Args:
+        steps: from the slowest.
+        alt: the finding in a sentence.
+        caption: what stands below the figure.
+        half: half a line wide, where two stand abreast.
+    """
+    width, left, right = _HALF if half else _WHOLE
     height = 0.1 + _ROW * len(steps) + 0.35
-    with drawing(PAGE_WIDTH, height) as figure:
-        ax = figure.add_axes(
-            (_LEFT / PAGE_WIDTH, 0.4 / height, (PAGE_WIDTH - _LEFT - _RIGHT) / PAGE_WIDTH, _ROW * len(steps) / height)
-        )
+    with drawing(width, height) as figure:
+        ax = figure.add_axes((left / width, 0.4 / height, (width - left - right) / width, _ROW * len(steps) / height))
         ax.set_xscale("log")
         times = [step.time_us for step in steps]
         ax.set_xlim(min(times) / 1.3, max(times) * 1.3)
@@ -48,13 +60,13 @@ def waterfall(steps: Sequence[Step], *, alt: str, caption: str) -> Chart:
                 ax.plot([before, before], [index - 1, index], color=RULE, linewidth=0.8, zorder=1)
                 colour = CANDIDATE if step.time_us <= before else _WORSE
                 ax.plot(
-                    [before, step.time_us], [index, index], color=colour, linewidth=6, solid_capstyle="butt", zorder=2
+                    [before, step.time_us], [index, index], color=colour, linewidth=5, solid_capstyle="butt", zorder=2
                 )
-            ax.plot([step.time_us], [index], "|", color=INK, markersize=9, mew=1.4, zorder=3)
+            ax.plot([step.time_us], [index], "|", color=INK, markersize=8, mew=1.4, zorder=3)
             ax.text(
                 -0.02,
                 index,
-                fit(step.name, _LEFT - 0.2, SMALL, bold=step.candidate),
+                fit(step.name, left - 0.06, SMALL, bold=step.candidate),
                 transform=ax.get_yaxis_transform(),
                 ha="right",
                 va="center",
@@ -64,15 +76,14 @@ def waterfall(steps: Sequence[Step], *, alt: str, caption: str) -> Chart:
             ax.text(
                 1.02,
                 index,
-                fit(step.text, _RIGHT - 0.1, SMALL),
+                fit(step.text, right - 0.04, SMALL),
                 transform=ax.get_yaxis_transform(),
                 va="center",
                 fontsize=SMALL,
             )
         ax.set_yticks([])
         ax.minorticks_off()
-        decades = [10.0**power for power in range(-1, 9)]
-        ticks = [step * d for d in decades for step in (1, 3) if ax.get_xlim()[0] <= step * d <= ax.get_xlim()[1]]
+        ticks = log_ticks(*ax.get_xlim(), width - left - right, 0.5)
         ax.set_xticks(ticks, [time_label(tick) for tick in ticks])
         ax.spines["left"].set_visible(False)
         ax.set_xlabel("time of one call, logarithmic: a bar to the left is faster", fontsize=SMALL, color=MUTED)

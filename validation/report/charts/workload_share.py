@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
-from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing
+from validation.report.charts.style import CANDIDATE, HALF_WIDTH, INK, MUTED, SMALL, Chart, chart_of, drawing
+from validation.report.charts.ticks import log_ticks
 
-_HEIGHT = 1.9
+_HEIGHT = 1.75
 
 
 def workload_share(speedups: Sequence[float], *, alt: str, caption: str) -> Chart:
     """Draws the falling step curve of the speedups, one per workload; ratios are shown and never averaged."""
     ordered = sorted(speedups)
-    with drawing(PAGE_WIDTH, _HEIGHT) as figure:
+    with drawing(HALF_WIDTH, _HEIGHT) as figure:
         ax = figure.add_axes(
-            (0.7 / PAGE_WIDTH, 0.42 / _HEIGHT, (PAGE_WIDTH - 0.9) / PAGE_WIDTH, (_HEIGHT - 0.5) / _HEIGHT)
+            (0.55 / HALF_WIDTH, 0.42 / _HEIGHT, (HALF_WIDTH - 0.65) / HALF_WIDTH, (_HEIGHT - 0.5) / _HEIGHT)
         )
         low, high = min(ordered[0], 1) / 1.25, max(ordered[-1], 1) * 1.25
         xs, ys = [low], [1.0]
@@ -27,10 +28,10 @@ def workload_share(speedups: Sequence[float], *, alt: str, caption: str) -> Char
         ax.set_xscale("log")
         ax.set_xlim(low, high)
         ax.set_ylim(0, 1.06)
-        steps = [value for value in (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100) if low <= value <= high]
-        ax.set_xticks(steps, [f"{step:g}×" for step in steps])
+        ticks = log_ticks(low, high, HALF_WIDTH - 0.65, 0.35)
+        ax.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
         ax.minorticks_off()
         ax.set_yticks([0, 0.5, 1], ["none", "half", "all"])
-        ax.set_xlabel("at least so many times as fast as the strongest baseline", fontsize=SMALL, color=MUTED)
+        ax.set_xlabel("at least so many times as fast as the strongest", fontsize=SMALL, color=MUTED)
         ax.set_ylabel("of the workloads", fontsize=SMALL, color=MUTED)
         return chart_of(figure, alt=alt, caption=caption)
