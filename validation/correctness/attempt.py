@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: What people raise on purpose.
 _SAY_NO: Final = frozenset({"NotImplementedError", "ValueError", "TypeError", "AssertionError"})
 
+#: In torch's words: "expected m1 and m2 to have the same dtype", "expected scalar type Float but found BFloat16".
+_DTYPES: Final = ("dtype", "scalar type")
+
 
 class Run(Protocol):
     """Runs the candidate once: prepares the layer when it is not the last call's, and returns (out, ids, weights)."""
@@ -33,7 +36,8 @@ class Attempt:
     """One call's result, or why there is none; `died` when the candidate's process did not live through it.
 
     `refused`: it raised, and did nothing else amiss. `declined`: it raised as who says no does, or anything while it
-    prepared the layer; an IndexError is no such word.
+    prepared the layer; an IndexError is no such word. `misfit`: torch found dtypes that do not go together, as happens
+    to a kernel that has turned the weights into the one dtype it is for.
     """
 
     out: torch.Tensor | None = None
@@ -42,6 +46,7 @@ class Attempt:
     raised: str = ""
     refused: bool = False
     declined: bool = False
+    misfit: bool = False
     died: bool = False
 
 
@@ -66,7 +71,8 @@ def _attempt(layer: Layer, x: torch.Tensor, run: Run) -> Attempt:
         # What the parent finds out about a call it answered is no refusal: an input changed, a guard broken.
         refused = not died and not isinstance(failure, Misbehaved)
         declined = refused and (failure.stage == "prepare" or failure.cause.partition(":")[0] in _SAY_NO)
-        return Attempt(raised=str(failure), refused=refused, declined=declined, died=died)
+        misfit = refused and failure.cause.startswith("RuntimeError") and any(w in failure.cause for w in _DTYPES)
+        return Attempt(raised=str(failure), refused=refused, declined=declined, misfit=misfit, died=died)
     except Exception as error:  # noqa: BLE001 -- whatever a candidate raises is its finding, never our end
         kind = type(error).__name__
         return Attempt(raised=f"{kind}: {error}", refused=True, declined=kind in _SAY_NO)

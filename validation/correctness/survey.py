@@ -112,6 +112,8 @@ def survey(  # noqa: PLR0913 -- what may be known of a kernel beforehand
     first = probe.try_one(base, dtype)
     if first.case.outcome is Outcome.FAILED:
         reason = "not tried: the layer it is for comes out wrong"
+        if first.done.refused:
+            reason = "not tried: it raises for the layer it is asked for (--workload names another)"
         offers = tuple(Offer(option=one.name, standing=Standing.NOT_OFFERED, reason=reason) for one in options)
         return Survey(offers=offers, dtypes=(dtype,), variants=(base,), declined=frozenset(), cases=(first.case,))
     held = {*required, *(declared or ())}

@@ -38,6 +38,10 @@ _OURS: Final = ("validation", "reference")
 _ASLEEP_NS: Final = 1_000_000
 
 
+#: A process that is not ready after this never will be.
+_START_S: Final = 300.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a worker may take: seconds for one request (a load, a prepare, a block) and bytes beyond its start-up.
@@ -135,11 +139,16 @@ class Worker:
         live = sum(spawn.cpu_ns(pid) for pid in spawn.descendants(self._spawned.mark) if spawn.is_alive(pid))
         return live + spawn.reaped_cpu_ns(self.pid)
 
+    def companions(self) -> tuple[str, ...]:
+        """Returns the commands of the processes it has alive, however they were started; torch's compilers are none."""
+        return spawn.companions(self._spawned.mark, self.pid)
+
     def start(self) -> None:
         """Waits until the process is ready for a kernel."""
         if not self._started:
             self._started = True
-            self._answer()
+            # Not the kernel's: importing torch took more than a minute on two cores under a load of 20.
+            self._mailbox.answer(seconds=max(_START_S, self.limits.seconds), memory_bytes=self.limits.memory_bytes)
 
     @property
     def offers(self) -> tuple[str, ...] | None:

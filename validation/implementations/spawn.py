@@ -45,6 +45,9 @@ _MARK: Final = "MOE_VALIDATION_WORKER"
 #: A killed process is gone within microseconds, unless it waits for a disk.
 _DYING_S: Final = 2.0
 
+#: Processes that stay after torch.compile has compiled: its pool of compilers, and what minds its shared memory.
+_KEPT: Final = ("torch/_inductor/compile_worker", "multiprocessing.resource_tracker")
+
 _MAIN: Final = Path(__file__).parent / "worker" / "main.py"
 
 
@@ -133,6 +136,18 @@ def descendants(mark: str) -> tuple[int, ...]:
                 if needle in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
     return tuple(found)
+
+
+def companions(mark: str, pid: int) -> tuple[str, ...]:
+    """Returns the commands of the live descendants of the worker `pid`, less those that torch.compile keeps."""
+    commands = (_command(one) for one in descendants(mark) if one != pid)
+    return tuple(command for command in commands if command and not any(kept in command for kept in _KEPT))
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+    return ""
 
 
 def cpu_ns(pid: int) -> int:

@@ -65,6 +65,7 @@ def check_kernel(request: CheckRequest) -> bool:
     # With --json the table's place on stdout is taken: progress goes to stderr.
     console = Console(stderr=request.as_json)
     examined = examine(subject, request.profile, console, single=single)
+    subject = examined.subject
     if trained is not None and request.trained is not None:
         asked = observe_trained(subject, trained, request.trained, console)
         examined = replace(examined, cases=(*asked, *examined.cases))
@@ -74,6 +75,7 @@ def check_kernel(request: CheckRequest) -> bool:
     if request.as_json:
         document = {
             "candidate": subject.implementation.name,
+            "checked": _layer_of(subject),
             "cases": [case.model_dump(mode="json") for case in examined.cases],
             "offers": [offer.model_dump(mode="json") for offer in examined.offers],
             "not_checked": examined.left_out,
@@ -92,7 +94,11 @@ def _subject(request: CheckRequest, trained: TrainedLayer | None) -> Subject:
     device = chosen_device(request.device, request.bundle)
     implementation, _built = chosen_candidate(request.kernel, device, bundle=request.bundle)
     subject = Subject(
-        implementation=implementation, threads=thread_count(), kernel=request.kernel, require=request.require
+        implementation=implementation,
+        threads=thread_count(),
+        kernel=request.kernel,
+        require=request.require,
+        any_dtype=request.workload is None and trained is None,
     )
     if device == "cuda" and request.kernel is None:
         subject = replace(subject, dtype="bfloat16")
@@ -145,12 +151,15 @@ def _worst(case: Case) -> float:
 def print_offers(subject: Subject, examined: Examined, console: Console) -> None:
     """Prints what the kernel deals with beside the layer it is for, and what nobody may take for granted."""
     dealt = [offer.option for offer in examined.offers if offer.standing is Standing.OFFERED]
-    base = f"the {'gated ' if subject.base.gated else ''}{subject.base.activation} layer in {subject.dtype}"
-    console.print(f"Checked: {', '.join([base, *dealt])}.", highlight=False, soft_wrap=True)
+    console.print(f"Checked: {', '.join([_layer_of(subject), *dealt])}.", highlight=False, soft_wrap=True)
     if examined.left_out:
         console.print("Not checked, because the kernel does not deal with it (--require holds it to an option):")
         for line in examined.left_out:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _layer_of(subject: Subject) -> str:
+    return f"the {'gated ' if subject.base.gated else ''}{subject.base.activation} layer in {subject.dtype}"
 
 
 def print_gates(gates: Sequence[Gate], console: Console) -> None:

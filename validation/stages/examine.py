@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from validation.correctness.attempt import attempt
 from validation.correctness.case import Outcome
 from validation.correctness.integrity.inspect import GATES, inspect
 from validation.correctness.looks import looked_at
 from validation.correctness.option import find_options
 from validation.correctness.plan import brief_cases
+from validation.correctness.question import ask
 from validation.correctness.spec import PLAIN
 from validation.correctness.suite import ALL_VARIANTS, check, plan_cases
-from validation.correctness.survey import Standing, Survey, survey
+from validation.correctness.survey import Standing, Survey, probe_spec, survey
 from validation.stages.console import step
 from validation.stages.pace import fitting
 from validation.stages.subject import LIMITS, Running, Subject
+from validation.workloads.layer import DTYPE_BYTES
 from validation.workloads.registry import find as find_workload
 
 if TYPE_CHECKING:
@@ -40,8 +43,12 @@ SEED: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """Every case, and what became of the options the kernel might have dealt with; none is told of our own."""
+    """Every case, and what became of the options the kernel might have dealt with; none is told of our own.
 
+    `subject` is who was examined, with the dtype it turned out to be for.
+    """
+
+    subject: Subject
     cases: tuple[Case, ...]
     offers: tuple[Offer, ...] = ()
 
@@ -77,14 +84,16 @@ def examine(
     with Running(subject) as running:
         declared = running.load()
         if single:
-            return Examined(cases=_asked(subject, running, single, console))
+            return Examined(subject=subject, cases=_asked(subject, running, single, console))
         if subject.ours:
-            return Examined(cases=_asked(subject, running, _all_cases(subject, profile, dtypes), console))
+            cases = _asked(subject, running, _all_cases(subject, profile, dtypes), console)
+            return Examined(subject=subject, cases=cases)
+        subject = replace(subject, dtype=_home_dtype(subject, running))
         found = _surveyed(subject, running, declared, dtypes)
         known = {case.id for case in found.cases}
         specs = [spec for spec in _cases_of(found, profile) if spec.id not in known]
         cases = (*found.cases, *_asked(subject, running, specs, console))
-    return Examined(cases=cases, offers=found.offers)
+    return Examined(subject=subject, cases=cases, offers=found.offers)
 
 
 def observe_gates(subject: Subject, console: Console) -> tuple[Gate, ...]:
@@ -100,6 +109,15 @@ def observe_gates(subject: Subject, console: Console) -> tuple[Gate, ...]:
         gates = inspect(subject.implementation, workload, threads=subject.threads, limits=LIMITS)
         shown.done = len(gates)
     return gates
+
+
+def _home_dtype(subject: Subject, running: Running) -> str:
+    """The dtype a kernel is for: the subject's, or where nobody named that one the first that it does not decline."""
+    for dtype in (subject.dtype, *DTYPE_BYTES) if subject.any_dtype else ():
+        first = attempt(ask(probe_spec(subject.base, dtype)), running)[0]
+        if not (first.declined or first.misfit):
+            return dtype
+    return subject.dtype
 
 
 def _surveyed(subject: Subject, running: Running, declared: tuple[str, ...] | None, dtypes: Sequence[str]) -> Survey:

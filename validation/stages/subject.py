@@ -32,7 +32,8 @@ class Subject:
     """A candidate and the layer it is for: `base` in `dtype`.
 
     `kernel` is how it was named on the command line, None for the Mojo kernel, which is held to everything. `require`
-    names options that it must deal with beside the base.
+    names options that it must deal with beside the base. With `any_dtype` nobody said which dtype it is for: `dtype`,
+    or the first of the others where it declines that one.
     """
 
     implementation: Implementation
@@ -41,6 +42,7 @@ class Subject:
     base: LayerVariant = PLAIN
     dtype: str = "float32"
     require: tuple[str, ...] = ()
+    any_dtype: bool = False
 
     @property
     def ours(self) -> bool:

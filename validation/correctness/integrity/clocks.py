@@ -14,16 +14,16 @@ def clocks_agree(observation: Observation) -> Gate:
     patched = [name for name in (after.get("patched clocks", "none"), *events) if name != "none"]
     if patched:
         faults.append(f"replaced {', '.join(patched)}")
-    if observation.price is not None and observation.blocks:
+    # Calls on one token take no longer than the asking.
+    blocks = observation.whole
+    if observation.price is not None and blocks:
         disagree = [
-            block
-            for block in observation.blocks
-            if not observation.price.agrees(block.calls_ns, block.parent_ns, block.hosts_ns)
+            block for block in blocks if not observation.price.agrees(block.calls_ns, block.parent_ns, block.hosts_ns)
         ]
-        if 2 * len(disagree) > len(observation.blocks):
+        if 2 * len(disagree) > len(blocks):
             worst = max(disagree, key=lambda block: abs(block.parent_ns - sum(block.calls_ns)))
             faults.append(
-                f"{len(disagree)} of {len(observation.blocks)} blocks: its calls are said to take "
+                f"{len(disagree)} of {len(blocks)} blocks: its calls are said to take "
                 f"{sum(worst.calls_ns) / 1e6:.3g} ms, and took {worst.parent_ns / 1e6:.3g} ms"
             )
     return gate("clocks_agree", observation, "; ".join(faults) or None)

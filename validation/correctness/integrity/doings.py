@@ -7,7 +7,8 @@ from validation.correctness.integrity.observation import Observation
 from validation.correctness.integrity.verdict import gate
 from validation.implementations.mailbox import Doing
 
-#: A compiler may be started while a kernel is loaded, prepared, or called for the first time (torch.compile).
+#: A compiler may be started while a kernel is loaded, prepared, or called for the first time on so many tokens
+#: (torch.compile).
 _AT_FIRST: Final = frozenset({"subprocess.Popen", "os.posix_spawn", "os.spawn", "os.exec", "os.system"})
 
 #: Searching the heap is what some compilers do at first, and what nobody needs afterwards.
@@ -19,10 +20,13 @@ def keeps_to_itself(observation: Observation) -> Gate:
     grave = [
         f"{doing.event}({doing.argument}) during {doing.stage}"
         for number, doing in enumerate(observation.doings)
-        if _is_grave(doing, at_first=number < observation.doings_before)
+        if _is_grave(doing, at_first=number in observation.compiling)
     ]
     if observation.reports_closed and not observation.ended:
         grave.append("closed the channel on which its doings are reported")
+    # What is started through libc goes unreported, and what was taken for a compiler may have stayed.
+    if observation.companions and not grave:
+        grave.append(f"had a process alive after its calls: {observation.companions[0][:100]}")
     return gate("keeps_to_itself", observation, "; ".join(grave[:3]) or None)
 
 

@@ -64,27 +64,24 @@ def inspect(
     workload: Workload,
     *,
     threads: int,
-    floor_ns: float | None = None,
     limits: Limits | None = None,
 ) -> tuple[Gate, ...]:
     """Returns the outcome of every gate for a kernel; it never raises for what the kernel does.
 
-    `floor_ns` is the least time a call of `workload` can take here, from measured ceilings. A gate that judges by the
+    A gate that judges by the
     clock is looked at again, in another process, before it fails; whatever any other gate sees in any of the processes
     stays.
     """
-    found = _look(implementation, workload, threads, floor_ns, limits)
+    found = _look(implementation, workload, threads, limits)
     for _again in range(CONVICTIONS - 1):
         if not any(one.outcome is Outcome.FAILED and one.gate in BY_THE_CLOCK for one in found):
             break
-        found = _both(found, _look(implementation, workload, threads, floor_ns, limits))
+        found = _both(found, _look(implementation, workload, threads, limits))
     return found
 
 
-def _look(
-    implementation: Implementation, workload: Workload, threads: int, floor_ns: float | None, limits: Limits | None
-) -> tuple[Gate, ...]:
-    observation = observe(implementation, workload, threads=threads, floor_ns=floor_ns, limits=limits)
+def _look(implementation: Implementation, workload: Workload, threads: int, limits: Limits | None) -> tuple[Gate, ...]:
+    observation = observe(implementation, workload, threads=threads, limits=limits)
     return tuple(judge(observation) for judge in GATES)
 
 

@@ -20,9 +20,11 @@ class Scene(StrEnum):
     KNOWN = "tokens drawn from the published seed"
     FRESH = "tokens nobody has seen"
     AGAIN = "the same tokens again"
-    SAME_PLACE = "new tokens at the same addresses"
+    SAME_PLACE = "other tokens at the same addresses"
     ALIKE = "tokens that differ from earlier ones in one row, or in their order"
-    MANY = "many calls"
+    MANY = "tokens seen before, in other batches"
+    ONE = "one token a call, of those seen before"
+    ONE_FRESH = "one token a call that nobody has seen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +47,11 @@ class Seen:
 class Observation:
     """A whole run. Of one that ended early, `ended` names the cause, and what came later is missing.
 
-    `doings` up to `doings_before` were reported before the second call. `late_ns` is the CPU time the process used in
-    `watched_ns` after its threads had had time to fall asleep; `late_change` says that an output changed meanwhile.
-    `floor_ns` is the least time a call can take on this machine, None when no ceiling was measured.
+    `doings` at the places `compiling` were reported before the first call on so many tokens had returned. `late_ns` is
+    the CPU time the process used in `watched_ns` after its threads had had time to fall asleep; `late_change` says that
+    an output changed meanwhile. `companions` are the commands of
+    processes it had alive then.
+    `floor_ns` is a time that no call can fall below on such a machine, None when its kind is not known.
     """
 
     implementation: str
@@ -58,14 +62,20 @@ class Observation:
     prepare_wall_ns: int = 0
     prepare_cpu_ns: int = 0
     doings: tuple[Doing, ...] = ()
-    doings_before: int = 0
+    compiling: frozenset[int] = frozenset()
     reports_closed: bool = False
     state_before: Mapping[str, str] | None = None
     state_after: Mapping[str, str] | None = None
     late_ns: int = 0
     watched_ns: int = 0
     late_change: bool = False
+    companions: tuple[str, ...] = ()
     floor_ns: float | None = None
+
+    @property
+    def whole(self) -> tuple[Seen, ...]:
+        """The blocks whose calls are on all tokens of the workload."""
+        return tuple(block for block in self.blocks if block.scene not in {Scene.ONE, Scene.ONE_FRESH})
 
     def of(self, *scenes: Scene) -> tuple[Seen, ...]:
         """Returns the blocks of these scenes."""

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import secrets
 import time
+from copy import copy
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
 
 from validation.correctness.compare import compare
 from validation.correctness.expected import expect
 from validation.correctness.integrity.observation import Observation, Scene, Seen
 from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed
+from validation.implementations.least_time import least_call_ns
 from validation.implementations.process import Limits, Worker
-from validation.workloads.inputs import TokenBank, make_layer
+from validation.workloads.inputs import TokenBank, draw_tokens, make_layer
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from validation.correctness.expected import Expected
+    from validation.implementations.answer import Output
     from validation.implementations.implementation import Implementation
     from validation.workloads.layer import Layer
     from validation.workloads.workload import Workload
@@ -29,8 +36,19 @@ if TYPE_CHECKING:
 _CALLS: Final = 8
 _BLOCKS: Final = 2
 
-#: Single calls blocks of the last scene: a kernel that is honest for its first 100 calls is caught.
+#: Calls of a block on fresh tokens, all of whose rows the oracle has to answer.
+_FRESH: Final = 4
+
+#: Blocks of tokens seen before: a kernel that is honest for its first 100 calls is caught.
 _MANY: Final = 8
+
+#: Then calls on one token, as many as a timed process makes while it warms up and is measured: 0.1 s of them or 4096.
+_ONE_NS: Final = 100_000_000
+_MOST_ONE: Final = 4096
+_ONE_BLOCK: Final = 256
+
+#: Of calls on a fresh token as many as fit into that time, and no fewer or more than these.
+_ONE_FRESH: Final = (4, 32)
 
 #: OpenMP's and BLAS's threads spin for some ms after a call; after this they sleep.
 _GRACE_S: Final = 0.06
@@ -42,24 +60,24 @@ def observe(
     workload: Workload,
     *,
     threads: int,
-    floor_ns: float | None = None,
     limits: Limits | None = None,
 ) -> Observation:
     """Runs the kernel through every scene and returns what was seen; whatever it does ends in the observation.
 
-    Most tokens are drawn from a seed made up now, so that no answer to them can have been prepared. The published
-    seed's tokens come too: they must not be any faster.
+    Most tokens are drawn from seeds made up now, so that no answer to them can have been prepared. The published
+    seed's tokens come too, and tokens that the process saw before, alone or in other batches: they must not be any
+    faster than tokens that nobody has seen.
     """
     device = workload.layer.device
     drawn = replace(workload, seed=secrets.randbelow(1 << 31))
     layer = make_layer(workload.layer, workload.seed)
-    known, fresh = TokenBank.draw(workload), TokenBank.draw(drawn)
-    seen = _Script(implementation=implementation, threads=threads, floor_ns=floor_ns)
+    known, bank = TokenBank.draw(workload), TokenBank.draw(drawn)
+    seen = _Script(implementation=implementation, threads=threads, floor_ns=least_call_ns(workload, threads))
     with Worker(
         threads=threads, environment=implementation.environment, limits=limits or Limits(), device=device
     ) as worker:
         try:
-            seen.play(worker, layer, _Answered(known, layer), _Answered(fresh, layer))
+            seen.play(worker, layer, _Answered(known, layer), _Answered(bank, layer))
         except ImplementationFailed as failure:
             seen.ended = str(failure)
         seen.doings, seen.reports_closed = worker.doings, worker.reports_closed
@@ -71,18 +89,45 @@ class _Answered:
 
     def __init__(self, bank: TokenBank, layer: Layer) -> None:
         self.bank = bank
+        self._layer = layer
         self._expected: Expected = expect(layer, bank.tokens)
         self._calls = count()
 
-    def draw(self) -> npt.NDArray[np.int64]:
-        """Rows [T] no call had before."""
-        return self.bank.rows("integrity", call=next(self._calls))
+    @classmethod
+    def fresh(cls, workload: Workload, layer: Layer, calls: int) -> _Answered:
+        """So many batches of tokens of which none has come before, in any batch."""
+        drawn = replace(workload, seed=secrets.randbelow(1 << 31))
+        tokens = draw_tokens(drawn.layer, calls * workload.tokens, drawn.seed, drawn.routing, "fresh")
+        return cls(TokenBank(workload=drawn, tokens=tokens), layer)
 
-    def right(self, rows: npt.NDArray[np.int64], output: Any) -> bool:  # noqa: ANN401 -- an Output
-        """Whether an output is that of these rows."""
-        return bool(
-            output.written and compare(self._expected.rows(rows), output.out, output.ids, output.weights).passed
-        )
+    def alone(self) -> _Answered:
+        """The same tokens, for calls on one of them each."""
+        made = copy(self)
+        made.bank = TokenBank(workload=replace(self.bank.workload, tokens=1), tokens=self.bank.tokens)
+        return made
+
+    def draw(self, calls: int) -> list[npt.NDArray[np.int64]]:
+        """Rows [T] of so many batches that no call had before."""
+        return [self.bank.rows("integrity", call=next(self._calls)) for _call in range(calls)]
+
+    def right(self, rows: list[npt.NDArray[np.int64]], outputs: Sequence[Output]) -> tuple[bool, ...]:
+        """Whether each output is that of its rows."""
+        if self.bank.workload.tokens == 1 and self._all_right(rows, outputs):
+            return (True,) * len(rows)
+        return tuple(self._all_right([one], [output]) for one, output in zip(rows, outputs, strict=True))
+
+    def _all_right(self, rows: list[npt.NDArray[np.int64]], outputs: Sequence[Output]) -> bool:
+        """Whether all are right, looked at as one batch: single tokens would take longer to compare than to answer."""
+        told = [one for one in outputs if one.ids is not None]
+        if not all(one.written for one in outputs) or 0 < len(told) < len(outputs):
+            return False
+        ids, weights = (_joined([getattr(one, name) for one in told]) for name in ("ids", "weights"))
+        out = torch.cat([one.out for one in outputs])
+        return compare(self._expected.rows(np.concatenate(rows)), out, ids, weights, proves=False).passed
+
+
+def _joined(tensors: list[torch.Tensor]) -> torch.Tensor | None:
+    return torch.cat(tensors) if tensors else None
 
 
 class _Script:
@@ -92,6 +137,7 @@ class _Script:
         self._implementation = implementation
         self._fields: dict[str, Any] = {"threads": threads, "floor_ns": floor_ns}
         self._blocks: list[Seen] = []
+        self._compiling: set[int] = set()
         self.ended = ""
         self.doings: tuple[Any, ...] = ()
         self.reports_closed = False
@@ -103,37 +149,62 @@ class _Script:
             ended=self.ended,
             blocks=tuple(self._blocks),
             doings=self.doings,
+            compiling=frozenset(self._compiling),
             reports_closed=self.reports_closed,
             **self._fields,
         )
 
-    def play(self, worker: Worker, layer: Layer, known: _Answered, fresh: _Answered) -> None:
-        """Plays every scene.
+    def play(self, worker: Worker, layer: Layer, known: _Answered, seen: _Answered) -> None:
+        """Plays every scene; `seen` are tokens that come again and again.
 
         Raises:
             ImplementationFailed: the kernel failed; what was seen before stays.
         """
         worker.start()
-        self._fields["price"] = measure_price(worker, fresh.bank.gather(fresh.draw()))
+        self._fields["price"] = measure_price(worker, known.bank.gather(known.draw(1)[0]))
         self._fields["state_before"] = worker.state()
         worker.load(self._implementation)
         self._prepare(worker, layer)
-        self._block(worker, Scene.FIRST, fresh, [fresh.draw()])
-        self._fields["doings_before"] = len(worker.doings)
+        self._compiling.update(range(len(worker.doings)))
+        workload = seen.bank.workload
+        self._first(worker, Scene.FIRST, seen)
         for _number in range(_BLOCKS):
-            self._block(worker, Scene.FRESH, fresh, [fresh.draw() for _call in range(_CALLS)])
-            self._block(worker, Scene.KNOWN, known, [known.draw() for _call in range(_CALLS)])
-            # First two batches of the process's own, then the same two in turn.
-            pair = [fresh.draw(), fresh.draw()]
-            self._block(worker, Scene.FRESH, fresh, pair)
-            self._block(worker, Scene.AGAIN, fresh, pair * (_CALLS // 2))
-        self._block(worker, Scene.ALIKE, fresh, _alike(fresh))
+            fresh = _Answered.fresh(workload, layer, _FRESH)
+            rows = fresh.draw(_FRESH)
+            self._block(worker, Scene.FRESH, fresh, rows)
+            # Two batches of the process's own, in turn.
+            self._block(worker, Scene.AGAIN, fresh, rows[-2:] * (_CALLS // 2))
+            self._block(worker, Scene.KNOWN, known, known.draw(_CALLS))
+        self._block(worker, Scene.ALIKE, seen, _alike(seen))
         for _number in range(_CALLS // 2):
-            self._block(worker, Scene.SAME_PLACE, fresh, [fresh.draw()], draw_addresses=False)
+            self._block(worker, Scene.SAME_PLACE, seen, seen.draw(1), draw_addresses=False)
         for _number in range(_MANY):
-            self._block(worker, Scene.MANY, fresh, [fresh.draw() for _call in range(_CALLS)])
+            self._block(worker, Scene.MANY, seen, seen.draw(_CALLS))
+        fresh = _Answered.fresh(workload, layer, _FRESH)
+        self._block(worker, Scene.FRESH, fresh, fresh.draw(_FRESH))
+        if workload.layer.device == "cpu":
+            self._singly(worker, layer, seen.alone())
         self._watch(worker)
         self._fields["state_after"] = worker.state()
+
+    def _singly(self, worker: Worker, layer: Layer, seen: _Answered) -> None:
+        """Calls on one token each, more in every block, as a timed process of few tokens makes them."""
+        self._first(worker, Scene.ONE, seen)
+        made = spent_ns = 0
+        while made < _MOST_ONE and spent_ns < _ONE_NS:
+            calls = min(max(made, 1), _ONE_BLOCK)
+            self._block(worker, Scene.ONE, seen, seen.draw(calls))
+            made, spent_ns = made + calls, spent_ns + sum(self._blocks[-1].calls_ns)
+        least, most = _ONE_FRESH
+        calls = min(max(least, _ONE_NS * made // spent_ns), most)
+        fresh = _Answered.fresh(seen.bank.workload, layer, calls)
+        self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
+
+    def _first(self, worker: Worker, scene: Scene, answered: _Answered) -> None:
+        """The first call on so many tokens, in which a kernel may compile itself."""
+        before = len(worker.doings)
+        self._block(worker, scene, answered, answered.draw(1))
+        self._compiling.update(range(before, len(worker.doings)))
 
     def _prepare(self, worker: Worker, layer: Layer) -> None:
         started, busy = time.perf_counter_ns(), worker.family_cpu_ns()
@@ -156,7 +227,7 @@ class _Script:
                 scene=scene,
                 calls_ns=made.calls_ns,
                 parent_ns=made.parent_ns,
-                right=tuple(answered.right(one, output) for one, output in zip(rows, made.outputs, strict=True)),
+                right=answered.right(rows, made.outputs),
                 x_unchanged=tuple(output.x_unchanged for output in made.outputs),
                 guards_held=made.guards_held,
                 hosts_ns=made.hosts_ns,
@@ -171,11 +242,12 @@ class _Script:
         self._fields["late_ns"] = worker.family_cpu_ns() - before
         self._fields["watched_ns"] = time.perf_counter_ns() - started
         self._fields["late_change"] = worker.outputs_changed()
+        self._fields["companions"] = worker.companions()
 
 
 def _alike(answered: _Answered) -> list[npt.NDArray[np.int64]]:
     """A batch; the same with its last, its first and its middle row replaced; and the same turned round."""
-    batch, other = answered.draw(), answered.draw()
+    batch, other = answered.draw(2)
     rows = [batch]
     for place in (-1, 0, len(batch) // 2):
         changed = batch.copy()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
+import importlib
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,32 +17,39 @@ _BUILTIN = {
 
 
 def settings(*clocks: Callable[[], int]) -> dict[str, object]:
-    """Returns each setting by its name; equal before and after an honest kernel. `clocks` are the harness's own."""
-    import torch  # noqa: PLC0415 -- loaded long before; importing this file must not need it
+    """Returns each setting by its name; equal before and after an honest kernel. `clocks` are the harness's own.
 
+    Asked of the functions as torch and Python define them, whatever stands in their modules now.
+    """
+    ask = _FUNCTIONS
     # A denormal that survives a multiplication by one: flushing it is a mode of the processor's thread.
-    tiny = torch.full((1,), 1e-40, dtype=torch.float32)
+    tiny = ask["torch", "full"]((1,), 1e-40, dtype=_module("torch").float32)
     patched = [name for name, function in _BUILTIN.items() if getattr(time, name) is not function]
     if any(clock is not _BUILTIN["perf_counter_ns"] for clock in clocks):
         patched.append("the harness")
+    stream = _module("torch").cuda
     cuda = (
-        {"cuda stream": str(torch.cuda.current_stream().cuda_stream), "cuda device": torch.cuda.current_device()}
-        if torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        {"cuda stream": str(stream.current_stream().cuda_stream), "cuda device": stream.current_device()}
+        if stream.is_initialized()
         else {}
     )
     return cuda | {
-        "float32 products": str(torch.get_float32_matmul_precision()),
-        "torch threads": torch.get_num_threads(),
+        "float32 products": str(ask["torch", "get_float32_matmul_precision"]()),
+        "torch threads": ask["torch", "get_num_threads"](),
         "denormals": "kept" if float((tiny * 1.0)[0]) != 0.0 else "flushed",
         "patched clocks": ", ".join(patched) or "none",
         "patched tensor": ", ".join(
             name for (of, name), method in _METHODS.items() if getattr(_class(of), name) is not method
         )
         or "none",
+        "patched functions": ", ".join(
+            f"{of}.{name}" for (of, name), function in ask.items() if getattr(_module(of), name, None) is not function
+        )
+        or "none",
         "thread variables": ", ".join(f"{name}={os.environ.get(name)}" for name in _VARIABLES),
-        "default dtype": str(torch.get_default_dtype()),
-        "garbage collector": "on" if gc.isenabled() else "off",
-        "tracing": f"{sys.gettrace() is not None} {sys.getprofile() is not None}",
+        "default dtype": str(ask["torch", "get_default_dtype"]()),
+        "garbage collector": "on" if ask["gc", "isenabled"]() else "off",
+        "tracing": f"{ask['sys', 'gettrace']() is not None} {ask['sys', 'getprofile']() is not None}",
     }
 
 
@@ -58,12 +64,33 @@ _CALLED = {
 }
 
 
+_MODULES: dict[str, Any] = {}
+
+#: What the harness asks about the process, by module and name.
+_FUNCTIONS: dict[tuple[str, str], Any] = {}
+_ASKED = {
+    "torch": (
+        "full", "get_float32_matmul_precision", "get_num_threads", "set_num_threads", "get_default_dtype", "from_numpy",
+    ),
+    "gc": ("isenabled", "enable", "disable", "collect"),
+    "sys": ("gettrace", "getprofile", "settrace", "setprofile"),
+    "os": ("preadv", "write", "sched_setaffinity"),
+}  # fmt: skip
+
+
 def remember() -> None:
-    """Remembers the methods of tensors as torch defines them; called once torch is loaded and no kernel is."""
+    """Remembers functions and methods as torch and Python define them; called once torch is loaded and no kernel is."""
+    _FUNCTIONS.update({(of, name): getattr(_module(of), name) for of, names in _ASKED.items() for name in names})
     _METHODS.update({(of, name): getattr(_class(of), name) for of, names in _CALLED.items() for name in names})
 
 
-def _class(name: str) -> Any:  # noqa: ANN401 -- a class of torch's
-    import torch  # noqa: PLC0415 -- as above
+def _module(name: str) -> Any:  # noqa: ANN401 -- of several kinds
+    """The module as it was when it was first asked for: a kernel may empty sys.modules."""
+    if name not in _MODULES:
+        _MODULES[name] = importlib.import_module(name)
+    return _MODULES[name]
 
+
+def _class(name: str) -> Any:  # noqa: ANN401 -- a class of torch's
+    torch = _module("torch")
     return torch.Tensor if name == "Tensor" else getattr(torch.cuda, name)
