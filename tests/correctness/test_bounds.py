@@ -8,7 +8,8 @@ import torch
 from reference.oracle import ACTIVATIONS
 from tests.correctness.kernels import ORDERS, Product, forward, small_layer
 from validation.correctness.bounds import LAMBDA, PRECISIONS, SLOPES, certain, probable, sum_error
-from validation.correctness.compare import Criterion, compare
+from validation.correctness.compare import compare
+from validation.correctness.comparison import Criterion
 from validation.correctness.expected import expect
 from validation.workloads.layer import Layer
 

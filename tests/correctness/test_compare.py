@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.correctness.kernels import forward, small_layer
-from validation.correctness.compare import Criterion, compare
+from validation.correctness.compare import compare
+from validation.correctness.comparison import Criterion
 from validation.correctness.expected import expect
 
 

@@ -20,7 +20,7 @@ from validation.correctness.case import Outcome
 from validation.correctness.planted_faults import FOLDER
 from validation.correctness.runner import in_process
 from validation.correctness.spec import ALL_VARIANTS, PUBLISHED_VARIANTS, CaseSpec
-from validation.correctness.suite import Candidate, check
+from validation.correctness.suite import Candidate, check, find_case
 from validation.implementations.implementation import Implementation
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.menu import BASELINES
@@ -73,6 +73,19 @@ def test_an_honest_kernel_is_never_rejected(name: str, dtype: str) -> None:
         assert declined or case.outcome is not Outcome.FAILED, f"{case.message}\n{case.repro}"
 
     is_not_rejected()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "random:1x16x1-E256-k256-sigmoid-raw-bias-shared17-bfloat16",
+        "random:1x16x1-E255-k255-sigmoid-float32_router-scaled2.5-float16-seed2",
+    ],
+)
+def test_a_sum_over_hundreds_of_experts_may_be_stored_after_every_term(found: str) -> None:
+    """300 examples found these: the gate on effective bits allowed for ten roundings, and here are 256."""
+    case = check(find_case(found), run_of("torch_per_token"), Candidate(name="torch_per_token"))
+    assert case.outcome is Outcome.PASSED, case.message
 
 
 @settings(max_examples=max(4, _EXAMPLES // 4))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tests.honest.menu import HONEST
 from tests.reference.loading import load
 from tests.reference.test_baselines import workloads
-from validation.correctness.compare import Comparison, compare
+from validation.correctness.compare import compare
+from validation.correctness.comparison import Comparison
 from validation.correctness.expected import expect
 from validation.implementations.implementation import Implementation
 from validation.implementations.process import Worker

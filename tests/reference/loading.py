@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from validation.correctness.compare import Comparison, compare
+from validation.correctness.compare import compare
 from validation.correctness.expected import expect
 from validation.workloads.inputs import draw_tokens, make_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from validation.correctness.comparison import Comparison
     from validation.implementations.implementation import Implementation
     from validation.workloads.layer import Layer
     from validation.workloads.workload import Workload

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
-from validation.correctness import legality, router_bounds
+from validation.correctness.comparison import Comparison, Criterion, failure
 from validation.correctness.expected import Answers
+from validation.correctness.told import wrong_routing, wrong_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,43 +28,15 @@ _LEAST_ELEMENTS: Final = 16
 #: Values that may each be off by `tiny` on the way to one output element, as an rms.
 _TINY_STEPS: Final = 16.0
 
+#: A k-sum that is stored after every term rounds k times, to p bits, partial sums whose mean square is half the last
+#: one's where terms are independent, and a third where they are equal: k / 2 * 0.425^2 * 4^-p. Three times that, since
+#: 16 elements are few. With k up to 8 it is lost in the other roundings; with 256 it is all there is.
+_SUM_SHARE: Final = 3.0 * 0.425**2 / 2.0
+
 #: Shares of the tokens that may be routed in more than one way, and of those with too many ways to list, above which a
 #: case proves nothing. METHOD: near-ties are capped so that they cannot excuse everything.
 NEAR_TIE_CAP: Final = 0.5
 UNRESOLVED_CAP: Final = 0.05
-
-
-class Criterion(StrEnum):
-    """What an output can fail by, in the order they are tried."""
-
-    SHAPE = "shape"
-    ROUTING = "routing"
-    WEIGHTS = "weights"
-    FINITE = "finite"
-    BITWISE = "bitwise"
-    ELEMENTWISE = "elementwise"
-    PER_TOKEN = "per_token"  # noqa: S105 -- a row of the batch
-    EFFECTIVE_BITS = "effective_bits"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """How an output compares with what is expected.
-
-    `worst` is the largest error/bound (1 is the limit; None when the output is not finite where it ought to be),
-    `effective_bits` is -log2(rms error / rms reference), None when there is no error or nothing to compare.
-    `near_ties` counts tokens with more than one legal routing, `unresolved` those excused because there were too many.
-    `mistrusted` says why a pass proves nothing; it is empty otherwise. `message` names the first thing wrong.
-    """
-
-    passed: bool
-    failed: tuple[Criterion, ...] = ()
-    worst: float | None = 0.0
-    effective_bits: float | None = None
-    near_ties: int = 0
-    unresolved: int = 0
-    mistrusted: str = ""
-    message: str = ""
 
 
 def compare(  # noqa: PLR0913 -- what was told, and what of it is asked
@@ -85,11 +57,11 @@ def compare(  # noqa: PLR0913 -- what was told, and what of it is asked
     shape = expected.answers.output.shape
     if tuple(out.shape) != shape or out.dtype != getattr(torch, expected.dtype):
         want = f"the output must be {list(shape)} {expected.dtype}"
-        return _failure(Criterion.SHAPE, f"{want}; got {list(out.shape)} {str(out.dtype).removeprefix('torch.')}")
+        return failure(Criterion.SHAPE, f"{want}; got {list(out.shape)} {str(out.dtype).removeprefix('torch.')}")
     told = None if ids is None else _int64(ids)
-    wrong = None if told is None else _wrong_routing(expected, told, lowest_id_wins=lowest_id_wins)
+    wrong = None if told is None else wrong_routing(expected, told, lowest_id_wins=lowest_id_wins)
     if wrong is None and told is not None and weights is not None:
-        wrong = _wrong_weights(expected, told, _float64(weights))
+        wrong = wrong_weights(expected, told, _float64(weights))
     if wrong is not None:
         return replace(wrong, near_ties=int(expected.router.ambiguous.sum()))
     values = _float64(out)
@@ -106,51 +78,6 @@ def _float64(tensor: torch.Tensor) -> Array:
 
 def _int64(tensor: torch.Tensor) -> Ids:
     return torch.as_tensor(tensor).detach().to("cpu", torch.int64).numpy()
-
-
-def _failure(criterion: Criterion, message: str) -> Comparison:
-    return Comparison(passed=False, failed=(criterion,), worst=None, message=f"{criterion}: {message}")
-
-
-def _wrong_routing(expected: Expected, ids: Ids, *, lowest_id_wins: bool) -> Comparison | None:
-    if ids.shape != expected.router.choice.shape:
-        want = list(expected.router.choice.shape)
-        return _failure(Criterion.ROUTING, f"expert ids must be {want}; got {list(ids.shape)}")
-    if ids.size == 0:
-        return None
-    malformed = legality.malformed(ids, expected.n_experts)
-    if malformed.any():
-        token = int(malformed.argmax())
-        rule = f"distinct and in [0, {expected.n_experts})"
-        return _failure(Criterion.ROUTING, f"token {token}: expert ids must be {rule}; got {_some(ids[token])}")
-    allowed = legality.legal(expected.router, ids, lowest_id_wins=lowest_id_wins and expected.exact_routing)
-    if allowed.all():
-        return None
-    token = int(allowed.argmin())
-    choice = np.sort(expected.router.choice[token])
-    margin = "exact ties go to the lowest id" if lowest_id_wins else "no logit error allowed here explains another set"
-    message = f"token {token}: experts must be {_some(choice)} ({margin}); got {_some(np.sort(ids[token]))}"
-    return _failure(Criterion.ROUTING, message)
-
-
-def _wrong_weights(expected: Expected, ids: Ids, weights: Array) -> Comparison | None:
-    if weights.shape != ids.shape:
-        return _failure(Criterion.WEIGHTS, f"expert weights must be {list(ids.shape)}; got {list(weights.shape)}")
-    if ids.size == 0:
-        return None
-    with np.errstate(invalid="ignore", over="ignore"):
-        right, bound, _ = router_bounds.weights_and_bounds(
-            expected.router, np.arange(len(ids)), ids, expected.precision, expected.rule
-        )
-        close = (np.abs(weights - right) <= bound) | ~expected.router.finite[:, None]
-    if close.all():
-        return None
-    token, slot = (int(i) for i in np.argwhere(~close)[0])
-    message = (
-        f"token {token}, expert {ids[token, slot]}: the weight must be {right[token, slot]:.6g} within"
-        f" {bound[token, slot]:.2g}; got {weights[token, slot]:.6g}"
-    )
-    return _failure(Criterion.WEIGHTS, message)
 
 
 def _best(
@@ -241,7 +168,7 @@ def _rms(expected: Expected, answers: Answers, values: Array, judged: NDArray[np
     with np.errstate(invalid="ignore", over="ignore"):
         noise = np.square(values[judged] - output).mean(axis=1)
     noise = np.where(np.isfinite(noise), noise, np.inf)
-    share = 4.0**-expected.precision.bits
+    share = 4.0**-expected.precision.bits + _SUM_SHARE * expected.slots * expected.precision.store**2
     scale = np.maximum(answers.energy[judged], np.square(output).mean(axis=1))
     # Values near zero are stored to within `tiny`; a few of those add up along the way.
     return noise, share * scale + answers.coherent[judged] + (_TINY_STEPS * expected.precision.tiny) ** 2
@@ -311,8 +238,3 @@ def _message(  # noqa: PLR0913, PLR0917 -- everything that may be said
         token = int(np.flatnonzero(judged)[over.argmax()])
         return f"{names}: token {token} has {np.sqrt(over.max()):.3g} times the rms error that the dtype allows"
     return f"{names}: the rms error is {np.sqrt(noise.mean() / allowed.mean()):.3g} times what the dtype allows"
-
-
-def _some(ids: Ids) -> str:
-    shown = ", ".join(str(int(i)) for i in ids[:8])
-    return f"[{shown}{', ...' if len(ids) > 8 else ''}]"  # noqa: PLR2004 -- enough to recognise a set by

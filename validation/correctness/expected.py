@@ -83,6 +83,11 @@ class Expected:
         """What the dtype's arithmetic allows."""
         return PRECISIONS[self.dtype]
 
+    @property
+    def slots(self) -> int:
+        """How many experts a token passes, the shared one included."""
+        return int(self.router.choice.shape[1]) + self.has_shared
+
     def rows(self, index: NDArray[np.int64]) -> Expected:
         """The answers of the batch `bank[index]`; takes about as long as gathering the output does."""
         index = np.asarray(index, dtype=np.int64)

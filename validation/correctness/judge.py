@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from validation.correctness.case import Case, Outcome
-from validation.correctness.compare import Comparison, compare
+from validation.correctness.compare import compare
 from validation.correctness.spec import PLAIN, Check, LayerVariant
 from validation.workloads.shape import shape_string
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from validation.correctness.attempt import Attempt
+    from validation.correctness.comparison import Comparison
     from validation.correctness.question import Call, Question
     from validation.correctness.spec import CaseSpec
 

@@ -32,6 +32,7 @@ CHEATS: Final[dict[str, str]] = {
     "memo_by_content": "same_time_for_old_and_new",
     "memo_by_id": "every_output_right",
     "memo_by_part": "every_output_right",
+    "memo_by_place": "same_time_for_old_and_new",
     "memo_by_row": "same_time_for_old_and_new",
     "memo_by_shape": "every_output_right",
     "memo_by_sum": "every_output_right",

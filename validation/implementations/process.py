@@ -80,7 +80,9 @@ class Worker:
         self._shared: SharedLayer | None = None
         self._offers: tuple[str, ...] | None = None
         self._memory = BlockMemory()
-        self._spawned = spawn.spawn(spawn.worker_environment(threads, environment))
+        # What a candidate forgets to remove goes with this process. A trusted torch.compile keeps its cache for later.
+        own = () if trusted else (("TMPDIR", str(spawn.room().folder)),)
+        self._spawned = spawn.spawn(spawn.worker_environment(threads, (*own, *environment)))
         self._mailbox = Mailbox(self._spawned)
         self._started = False
         self._captures = False

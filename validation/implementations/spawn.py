@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +51,38 @@ _DYING_S: Final = 2.0
 _KEPT: Final = ("torch/_inductor/compile_worker", "multiprocessing.resource_tracker")
 
 _MAIN: Final = Path(__file__).parent / "worker" / "main.py"
+_REAPER: Final = Path(__file__).parent / "reaper.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What all workers of this process share: the first half of their marks, and the folder of their temporary files.
+
+    A process of its own (`reaper.py`) waits for this one's end, by whatever it comes, to clear both.
+    """
+
+    mark: str
+    folder: Path
+    pipe: int
+
+
+@cache
+def room() -> Room:
+    """Returns this process's room, made when it is first asked for."""
+    mark, folder = secrets.token_hex(8), Path(tempfile.mkdtemp(prefix="moe-validation-"))
+    waited, pipe = os.pipe2(os.O_CLOEXEC)
+    command = [sys.executable, "-I", "-S", str(_REAPER), str(folder), f"{_MARK}={mark}"]
+    silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+    # Its own session: an interrupt at the terminal is not for it.
+    os.posix_spawn(
+        command[0],
+        command,
+        {},
+        file_actions=[(os.POSIX_SPAWN_DUP2, waited, 0), *silent],
+        setsid=True,
+    )
+    os.close(waited)
+    return Room(mark=mark, folder=folder, pipe=pipe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +115,7 @@ def spawn(environment: Mapping[str, str]) -> Spawned:
     ours, theirs = socket.socketpair()
     output, output_end = os.pipe2(os.O_CLOEXEC)
     reports, reports_end = os.pipe2(os.O_CLOEXEC)
-    mark = secrets.token_hex(8)
+    mark = f"{room().mark}-{secrets.token_hex(8)}"
     command = [sys.executable, "-I", "-S", "-B", str(_MAIN)]
     command += [str(theirs.fileno()), str(reports_end), str(os.getpid())]
     try:
@@ -110,19 +144,35 @@ def spawn(environment: Mapping[str, str]) -> Spawned:
 
 def end(spawned: Spawned) -> None:
     """Kills the worker and all its descendants, and closes the parent's ends. Ending twice is harmless."""
+    # Those that wiped their environment are found as children of the worker, which adopts what its children leave.
+    family = _family(spawned.process.pid) if spawned.process.poll() is None else ()
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(spawned.process.pid, signal.SIGKILL)
+    _kill(family)
     spawned.process.wait()
     deadline = time.monotonic() + _DYING_S
     while (left := descendants(spawned.mark)) and time.monotonic() < deadline:
-        for pid in left:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(left)
         time.sleep(0.001)
     if spawned.channel.fileno() >= 0:
         spawned.channel.close()
         os.close(spawned.output)
         os.close(spawned.reports)
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _family(pid: int) -> tuple[int, ...]:
+    """The children of a process, their children, and so on."""
+    children: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            children += [int(word) for word in thread.read_text(encoding="ascii").split()]
+    return tuple(one for child in children for one in (child, *_family(child)))
 
 
 def descendants(mark: str) -> tuple[int, ...]:

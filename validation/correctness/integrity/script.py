@@ -178,6 +178,10 @@ class _Script:
         self._block(worker, Scene.ALIKE, seen, _alike(seen))
         for _number in range(_CALLS // 2):
             self._block(worker, Scene.SAME_PLACE, seen, seen.draw(1), draw_addresses=False)
+        # The same tokens at the same addresses too, as when calls are made without a pause for a counter of energy.
+        rows = seen.draw(1)
+        for _number in range(2):
+            self._block(worker, Scene.AGAIN, seen, rows, draw_addresses=False)
         for _number in range(_MANY):
             self._block(worker, Scene.MANY, seen, seen.draw(_CALLS))
         fresh = _Answered.fresh(workload, layer, _FRESH)

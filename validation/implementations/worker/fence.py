@@ -74,6 +74,8 @@ def _hook(
     # Bound here, before the candidate is loaded, so that patching a module does not reach them.
     write, realpath, fsdecode, dumps, reported = os.write, os.path.realpath, os.fsdecode, json.dumps, REPORTED
     said: set[tuple[str, str]] = set()
+    # The parent, its group, everybody.
+    judges = frozenset({os.getppid(), -os.getppid(), -1})
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -91,6 +93,8 @@ def _hook(
             # A closed descriptor tells the parent enough: it sees the end of the stream.
             with suppress(OSError):
                 write(descriptor, dumps([event, argument]).encode() + b"\n")
+        if event in {"os.kill", "os.killpg"} and arguments[0] in judges:
+            raise PermissionError("a candidate may send no signal to who judges it")
 
     return hook
 

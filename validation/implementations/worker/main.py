@@ -12,12 +12,15 @@ from pathlib import Path
 
 PACKAGE = "_moe_worker"
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
     """Serves requests until the parent closes the channel or dies."""
     control, audit, parent = (int(word) for word in sys.argv[1:])
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # What a child leaves behind stays this process's child, and is found when this process is ended.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     # The parent may have died before the request above took hold.
     if os.getppid() != parent:
         os._exit(0)
