@@ -89,7 +89,7 @@ class ExpertBound:
     """Bounds on one expert's output [n, d], and `energy` [n].
 
     `energy` is the mean square that the output would have if the signs of its terms were random: the scale an rms
-    error is compared with. It is not small where the output is small by cancellation alone.
+    error is compared with. It is not small where the output, or an activation, is small by cancellation alone.
     """
 
     random: Array
@@ -153,7 +153,9 @@ def expert_bound(x: Array, layer: OracleLayer, expert: int, trace: ExpertTrace, 
         stored = np.maximum(stored, np.abs(trace.gate_pre).max(axis=1, initial=0.0))
     overflows = np.maximum(stored[:, None], np.abs(trace.output) + random + coherent) > precision.largest
     random[overflows] = np.inf
-    energy = np.square(trace.hidden) @ squares.mean(axis=1) + np.square(bias).mean()
+    # What the activation loses by cancellation (1 + tanh near -1) is judged as a rounding to the bits asked for.
+    lost = np.square(_evaluation(layer, trace, precision) * 2.0**precision.bits)
+    energy = (np.square(trace.hidden) + lost) @ squares.mean(axis=1) + np.square(bias).mean()
     return ExpertBound(random=random, coherent=coherent, energy=energy)
 
 
@@ -179,6 +181,14 @@ def _hidden_bound(
     random = np.abs(trace.pre) * gate_random + (activated + gate_random + gate_coherent) * pre.random
     random += precision.store * np.abs(trace.hidden) + precision.tiny
     return random, np.abs(trace.pre) * gate_coherent + (activated + gate_random + gate_coherent) * pre.coherent
+
+
+def _evaluation(layer: OracleLayer, trace: ExpertTrace, precision: Precision) -> Array:
+    """Error [n, f] of the hidden values by the activation's own evaluation alone."""
+    own = 0.0 if layer.activation == "relu" else EVALUATION_UNITS * precision.accumulate
+    if trace.gate_pre is None:
+        return own * np.abs(trace.pre)
+    return own * np.abs(trace.gate_pre) * np.abs(trace.pre)
 
 
 def _projection_bound(size: Array, w: Array, bias: Array | None, value: Array, precision: Precision) -> ErrorBound:

@@ -263,6 +263,7 @@ class Worker:
         seen = {
             "cpu affinity": str(sorted(os.sched_getaffinity(self.pid))),
             "priority": str(os.getpriority(os.PRIO_PROCESS, self.pid)),
+            "scheduling": str(os.sched_getscheduler(self.pid)),
         }
         return told | seen
 

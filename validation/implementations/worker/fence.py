@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,18 @@ REPORTED: Final = frozenset(
         "gc.get_objects", "gc.get_referrers", "gc.get_referents",
     }
 )  # fmt: skip
+
+#: Functions of the C library that do unheard what is reported of Python; asking ctypes for one is reported.
+LIBRARY: Final = frozenset(
+    {
+        "fork", "vfork", "clone", "execve", "execv", "execvp", "posix_spawn", "system", "popen", "kill", "tgkill",
+        "killpg", "open", "open64", "openat", "fopen", "connect", "ptrace", "process_vm_readv", "process_vm_writev",
+        "syscall",
+    }
+)  # fmt: skip
+
+#: Memory of a process, the suite's in the first place; and the files that inputs and weights wait in.
+_MEMORY: Final = re.compile(r"/proc/\d+/(task/\d+/)?(mem|map_files/.*)|/memfd:(arena|staging|weights).*")
 
 #: A report is cut to this length: written at once, it stays below PIPE_BUF (4096) and is never torn.
 _MOST_ARGUMENT: Final = 400
@@ -58,7 +71,9 @@ def refuse_imports(names: Sequence[str], roots: Sequence[str]) -> None:
 
 
 def report_doings(descriptor: int, forbidden: Sequence[str], allowed: Sequence[str]) -> None:
-    """From now on every reported event, and every opening of a file under `forbidden`, is a line on `descriptor`.
+    """From now on every reported event, and every opening of a file under `forbidden` or of memory, is reported.
+
+    A report is a line on `descriptor`.
 
     `allowed` are the kernel's own files under `forbidden`, which may be opened; a folder allows what is in it.
     """
@@ -73,6 +88,7 @@ def _hook(
 ) -> Callable[[str, tuple[Any, ...]], None]:
     # Bound here, before the candidate is loaded, so that patching a module does not reach them.
     write, realpath, fsdecode, dumps, reported = os.write, os.path.realpath, os.fsdecode, json.dumps, REPORTED
+    memory = _MEMORY.fullmatch
     said: set[tuple[str, str]] = set()
     # The parent, its group, everybody.
     judges = frozenset({os.getppid(), -os.getppid(), -1})
@@ -82,8 +98,14 @@ def _hook(
             if not isinstance(arguments[0], str | bytes):
                 return
             argument = realpath(fsdecode(arguments[0]))
-            if argument in allowed or argument.startswith(folders) or not argument.startswith(roots):
+            if memory(argument) is None and (
+                argument in allowed or argument.startswith(folders) or not argument.startswith(roots)
+            ):
                 return
+        elif event == "ctypes.dlsym":
+            if arguments[1] not in LIBRARY:
+                return
+            argument = str(arguments[1])
         elif event in reported:
             argument = ", ".join(_short(value) for value in arguments)[:_MOST_ARGUMENT]
         else:

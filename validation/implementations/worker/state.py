@@ -36,6 +36,7 @@ def settings(*clocks: Callable[[], int]) -> dict[str, object]:
     return cuda | {
         "float32 products": str(ask["torch", "get_float32_matmul_precision"]()),
         "torch threads": ask["torch", "get_num_threads"](),
+        "rounding": "to nearest" if _rounds_to_nearest() else "changed",
         "denormals": "kept" if float((tiny * 1.0)[0]) != 0.0 else "flushed",
         "patched clocks": ", ".join(patched) or "none",
         "patched tensor": ", ".join(
@@ -51,6 +52,12 @@ def settings(*clocks: Callable[[], int]) -> dict[str, object]:
         "garbage collector": "on" if ask["gc", "isenabled"]() else "off",
         "tracing": f"{ask['sys', 'gettrace']() is not None} {ask['sys', 'getprofile']() is not None}",
     }
+
+
+def _rounds_to_nearest() -> bool:
+    """Whether this thread does: 1 plus or minus less than half of what follows it is 1 in no other mode."""
+    one, less = 1.0, 2.0**-60
+    return one + less == one and one - less == one
 
 
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
