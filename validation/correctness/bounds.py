@@ -89,7 +89,7 @@ class ExpertBound:
     """Bounds on one expert's output [n, d], and `energy` [n].
 
     `energy` is the mean square that the output would have if the signs of its terms were random: the scale an rms
-    error is compared with. It is not small where the output, or an activation, is small by cancellation alone.
+    error is compared with. It is not small where the output, or a hidden value, is small by cancellation alone.
     """
 
     random: Array
@@ -133,7 +133,7 @@ def expert_bound(x: Array, layer: OracleLayer, expert: int, trace: ExpertTrace, 
     by that share of itself: a term relative to the output. Where inputs are subnormal, flushing them is allowed. Where
     a step may overflow the dtype the bound is infinite.
     """
-    hidden, coherent_hidden = _hidden_bound(x, layer, expert, trace, precision)
+    hidden, coherent_hidden, typical = _hidden_bound(x, layer, expert, trace, precision)
     w2 = layer.w2[expert]
     magnitudes, squares = np.abs(w2), np.square(w2)
     d_ff = w2.shape[0]
@@ -153,25 +153,25 @@ def expert_bound(x: Array, layer: OracleLayer, expert: int, trace: ExpertTrace, 
         stored = np.maximum(stored, np.abs(trace.gate_pre).max(axis=1, initial=0.0))
     overflows = np.maximum(stored[:, None], np.abs(trace.output) + random + coherent) > precision.largest
     random[overflows] = np.inf
-    # What the activation loses by cancellation (1 + tanh near -1) is judged as a rounding to the bits asked for.
-    lost = np.square(_evaluation(layer, trace, precision) * 2.0**precision.bits)
+    # What cancellation costs a hidden value is no lack of bits: it counts as if it were rounded off a larger one.
+    lost = np.square(typical * 2.0**precision.bits)
     energy = (np.square(trace.hidden) + lost) @ squares.mean(axis=1) + np.square(bias).mean()
     return ExpertBound(random=random, coherent=coherent, energy=energy)
 
 
 def _hidden_bound(
     x: Array, layer: OracleLayer, expert: int, trace: ExpertTrace, precision: Precision
-) -> tuple[Array, Array]:
-    """Random and coherent error [n, f] of the hidden values."""
+) -> tuple[Array, Array, Array]:
+    """Random and coherent error [n, f] of the hidden values, and the size of a usual one."""
     size = np.abs(x)
     b1 = None if layer.b1 is None else layer.b1[expert]
-    pre = _projection_bound(size, layer.w1[expert], b1, trace.pre, precision)
+    pre, usual = _projection_bound(size, layer.w1[expert], b1, trace.pre, precision)
     slope = SLOPES[layer.activation]
     own = 0.0 if layer.activation == "relu" else EVALUATION_UNITS * precision.accumulate
     if trace.gate_pre is None or layer.w_gate is None:
         random = slope * pre.random + own * np.abs(trace.pre) + precision.store * np.abs(trace.hidden)
-        return random + precision.tiny, slope * pre.coherent
-    gate_pre = _projection_bound(size, layer.w_gate[expert], None, trace.gate_pre, precision)
+        return random + precision.tiny, slope * pre.coherent, slope * usual + own * np.abs(trace.pre)
+    gate_pre, gate_usual = _projection_bound(size, layer.w_gate[expert], None, trace.gate_pre, precision)
     # hidden = activated * pre. Where pre is 0 the activated value is found from its limit: |activated| <= slope |z|.
     with np.errstate(divide="ignore", invalid="ignore"):
         activated = np.where(trace.pre == 0.0, slope * trace.gate_pre, trace.hidden / trace.pre)
@@ -180,19 +180,19 @@ def _hidden_bound(
     gate_coherent = slope * gate_pre.coherent
     random = np.abs(trace.pre) * gate_random + (activated + gate_random + gate_coherent) * pre.random
     random += precision.store * np.abs(trace.hidden) + precision.tiny
-    return random, np.abs(trace.pre) * gate_coherent + (activated + gate_random + gate_coherent) * pre.coherent
+    coherent = np.abs(trace.pre) * gate_coherent + (activated + gate_random + gate_coherent) * pre.coherent
+    usual = np.abs(trace.pre) * (slope * gate_usual + own * np.abs(trace.gate_pre)) + activated * usual
+    return random, coherent, usual
 
 
-def _evaluation(layer: OracleLayer, trace: ExpertTrace, precision: Precision) -> Array:
-    """Error [n, f] of the hidden values by the activation's own evaluation alone."""
-    own = 0.0 if layer.activation == "relu" else EVALUATION_UNITS * precision.accumulate
-    if trace.gate_pre is None:
-        return own * np.abs(trace.pre)
-    return own * np.abs(trace.gate_pre) * np.abs(trace.pre)
+def _projection_bound(
+    size: Array, w: Array, bias: Array | None, value: Array, precision: Precision
+) -> tuple[ErrorBound, Array]:
+    """Error of `x @ w + bias` [n, f], `value` being its exact value and `size` |x|; and the size of a usual one.
 
-
-def _projection_bound(size: Array, w: Array, bias: Array | None, value: Array, precision: Precision) -> ErrorBound:
-    """Error of `x @ w + bias` [n, f], `value` being its exact value and `size` |x|."""
+    Usual: a sequential sum is off by u sqrt(n sum a^2 b^2) or less, which for normal terms is 1.6 u sum |a b|; and half
+    a unit where the sum is stored.
+    """
     weights = np.abs(w)
     magnitude = size @ weights
     stored = precision.store * np.abs(value)
@@ -201,4 +201,5 @@ def _projection_bound(size: Array, w: Array, bias: Array | None, value: Array, p
         stored += precision.store * np.abs(value - bias)
     error = sum_error(value, magnitude, w.shape[0] + (bias is not None), precision.accumulate)
     flushed = FLUSH * (w.shape[0] + weights.sum(axis=0) + size.sum(axis=1, keepdims=True))
-    return ErrorBound(random=error.random + stored + flushed + precision.tiny, coherent=error.coherent)
+    usual = 2.0 * precision.accumulate * magnitude + 0.5 * precision.store * np.abs(value)
+    return ErrorBound(random=error.random + stored + flushed + precision.tiny, coherent=error.coherent), usual

@@ -314,7 +314,8 @@ def _mix(  # noqa: PLR0913 -- one step of the layer, with all that it depends on
     output = (weight * outputs).sum(axis=1)
     if slots > 1:
         random += bounds.probable(slots, precision.store) * (weight * size).sum(axis=1)
-    random += precision.store * np.abs(output) + precision.tiny
+    # Each product and each partial sum may be off by half of `tiny`.
+    random += precision.store * np.abs(output) + precision.tiny * (1.0 + min(slots, bounds.LAMBDA * slots**0.5))
     random[(weight * size).sum(axis=1) > precision.largest] = np.inf
     coherent = (weight * expert.coherent).sum(axis=1)
     lasting = coherent + (typical * size).sum(axis=1)

@@ -9,6 +9,7 @@ import torch
 
 from validation.correctness.case import Case, Outcome
 from validation.correctness.compare import compare
+from validation.correctness.comparison import Criterion
 from validation.correctness.spec import PLAIN, Check, LayerVariant
 from validation.workloads.shape import shape_string
 
@@ -50,6 +51,8 @@ def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candi
         compared: list[Comparison] = []
     else:
         outcome, message, compared = _outcome(question, attempts, candidate)
+        if outcome is Outcome.FAILED and _may_spread(spec, candidate) and compared and _spreads(compared[-1]):
+            outcome, message = Outcome.NOT_SUPPORTED, f"at odd widths a NaN reaches other tokens: {message}"
     worsts = [one.worst for one in compared]
     bits = [one.effective_bits for one in compared if one.effective_bits is not None]
     return Case(
@@ -76,6 +79,21 @@ def _declined(spec: CaseSpec, attempts: Sequence[Attempt], candidate: Candidate)
     if spec.workload.tokens == 0:
         return attempts[0].refused
     return attempts[0].declined and not (whole and candidate.required.of(config) == config)
+
+
+def _may_spread(spec: CaseSpec, candidate: Candidate) -> bool:
+    """Whether a NaN may reach the token before it: odd rows of 16-bit numbers are read in pairs.
+
+    oneDNN's AMX products do so (PyTorch 2.13, Sapphire Rapids): the last pair takes in the first number of the next
+    row, times zero. At even widths nobody may.
+    """
+    config = spec.workload.layer
+    odd = config.d_model % 2 == 1 or config.d_ff % 2 == 1
+    return spec.check is Check.NONFINITE and config.element_bytes == 2 and odd and not candidate.strict  # noqa: PLR2004
+
+
+def _spreads(found: Comparison) -> bool:
+    return Criterion.FINITE in found.failed and found.worst is None
 
 
 def _outcome(

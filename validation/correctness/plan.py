@@ -106,6 +106,7 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.CONSTANT_SIGN, (24, 255, 513, 4, 2), dtype, seed, variant, modifier="equal"),
         _case(Check.SUBNORMAL, odd, dtype, seed, variant),
         _case(Check.NONFINITE, (48, 63, 95, 8, 2), dtype, seed, variant),
+        _case(Check.NONFINITE, (48, 64, 96, 8, 2), dtype, seed, variant),
         _case(Check.PERMUTATION, odd, dtype, seed, variant),
         _case(Check.RELABELLING, middling, dtype, seed, variant),
         _case(Check.SPLIT, (65, 33, 48, 4, 2), dtype, seed, variant),

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from reference import oracle
-from validation.correctness.bounds import FLUSH, Precision, probable, sum_error
+from validation.correctness.bounds import FLUSH, Precision, certain, probable, sum_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,19 +83,24 @@ def weights_and_bounds(
     share = weights / rule.scaling
     units = precision.accumulate * (_UNITS + np.abs(logits - logits.max(axis=-1, keepdims=True)))
     chosen = np.take_along_axis(logits, ids, axis=-1)
+    over_all = not rule.renormalize and rule.kind == "softmax"
+    # Terms of one sign, which may be equal: their roundings may agree.
+    terms = logits.shape[-1] if over_all else ids.shape[-1]
     roundings = (3.0 + (rule.scaling != 1.0)) * precision.store
     bounds = []
     # The typical error leaves the weights' own roundings to the gate on effective bits, which counts them.
-    for error, stored in ((router.relative[tokens], roundings), (router.typical[tokens], 0.0)):
+    for error, stored, summed in (
+        (router.relative[tokens], roundings, certain(terms, precision.accumulate)),
+        (router.typical[tokens], 0.0, precision.accumulate * terms**0.5),
+    ):
         own = np.take_along_axis(error, ids, axis=-1)
         if rule.kind == "sigmoid":
             own = _sigmoid_error(chosen, own, precision)
             others = _renormalised_error(share, own, chosen, precision) if rule.renormalize else 0.0
-            exponent = own + others
+            exponent = own + others + (summed if rule.renormalize else 0.0)
         else:
-            over_all = not rule.renormalize and rule.kind == "softmax"
             others = (oracle.softmax(logits) * error if over_all else share * own).sum(axis=-1, keepdims=True)
-            exponent = own + others + np.take_along_axis(units, ids, axis=-1)
+            exponent = own + others + np.take_along_axis(units, ids, axis=-1) + summed
         exponent = np.minimum(exponent, 50.0)
         bounds.append(rule.scaling * np.minimum(share * (np.expm1(exponent) + stored), 1.0) + precision.tiny)
     return weights, bounds[0], bounds[1]
