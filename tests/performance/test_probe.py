@@ -1,5 +1,6 @@
 """The probe's loops are what they say, its threads are its own, and its mistakes are told."""
 
+import ctypes
 import os
 import platform
 import re
@@ -70,6 +71,21 @@ def test_the_bfloat16_loop_is_dot_products_in_registers(library: Path) -> None:
 
 
 @x86
+def test_the_tile_loop_is_tile_products_of_other_numbers_than_zero(library: Path) -> None:
+    # Zeros take less power, and so leave the clock higher than any layer's numbers do.
+    with Probe(folder=library.parent) as probe:
+        if "AMX" not in probe.method("bfloat16"):
+            pytest.skip("this processor has no AMX, or the system keeps it back")
+        loop = hot_loop(library, "tile_bf16_loop")
+        assert sum("tdpbf16ps" in text for text in loop) == 4
+        assert len(loop) <= 8
+        assert not touches_stack(loop)
+        run = ctypes.CDLL(str(library)).tile_bf16_loop
+        run.argtypes, run.restype = [ctypes.c_float], ctypes.c_float
+        assert abs(run(0.0)) > 1
+
+
+@x86
 def test_the_read_loop_reads_vectors_and_writes_nothing(library: Path) -> None:
     loop = hot_loop(library, "read_loop")
     assert sum("(%r" in text for text in loop) == 16
@@ -125,6 +141,8 @@ def test_a_closed_probe_says_so_and_closes_twice(library: Path) -> None:
     probe.close()
     with pytest.raises(ValueError, match="closed"):
         probe()
+    with pytest.raises(ValueError, match="closed"):
+        probe.method("bfloat16")
 
 
 def test_a_probe_of_another_process_is_refused_instead_of_hanging(

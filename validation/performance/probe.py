@@ -95,7 +95,12 @@ class Probe:
         return self._run(Task.READ, threads, seconds, bytes_per_thread)
 
     def method(self, dtype: str | None) -> str:
-        """How `peak(dtype)`, or `read` for None, is measured, in words."""
+        """How `peak(dtype)`, or `read` for None, is measured, in words.
+
+        Raises:
+            ValueError: the probe is closed, or another process's.
+        """
+        self._require_open()
         task = Task.READ if dtype is None else PEAK_TASKS[dtype]
         words: bytes = self._library.probe_method(self._pool, task)
         return f"{words.decode()}, {8 * self._library.probe_vector_bytes()}-bit vectors, one pinned thread per core"
@@ -114,9 +119,12 @@ class Probe:
         """Ends the threads."""
         self.close()
 
-    def _run(self, task: Task, threads: int, seconds: float, size: int) -> float:
+    def _require_open(self) -> None:
         if not self._pool or self._pid != os.getpid():
             raise ValueError("the probe is closed, or belongs to the process this one was forked from")
+
+    def _run(self, task: Task, threads: int, seconds: float, size: int) -> float:
+        self._require_open()
         if not 1 <= threads <= len(self.cores):
             raise ValueError(f"threads must be in 1 .. {len(self.cores)}, one per core; got {threads}")
         speed: float = self._library.probe_run(self._pool, task, threads, seconds, size)
