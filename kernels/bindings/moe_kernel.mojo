@@ -10,6 +10,7 @@ from std.python.bindings import PythonModuleBuilder
 from std.sys import size_of
 
 from moe.ablation import D_FF, D_MODEL, ONE_THREAD
+from moe.amx import may_use_tiles
 from moe.format import LANES, PANEL, TILE_ROWS, paired
 from moe.forward import forward
 from moe.layer import Layer
@@ -76,6 +77,7 @@ def prepare_layer(
         shared_d_ff=Int(py=options[11]),
         float32_router=Int(py=options[12]) != 0,
         dtype=Int(py=dtype),
+        tiles=False,
         packed=0,
         packed_bytes=0,
         router=0,
@@ -165,8 +167,9 @@ def packed_bytes(layer: PythonObject) raises -> PythonObject:
 
 
 def tile_shape() raises -> PythonObject:
-    """(lanes, tile rows, panel columns, whether bfloat16 is multiplied in pairs) of this build."""
-    return Python.tuple(LANES, TILE_ROWS, PANEL, paired[DType.bfloat16]())
+    """(lanes, tile rows, panel columns, whether bfloat16 is multiplied in pairs) of this build, and whether bfloat16
+    is multiplied by AMX in this process."""
+    return Python.tuple(LANES, TILE_ROWS, PANEL, paired[DType.bfloat16](), may_use_tiles[DType.bfloat16]())
 
 
 def known_dimensions() raises -> PythonObject:

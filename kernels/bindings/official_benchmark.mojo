@@ -75,6 +75,7 @@ def main() raises:
             shared_d_ff=0,
             float32_router=False,
             dtype=0,
+            tiles=False,
             packed=0,
             packed_bytes=0,
             router=0,

@@ -1,12 +1,12 @@
 """Slots sorted by expert, and the blocks of rows that threads share out."""
 
-from .format import TILE_ROWS
+from .format import tile_rows
 from .layer import Layer
 from .memory import at, round_up
-from .workspace import BLOCK_ROWS, SMALLEST_BLOCK, Workspace, hidden_stride, stands_whole
+from .workspace import Workspace, block_rows, hidden_stride, smallest_block, stands_whole
 
 
-def dispatch(layer: Layer, mut work: Workspace):
+def dispatch[dtype: DType](layer: Layer, mut work: Workspace):
     """Every slot has a row, rows of one expert neighbour each other in the order of tokens, and blocks cover all rows.
 
     A counting sort: two passes over the slots, one over the experts. An expert without tokens has no block.
@@ -33,7 +33,7 @@ def dispatch(layer: Layer, mut work: Workspace):
             at[Int32](work.row_of_slot)[unsafe_offset=slot] = Int32(place)
             at[Int32](work.token_of_row)[unsafe_offset=place] = Int32(token)
             slot += 1
-    _cut_blocks(layer, work)
+    _cut_blocks[dtype](layer, work)
 
 
 def dispatch_shared[dtype: DType](layer: Layer, work: Workspace) -> Workspace:
@@ -51,12 +51,12 @@ def dispatch_shared[dtype: DType](layer: Layer, work: Workspace) -> Workspace:
         at[Int32](own.token_of_row)[unsafe_offset=token] = Int32(token)
     at[Int](own.expert_rows)[unsafe_offset=0] = 0
     at[Int](own.expert_rows)[unsafe_offset=1] = work.tokens
-    _cut_blocks(alone, own)
+    _cut_blocks[dtype](alone, own)
     return own
 
 
-def _cut_blocks(layer: Layer, mut work: Workspace):
-    """Blocks are BLOCK_ROWS rows, and smaller near the end: the threads finish within a small block of each other.
+def _cut_blocks[dtype: DType](layer: Layer, mut work: Workspace):
+    """Blocks are `block_rows` rows, and smaller near the end: the threads finish within a small block of each other.
 
     With R rows left for n threads a block takes R / (2 n) of them (guided self-scheduling, Polychronopoulos and Kuck
     1987).
@@ -68,8 +68,8 @@ def _cut_blocks(layer: Layer, mut work: Workspace):
         var first = at[Int](work.expert_rows)[unsafe_offset=e]
         var end = at[Int](work.expert_rows)[unsafe_offset=e + 1]
         while first < end:
-            var fair = round_up((work.slots - first) // shares, TILE_ROWS)
-            var rows = min(end - first, max(SMALLEST_BLOCK, min(BLOCK_ROWS, fair)))
+            var fair = round_up((work.slots - first) // shares, tile_rows[dtype]())
+            var rows = min(end - first, max(smallest_block[dtype](), min(block_rows[dtype](), fair)))
             blocks[unsafe_offset=3 * count] = Int32(first)
             blocks[unsafe_offset=3 * count + 1] = Int32(rows)
             blocks[unsafe_offset=3 * count + 2] = Int32(e)

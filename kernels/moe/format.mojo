@@ -6,6 +6,8 @@
 | AVX2                | 8     | 16        | 6 x 16            | 12           |
 | 128-bit, 32 or 16   | 4     | 32 / 16   | 12 x 8 / 6 x 8    | 24 / 12      |
 
+With AMX a tile of bfloat16 is 32 x 32, in four of eight tile registers (amx.mojo).
+
 A step of a tile loads 2 vectors of weights and broadcasts TILE_ROWS activations for 2 * TILE_ROWS multiply-adds: 14
 loads per 24 on AVX-512. Two loads and two multiply-adds start per cycle, so loads stay below 60 % of their ports. A
 6 x 64 tile needs 10 loads, but reads each weight from L2 twice as often.
@@ -13,7 +15,7 @@ loads per 24 on AVX-512. Two loads and two multiply-adds start per cycle, so loa
 
 from std.sys import CompilationTarget, simd_width_of, size_of
 
-from .ablation import ROW_MAJOR, SCALAR
+from .ablation import ONE_SUM, ROW_MAJOR, RUN_TIME_TILE, SCALAR
 
 comptime LANES = 1 if SCALAR else simd_width_of[DType.float32]()
 comptime Vec = SIMD[DType.float32, LANES]
@@ -24,10 +26,26 @@ comptime TILE_ROWS = 12 if MANY_REGISTERS else 6
 comptime TILE_VECTORS = 2
 comptime PANEL = TILE_VECTORS * LANES
 
+# AMX holds 16 rows of 64 bytes in a tile register; a tile of ours is two of them high, a panel two wide (amx.mojo).
+comptime AMX_ROWS = 32
+# Steps, pairs of terms, that one tile product takes at a time.
+comptime AMX_STEPS = 16
+
 
 def paired[dtype: DType]() -> Bool:
     """Whether `dtype` is multiplied two products at a time (vdpbf16ps), from words that hold neighbours in K."""
     return dtype == DType.bfloat16 and CompilationTarget._has_feature["avx512bf16"]() and not SCALAR
+
+
+def tiled[dtype: DType]() -> Bool:
+    """Whether `dtype` is multiplied by AMX, 16 rows by 32 terms by 16 columns at a time, where the system lets us."""
+    comptime has_tiles = CompilationTarget._has_feature["amx-bf16"]()
+    return paired[dtype]() and has_tiles and not ONE_SUM and not RUN_TIME_TILE
+
+
+def tile_rows[dtype: DType]() -> Int:
+    """Rows of the tallest tile of `dtype`."""
+    return AMX_ROWS if tiled[dtype]() else TILE_ROWS
 
 
 def operand[dtype: DType]() -> DType:
@@ -37,8 +55,26 @@ def operand[dtype: DType]() -> DType:
 
 
 def steps[dtype: DType](k: Int) -> Int:
-    """How many tile steps a product over `k` terms takes: `k`, or half of it, rounded up, when paired."""
-    return (k + 1) // 2 if paired[dtype]() else k
+    """How many tile steps a product over `k` terms takes: `k`, or half of it when paired, rounded up to whole pairs or
+    to what AMX multiplies at a time."""
+    comptime if tiled[dtype]():
+        return (k + 2 * AMX_STEPS - 1) // (2 * AMX_STEPS) * AMX_STEPS
+    else:
+        return (k + 1) // 2 if paired[dtype]() else k
+
+
+def chunk_steps[dtype: DType]() -> Int:
+    """Steps of K that a thread finishes for all rows of a block before it goes on.
+
+    A panel's share of them, 128 KiB in float32, stays in L2 beside the block's rows. AMX reads a panel eight times as
+    fast, and wants it in L1: 32 KiB of 48.
+    """
+    return 256 if tiled[dtype]() else 1024
+
+
+def terms[dtype: DType](k: Int) -> Int:
+    """How many operands the steps of a product over `k` terms read: `k`, and what fills the last step up."""
+    return 2 * steps[dtype](k) if paired[dtype]() else k
 
 
 def bytes_of[dtype: DType]() -> Int:

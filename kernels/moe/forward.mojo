@@ -38,7 +38,7 @@ def forward[
     var balance = Balance(layer.experts if balance_loss != 0 else 0)
     var done = 0
     while done < tokens:
-        var count = min(tokens - done, Workspace.most_tokens(layer))
+        var count = min(tokens - done, Workspace.most_tokens[dtype](layer))
         var work = Workspace.reserve[dtype](layer, count, balance_loss != 0)
         var offset = done * layer.d_model * bytes_of[dtype]()
         work.x = x + offset
@@ -49,7 +49,7 @@ def forward[
             work.weights = expert_weights + 4 * done * layer.top_k
 
         Route[dtype](layer, work).start()
-        dispatch(layer, work)
+        dispatch[dtype](layer, work)
         balance.add(work)
         _run_experts[dtype](layer, work)
         if layer.shared_d_ff > 0:

@@ -24,6 +24,7 @@ struct Layer(Copyable, ImplicitlyCopyable, Movable):
     var shared_d_ff: Int  # hidden units of the expert that every token passes; 0 without one
     var float32_router: Bool  # whether the user's router is float32 whatever the dtype
     var dtype: Int  # as the bindings number them
+    var tiles: Bool  # whether its matmuls use AMX
     var packed: Int  # one allocation; the addresses below lie in it
     var packed_bytes: Int
     var router: Int  # float32 panels of one vector [d_model, LANES]

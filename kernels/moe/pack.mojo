@@ -1,7 +1,21 @@
-"""Weights as the tile reads them: panels [steps, PANEL], one after the other, columns filled up with zeros."""
+"""Copies as the tile reads them. Weights: panels [steps, PANEL], one after the other, columns filled up with zeros."""
 
 from .format import LANES, PANEL, panel_bytes, paired, steps
 from .memory import Address, Bytes
+
+
+@always_inline
+def copy_cast[
+    source: DType, target: DType
+](values: Address[Scalar[source]], count: Int, copies: Address[Scalar[target]]):
+    """`copies` holds `count` values as another dtype, or the same."""
+    var j = 0
+    while j + LANES <= count:
+        copies.unsafe_store(j, values.unsafe_load[width=LANES](j).cast[target]())
+        j += LANES
+    while j < count:
+        copies[unsafe_offset=j] = values[unsafe_offset=j].cast[target]()
+        j += 1
 
 
 def pack_column[
@@ -9,7 +23,7 @@ def pack_column[
 ](matrix: Address[Scalar[source]], k: Int, n: Int, column: Int, packed: Bytes, vector: Int, step_stride: Int):
     """Vector `vector` of every step of a packed panel holds LANES columns of a [k, n] matrix, from `column` on.
 
-    Steps lie `step_stride` bytes apart. Columns beyond `n`, and the odd last row of a paired dtype, are zeros.
+    Steps lie `step_stride` bytes apart. Columns beyond `n`, and rows that fill the last step up, are zeros.
     """
     comptime pair = 2 if paired[dtype]() else 1
     var width = min(LANES, n - column)

@@ -1,5 +1,6 @@
 """From the user's weights to a `Layer`: one allocation, packed by all threads."""
 
+from .amx import may_use_tiles
 from .format import LANES, PANEL, panel_bytes, panel_stride, step_stride
 from .layer import Layer
 from .memory import CACHE_LINE, Floats, allocate, at, round_up
@@ -54,6 +55,7 @@ def prepare[dtype: DType](pool: Pool, dimensions: Layer, weights: Weights) raise
         When the system refuses the memory.
     """
     var layer = dimensions
+    layer.tiles = may_use_tiles[dtype]()
     # Twice: first from address 0, to learn how much memory the pieces take together.
     layer.packed_bytes = _lay_out[dtype](layer, 0)
     layer.packed = allocate(layer.packed_bytes)

@@ -4,6 +4,7 @@ from .choice import add_shares, choose_experts
 from .format import LANES, TILE_ROWS, Vec
 from .layer import Layer
 from .memory import Floats, at
+from .pack import copy_cast
 from .pool import Task
 from .tile import group_of, tile_of
 from .workspace import Workspace
@@ -69,10 +70,7 @@ struct Route[dtype: DType](Task):
             rows = logits.unsafe_offset(TILE_ROWS * self.work.ld_logits)
             ld_rows = self.work.ld_rows
             for i in range(count):
-                for j in range(self.layer.d_model):
-                    rows[unsafe_offset=i * ld_rows + j] = x[unsafe_offset=i * self.layer.d_model + j].cast[
-                        DType.float32
-                    ]()
+                copy_cast(x.unsafe_offset(i * self.layer.d_model), self.layer.d_model, rows.unsafe_offset(i * ld_rows))
         var panels = self.layer.router_panels()
         var panel_bytes = self.layer.d_model * LANES * 4
         var group = group_of[1](count)

@@ -1,11 +1,12 @@
 """Who computes which part of the experts: threads share out blocks of rows, or panels of weights."""
 
+from .amx import close_tiles, open_tiles
 from .experts import Panels, gather_rows, hidden_units, outputs
 from .format import operand, steps
 from .layer import Layer
 from .memory import Address, Floats, at
 from .pool import Task
-from .workspace import BLOCK_ROWS, Workspace, slice_units
+from .workspace import Workspace, block_rows, slice_units
 
 # Panels of one ticket when panels are shared out: one group of a one-row tile.
 comptime PANELS_PER_TICKET = 4
@@ -26,19 +27,23 @@ struct Blocks[dtype: DType](Task):
     def run(self, thread: Int):
         """Block after block, until none is left."""
         comptime Operand = Scalar[operand[Self.dtype]()]
-        var inputs = at[Operand](self.work.rows).unsafe_offset(thread * BLOCK_ROWS * self.work.ld_rows)
-        var hidden = at[Operand](self.work.hidden).unsafe_offset(thread * BLOCK_ROWS * self.work.ld_hidden)
+        open_tiles[Self.dtype](self.layer.tiles)
+        var inputs = at[Operand](self.work.rows).unsafe_offset(thread * block_rows[Self.dtype]() * self.work.ld_rows)
+        var hidden = at[Operand](self.work.hidden).unsafe_offset(
+            thread * block_rows[Self.dtype]() * self.work.ld_hidden
+        )
         var sums = at[Float32](self.work.sums + thread * self.work.sums_per_thread)
         while True:
             var index = self.layer.pool.ticket()
             if index >= self.work.block_count:
-                return
+                break
             var block = at[Int32](self.work.blocks).unsafe_offset(3 * index)
             var first = Int(block[unsafe_offset=0])
             var rows = Int(block[unsafe_offset=1])
             var expert = Int(block[unsafe_offset=2])
             gather_rows[Self.dtype](self.layer, self.work, first, rows, Int(inputs))
             self._both_matmuls(expert, self._next_expert(index), rows, inputs, hidden, sums, first)
+        close_tiles[Self.dtype](self.layer.tiles)
 
     def _next_expert(self, index: Int) -> Int:
         """Whose weights this thread will probably read after block `index`: threads take blocks in turn."""
@@ -106,13 +111,14 @@ struct HiddenPanels[dtype: DType](Task):
     def run(self, thread: Int):
         """A few panels of a block after the other, until none is left."""
         comptime Operand = Scalar[operand[Self.dtype]()]
+        open_tiles[Self.dtype](self.layer.tiles)
         var sums = at[Float32](self.work.sums + thread * self.work.sums_per_thread)
         var panels = self.layer.first_panels()
         var tickets = (panels + PANELS_PER_TICKET - 1) // PANELS_PER_TICKET
         while True:
             var ticket = self.layer.pool.ticket()
             if ticket >= tickets * self.work.block_count:
-                return
+                break
             var block = at[Int32](self.work.blocks).unsafe_offset(3 * (ticket // tickets))
             var first = Int(block[unsafe_offset=0])
             var panel = ticket % tickets * PANELS_PER_TICKET
@@ -129,6 +135,7 @@ struct HiddenPanels[dtype: DType](Task):
                 sums,
                 Panels.first[Self.dtype](self.layer, Int(block[unsafe_offset=2])).at(panel + PANELS_PER_TICKET, 0),
             )
+        close_tiles[Self.dtype](self.layer.tiles)
 
 
 @fieldwise_init
@@ -141,12 +148,13 @@ struct OutputPanels[dtype: DType](Task):
     def run(self, thread: Int):
         """A few panels of a block after the other, until none is left."""
         comptime Operand = Scalar[operand[Self.dtype]()]
+        open_tiles[Self.dtype](self.layer.tiles)
         var panels = self.layer.second_panels()
         var tickets = (panels + PANELS_PER_TICKET - 1) // PANELS_PER_TICKET
         while True:
             var ticket = self.layer.pool.ticket()
             if ticket >= tickets * self.work.block_count:
-                return
+                break
             var block = at[Int32](self.work.blocks).unsafe_offset(3 * (ticket // tickets))
             var first = Int(block[unsafe_offset=0])
             var panel = ticket % tickets * PANELS_PER_TICKET
@@ -163,3 +171,4 @@ struct OutputPanels[dtype: DType](Task):
                 at[Float32](self.work.results).unsafe_offset(first * self.work.ld_results),
                 Panels.second[Self.dtype](self.layer, Int(block[unsafe_offset=2])).at(panel + PANELS_PER_TICKET, 0),
             )
+        close_tiles[Self.dtype](self.layer.tiles)

@@ -1,25 +1,45 @@
 """Where a call keeps what is neither weight, input nor output."""
 
+from std.sys import size_of
+
 from .ablation import ALLOCATION, KEPT
-from .format import LANES, PANEL, TILE_ROWS, bytes_of, operand
+from .format import AMX_ROWS, LANES, PANEL, TILE_ROWS, bytes_of, operand, tiled
 from .layer import Layer
 from .memory import CACHE_LINE, allocate_for_one_call, release_after_call, round_up
 
-# Rows of one block. A block reads an expert's weights once from L3: at 96 rows each byte does 48 multiply-adds, so two
-# threads of 250 GFLOP/s ask for 5 GB/s each. More rows would push the block's own data out of L2.
-comptime BLOCK_ROWS = 8 * TILE_ROWS
-comptime SMALLEST_BLOCK = 2 * TILE_ROWS
 # The slots' outputs of one pass over the tokens; more tokens are done in several passes.
 comptime PASS_BYTES = 256 << 20
 
 
-@always_inline
-def stride(columns: Int) -> Int:
-    """Elements from one row to the next: a multiple of 16, and of 32 an odd number of times.
+def block_rows[dtype: DType]() -> Int:
+    """Rows of the largest block.
 
-    Rows a multiple of 4096 bytes apart would share one set of the L1 cache, whose 8 to 12 ways a tile's rows fill.
+    A block reads an expert's weights once from L3: at 96 rows each byte of float32 does 48 multiply-adds, so two
+    threads of 250 GFLOP/s ask for 5 GB/s each. AMX has ten times the speed. More rows would push the block's own data
+    out of L2.
     """
-    return round_up(columns, 32) + 16
+    return 8 * AMX_ROWS if tiled[dtype]() else 8 * TILE_ROWS
+
+
+def smallest_block[dtype: DType]() -> Int:
+    """Rows of the smallest block but for an expert's last: whole tiles, and two of the low ones."""
+    return AMX_ROWS if tiled[dtype]() else 2 * TILE_ROWS
+
+
+def spare_rows[dtype: DType]() -> Int:
+    """Rows that may be read beyond the last: AMX reads 32 at a time."""
+    return AMX_ROWS - 1 if tiled[dtype]() else 0
+
+
+@always_inline
+def stride[dtype: DType](columns: Int) -> Int:
+    """Elements from one row to the next: an odd number of cache lines.
+
+    Rows a multiple of 4096 bytes apart would share one set of the L1 cache, whose 8 to 12 ways a tile's rows fill. AMX
+    reads rows of 64 bytes, and half as fast where they straddle two lines.
+    """
+    comptime line = CACHE_LINE // size_of[Scalar[dtype]]()
+    return round_up(columns, 2 * line) + line
 
 
 @fieldwise_init
@@ -43,7 +63,7 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
     var blocks: Int  # int32 [most blocks, 3]: first row, rows, expert
     var block_count: Int
     var rows: Int  # gathered inputs: [slots, ld_rows] operands, or that of a block per thread
-    var hidden: Int  # hidden units: [slots, ld_hidden] operands, or that of a block per thread
+    var hidden: Int  # hidden units: [slots, ld_hidden] operands, or a slice of a block's per thread
     var sums: Int  # per thread: unfinished tiles, float32
     var results: Int  # expert outputs: float32 [slots, ld_results], and [tokens, ld_results] of the shared expert
     var shares: Int  # float32 [tiles of tokens, ld_logits]: summed shares of all experts; 0 when nobody asks for them
@@ -57,11 +77,11 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
     var bytes: Int
 
     @staticmethod
-    def most_tokens(layer: Layer) -> Int:
+    def most_tokens[dtype: DType](layer: Layer) -> Int:
         """Tokens of one pass: their slots' outputs take at most PASS_BYTES (or are a block's)."""
-        var slot_bytes = 4 * stride(layer.second_panels() * PANEL)
+        var slot_bytes = 4 * stride[DType.float32](layer.second_panels() * PANEL)
         var rows = layer.top_k + (1 if layer.shared_d_ff > 0 else 0)
-        return max(BLOCK_ROWS, PASS_BYTES // (slot_bytes * rows))
+        return max(block_rows[dtype](), PASS_BYTES // (slot_bytes * rows))
 
     @staticmethod
     def reserve[dtype: DType](layer: Layer, tokens: Int, with_shares: Bool) raises -> Workspace:
@@ -81,19 +101,19 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         comptime size = bytes_of[operand[dtype]()]()
         var threads = layer.pool.threads()
         var slots = tokens * layer.top_k
-        var ld_rows = stride(layer.d_model)
-        var ld_results = stride(layer.second_panels() * PANEL)
-        var ld_logits = stride(layer.router_panels() * LANES)
+        var ld_rows = stride[operand[dtype]()](layer.d_model)
+        var ld_results = stride[DType.float32](layer.second_panels() * PANEL)
+        var ld_logits = stride[DType.float32](layer.router_panels() * LANES)
         var alone = layer.shared_expert()
         var shared_rows = tokens if layer.shared_d_ff > 0 else 0
         var ld_hidden = hidden_stride[dtype](layer, slots)
         var held = rows_held[dtype](layer, slots)
         var shared_held = rows_held[dtype](alone, shared_rows)
-        var most_blocks = slots // SMALLEST_BLOCK + layer.experts + 1
+        var most_blocks = slots // smallest_block[dtype]() + layer.experts + 1
         # A tile under way: the block's rows of one panel, a group of panels of a few rows, or a tile of logits
         # with the float32 copy of its tokens and the order of one token's experts and groups.
         var sums_floats = max(
-            BLOCK_ROWS * PANEL, TILE_ROWS * (ld_logits + ld_rows) + 2 * ld_logits, TILE_ROWS * PANEL * 4
+            block_rows[dtype]() * PANEL, TILE_ROWS * (ld_logits + ld_rows) + 2 * ld_logits, TILE_ROWS * PANEL * 4
         )
 
         var end = 0
@@ -108,7 +128,7 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var hidden = _take(end, max(held * ld_hidden, shared_held * hidden_stride[dtype](alone, shared_rows)) * size)
         var sums_per_thread = round_up(4 * sums_floats, CACHE_LINE)
         var sums = _take(end, threads * sums_per_thread)
-        var results = _take(end, (slots + shared_rows) * ld_results * 4)
+        var results = _take(end, (slots + shared_rows + spare_rows[dtype]()) * ld_results * 4)
         var tiles = (tokens + TILE_ROWS - 1) // TILE_ROWS
         var shares = _take(end, 4 * tiles * ld_logits) if with_shares else 0
         var base: Int
@@ -158,26 +178,30 @@ comptime WHOLE_HIDDEN_BYTES = 512 << 10
 def slice_units[dtype: DType]() -> Int:
     """Hidden units of a block that a thread computes before it multiplies them with their part of w2: 4 KiB a row.
 
-    All 4096 units of 96 rows would fill 1.5 MiB of L2, and push out the block's inputs and results.
+    All 4096 units of 96 rows would fill 1.5 MiB of L2, and push out the block's inputs and results. With AMX a block has
+    more rows, and 1 KiB each.
     """
-    return 4096 // bytes_of[operand[dtype]()]()
+    return (1024 if tiled[dtype]() else 4096) // bytes_of[operand[dtype]()]()
 
 
 def hidden_stride[dtype: DType](layer: Layer, rows: Int) -> Int:
     """Operands from one row of an expert's hidden units to the next: all of them, or a slice."""
-    var whole = stride(layer.first_panels() * layer.units_per_panel())
-    return whole if stands_whole[dtype](layer, rows) else min(whole, stride(slice_units[dtype]()))
+    var units = layer.first_panels() * layer.units_per_panel()
+    return stride[operand[dtype]()](units if stands_whole[dtype](layer, rows) else min(units, slice_units[dtype]()))
 
 
 def stands_whole[dtype: DType](layer: Layer, rows: Int) -> Bool:
     """Whether the hidden units of so many rows stand in memory together, for all threads."""
-    var row_bytes = stride(layer.first_panels() * layer.units_per_panel()) * bytes_of[operand[dtype]()]()
+    comptime held = operand[dtype]()
+    var row_bytes = stride[held](layer.first_panels() * layer.units_per_panel()) * bytes_of[held]()
     return rows * row_bytes <= WHOLE_HIDDEN_BYTES * layer.pool.threads()
 
 
 def rows_held[dtype: DType](layer: Layer, rows: Int) -> Int:
     """Rows of inputs and hidden units that stand in memory together: all, or a block's per thread."""
-    return rows if stands_whole[dtype](layer, rows) else BLOCK_ROWS * layer.pool.threads()
+    if stands_whole[dtype](layer, rows):
+        return rows + spare_rows[dtype]()
+    return block_rows[dtype]() * layer.pool.threads()
 
 
 def _take(mut end: Int, bytes: Int) -> Int:

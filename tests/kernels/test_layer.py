@@ -16,7 +16,7 @@ from validation.workloads.layer import ACTIVATIONS, LayerConfig
 from validation.workloads.workload import Routing
 
 DIMENSIONS = st.sampled_from([1, 2, 3, 15, 16, 17, 31, 33, 64, 96, 127, 255, 257, 300, 511, 704])
-#: d_ff beyond CHUNK_STEPS = 1024 splits the sum over K.
+#: d_ff beyond `chunk_steps` of format.mojo, 1024 or 512 with AMX, splits the sum over K.
 HIDDEN = DIMENSIONS | st.sampled_from([1024, 1025, 2100])
 #: Elements, and elements of a row, from which a relative rms error is worth its name.
 LEAST_ELEMENTS, LEAST_ROW = 256, 15
@@ -107,6 +107,23 @@ def test_a_token_alone_gets_the_same_bits_as_among_others(prepare: Prepare, dtyp
     for token in (0, 13, 699):
         alone, _, _ = run(forward, x[token : token + 1].clone())
         assert torch.equal(alone[0], together[token])
+
+
+@pytest.mark.parametrize("tokens", [1, 40])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_what_a_spoilt_call_leaves_in_memory_reaches_no_other(prepare: Prepare, dtype: str, tokens: int) -> None:
+    # Dimensions that leave room unwritten: in the last pair, in the last tile of AMX, and behind the last gated panel.
+    for d_model, d_ff in ((33, 16), (17, 49)):
+        config = LayerConfig(
+            d_model=d_model, d_ff=d_ff, n_experts=3, top_k=2, dtype=dtype, gated=True, activation="silu"
+        )
+        forward, x = prepare(make_layer(config)), draw_tokens(config, tokens)
+        clean, _, _ = run(forward, x)
+        # A wider layer of the same pool leaves its NaN everywhere.
+        wide = LayerConfig(d_model=256, d_ff=256, n_experts=3, top_k=2, dtype=dtype)
+        run(prepare(make_layer(wide)), torch.full_like(draw_tokens(wide, 300), torch.nan))
+        again, _, _ = run(forward, x)
+        assert torch.equal(clean, again)
 
 
 def test_more_tokens_than_one_pass_holds_are_computed(prepare: Prepare) -> None:

@@ -1,4 +1,6 @@
-"""`python -m tests.mutants [WORD]`: builds every mutant (its name holds WORD), runs the suite on it, prints the score.
+"""`python -m tests.mutants [WORD]`: builds every mutant, runs the suite on it, prints the score.
+
+With WORD only those whose file and name (`amx: last product left out`) hold it.
 
 A mutant is killed when some case fails, its process dies or hangs, or it writes where it must not. It survives when all
 cases pass. Takes about 15 minutes on 2 cores: 10 s to build each, and to kill it mostly one case.
@@ -20,6 +22,7 @@ from validation.implementations.failure import ImplementationFailed
 from validation.implementations.menu import MOJO
 from validation.implementations.mojo_build import SOURCES, BuildFailure, build_kernel
 from validation.implementations.process import Limits, Worker
+from validation.performance.cpu import read_cpu
 
 #: More than one pass over the tokens takes.
 _MANY_TOKENS = 100_000
@@ -71,7 +74,12 @@ def first_failure(library: Path) -> Case | str | None:
 
 def main(word: str) -> int:
     """Prints a line for each mutant and the score; 1 when one survives that is not known to be equivalent."""
-    chosen = [mutant for mutant in MUTANTS if word in mutant.name]
+    present = {"", *read_cpu().features}
+    named = [mutant for mutant in MUTANTS if word in f"{Path(mutant.file).stem}: {mutant.name}"]
+    chosen = [mutant for mutant in named if mutant.cpu in present]
+    if len(chosen) < len(named):
+        lacking = ", ".join(sorted({mutant.cpu for mutant in named} - present))
+        sys.stdout.write(f"{len(named) - len(chosen)} mutants need a CPU with {lacking}: left out.\n")
     survivors, killed, equivalent = [], 0, 0
     for number, mutant in enumerate(chosen, start=1):
         with tempfile.TemporaryDirectory(prefix="mutant-") as folder:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Mutant:
     """`old` becomes `new` in `file`; `occurrence` says which `old`, from 0, where there are several.
 
-    `equivalent` says why no input can tell the mutant from the kernel, where none can.
+    `equivalent` says why no input can tell the mutant from the kernel, where none can. `cpu` is a feature, as
+    /proc/cpuinfo names it, without which the compiler leaves the changed lines out.
     """
 
     name: str
@@ -16,11 +17,12 @@ class Mutant:
     new: str
     occurrence: int = 0
     equivalent: str = ""
+    cpu: str = ""
 
 
-def _of(file: str, *mutants: tuple[str, str, str] | tuple[str, str, str, int]) -> tuple[Mutant, ...]:
+def _of(file: str, *mutants: tuple[str, str, str] | tuple[str, str, str, int], cpu: str = "") -> tuple[Mutant, ...]:
     return tuple(
-        Mutant(name=m[0], file=f"moe/{file}.mojo", old=m[1], new=m[2], occurrence=m[3] if len(m) > 3 else 0)
+        Mutant(name=m[0], file=f"moe/{file}.mojo", old=m[1], new=m[2], occurrence=m[3] if len(m) > 3 else 0, cpu=cpu)
         for m in mutants
     )
 
@@ -96,8 +98,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             "block beyond its expert",
-            "min(end - first, max(SMALLEST_BLOCK, min(BLOCK_ROWS, fair)))",
-            "max(SMALLEST_BLOCK, min(BLOCK_ROWS, fair))",
+            "min(end - first, max(smallest_block[dtype](), min(block_rows[dtype](), fair)))",
+            "max(smallest_block[dtype](), min(block_rows[dtype](), fair))",
         ),
     ),
     *_of(
@@ -134,8 +136,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "experts",
-        ("gather leaves out the last feature", "while j < d:", "while j < d - 1:"),
-        ("odd pair not cleared", "row[unsafe_offset=d] = 0", "row[unsafe_offset=d] = row[unsafe_offset=d]"),
+        (
+            "last gated step not filled up",
+            "for rest in range(end_panel * units,",
+            "for rest in range(end_panel * units + 1,",
+        ),
+        ("last step not filled up", "for rest in range(d, terms[dtype](d)):", "for rest in range(d, d):"),
         ("sums restarted", "var start = bias if step == 0 else c", "var start = bias"),
         (
             "sums of a slice restarted",
@@ -187,6 +193,22 @@ MUTANTS: tuple[Mutant, ...] = (
         ("first row's activations", "row[unsafe_offset=i * lda]", "row[unsafe_offset=0]"),
     ),
     *_of(
+        "amx",
+        ("lower rows not computed", "if rest > ROWS:", "if rest > AMX_ROWS:"),
+        ("lower rows read from the upper", "a.unsafe_offset(ROWS * lda)", "a"),
+        ("both columns with the first weights", "_load[7](weights.unsafe_offset(LANES)", "_load[7](weights"),
+        ("last product left out", "range(1, steps // AMX_STEPS)", "range(1, max(1, steps // AMX_STEPS - 1))"),
+        ("sums in the wrong corner", "_multiply_add[3, 5, 7]()", "_multiply_add[2, 5, 7]()"),
+        ("last row of the rest not copied", "for i in range(rest):", "for i in range(rest - 1):"),
+        ("registers a row short", "UInt8(ROWS)", "UInt8(ROWS - 1)"),
+        (
+            "sums stored over the upper ones",
+            "_store[2](before.unsafe_offset(ROWS * ldc), ldc)",
+            "_store[2](before, ldc)",
+        ),
+        cpu="amx_bf16",
+    ),
+    *_of(
         "prepare",
         (
             "first expert's w1",
@@ -211,6 +233,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "pack",
+        ("copies leave out the last feature", "while j < count:", "while j < count - 1:"),
         ("columns beyond the matrix", "var inside = lane < width and row < k", "var inside = row < k"),
         ("last column zero", "var width = min(LANES, n - column)", "var width = min(LANES, n - column - 1)"),
     ),
@@ -218,8 +241,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "workspace",
         (
             "workspace for half the slots",
-            "var results = _take(end, (slots + shared_rows) * ld_results * 4)",
-            "var results = _take(end, (slots + shared_rows) * ld_results * 2)",
+            "var results = _take(end, (slots + shared_rows + spare_rows[dtype]()) * ld_results * 4)",
+            "var results = _take(end, (slots + shared_rows + spare_rows[dtype]()) * ld_results * 2)",
         ),
     ),
     *_of(

@@ -33,8 +33,12 @@ _ROUTERS = {"softmax": 0, "topk_softmax": 0, "sigmoid": 1}
 
 #: /proc/cpuinfo spells these features otherwise than LLVM (dots and underscores apart).
 _CPUINFO_NAMES = {"bmi": "bmi1", "lzcnt": "abm", "pclmul": "pclmulqdq", "sha": "shani", "sse3": "pni"}
-#: The features that the compiler uses without being asked; the others (rdrand, clzero, ...) need an explicit call.
-_USED_FEATURES = ("avx", "sse", "fma", "f16c", "bmi", "lzcnt", "movbe", "popcnt", "gfni", "vaes", "vpclmul", "ssse")
+#: The features that the compiler uses without being asked, or the kernel asks for; others (rdrand, clzero, ...) need
+#: an explicit call.
+_USED_FEATURES = (
+    *("avx", "sse", "fma", "f16c", "bmi", "lzcnt", "movbe", "popcnt", "gfni", "vaes", "vpclmul", "ssse"),
+    *("amx-bf16", "amx-tile"),
+)
 
 
 class _Kernel(Protocol):
@@ -246,7 +250,8 @@ def _missing_features(manifest: Path) -> list[str]:
     flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
     present = {flag.replace("_", "") for flag in flags.split()}
     used = [feature for feature in compiled if feature.startswith(_USED_FEATURES)]
-    return [name for name in used if _CPUINFO_NAMES.get(name, name).replace(".", "").replace("_", "") not in present]
+    spelled = str.maketrans("", "", "._-")
+    return [name for name in used if _CPUINFO_NAMES.get(name, name).translate(spelled) not in present]
 
 
 @cache
