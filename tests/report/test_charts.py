@@ -28,7 +28,7 @@ def rows(number: int, name: str = "a claim") -> list[ForestRow]:
     ]
 
 
-@pytest.mark.parametrize("number", [1, 2, 24, 60])
+@pytest.mark.parametrize("number", [1, 24])
 def test_a_forest_of_any_height_is_vector(number: int) -> None:
     svg = forest(rows(number), axis="x", unit="×", alt="a", caption="c").paper
     assert "<image" not in svg

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.report.builders import claims_source, material, with_everything
-from tests.synthetic import evidence
-from validation.claims.load import EXAMPLE_CLAIMS
 from validation.report import pdf as drawing
 from validation.report.document import Document, compose
 from validation.report.html import Medium, render
+from validation.report.material import Material
 
 pytestmark = pytest.mark.usefixtures("tools")
 
@@ -95,10 +94,9 @@ def test_the_pages_look_as_approved(drawn: Path, approved: Pages) -> None:
 
 
 @pytest.fixture(scope="module")
-def small() -> Document:
+def small(little_made: Material) -> Document:
     """A report of few pages, to break."""
-    made = evidence(times_us={"seed-claim": {"mojo": 10_060.0, "numpy_grouped": 13_800.0}}, pairs=5)
-    return compose(material(made, claims=(claims_source(EXAMPLE_CLAIMS),)))
+    return compose(little_made)
 
 
 @pytest.fixture(scope="module")

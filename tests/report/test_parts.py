@@ -8,6 +8,7 @@ import pytest
 from tests.report.builders import claims_source, material
 from tests.synthetic import CANDIDATE, CPU_TIMES_US, SUITE, cases, evidence, gates, gpu_evidence
 from validation.correctness.case import Outcome
+from validation.correctness.trials import PlantedCount
 from validation.evidence.record import Evidence
 from validation.performance.figure import Figure
 from validation.report.ablation import ablation_charts, variants
@@ -183,6 +184,47 @@ def test_a_declined_variant_is_no_doubt_about_the_rest() -> None:
     declined = cases()[0].model_copy(update={"outcome": Outcome.NOT_SUPPORTED})
     told = conclude(material(evidence().model_copy(update={"cases": (declined, *cases()[1:])})))
     assert "right in all 14 cases" in told.kernel
+
+
+def planted(*, missed: tuple[str, ...] = (), these_sources: bool = True) -> PlantedCount:
+    return PlantedCount(
+        faults=47,
+        faults_caught=47 - len(missed),
+        cheats=29,
+        cheats_caught=29,
+        missed=missed,
+        tried="2026-01-01",
+        these_sources=these_sources,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome", "text"),
+    [
+        (
+            planted(),
+            Outcome.PASSED,
+            "47 of 47 planted faults and 29 of 29 cheats, tried on 2026-01-01 with these",
+        ),
+        (planted(missed=("tf32",)), Outcome.FAILED, "46 of 47 planted faults .* Not caught: tf32."),
+        (planted(these_sources=False), Outcome.MISTRUSTED, "with other sources than these"),
+        (None, Outcome.MISTRUSTED, "were not tried with the sources of this run"),
+    ],
+)
+def test_section_3_says_how_many_planted_kernels_were_caught(
+    found: PlantedCount | None, outcome: Outcome, text: str
+) -> None:
+    view = correctness_view(cases(), gates(), found)
+    assert view.planted_outcome is outcome
+    assert re.search(text, view.planted)
+
+
+def test_page_one_names_the_planted_kernels_that_this_suite_caught() -> None:
+    told = [
+        conclude(material(evidence().model_copy(update={"planted": one}))).kernel
+        for one in (planted(), planted(these_sources=False), None)
+    ]
+    assert ["47 of 47 faults and 29 of 29 cheats" in text for text in told] == [True, False, False]
 
 
 def test_what_was_left_out_stands_under_its_reason() -> None:

@@ -17,6 +17,9 @@ from validation.report.pdf import ClosedFetcher, ForbiddenSourceError, write_pdf
 from validation.report.printed import printed_blocks
 
 MOST_BYTES = 1_500_000
+#: docs/REPORT.md promises them.
+MOST_PAGES, MOST_PAGES_A_MACHINE = 14, 6
+SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "sample"
 
 
 def structure(pdf: pikepdf.Pdf) -> list[pikepdf.Object]:
@@ -32,8 +35,8 @@ def structure(pdf: pikepdf.Pdf) -> list[pikepdf.Object]:
     return found
 
 
-def test_equal_material_gives_equal_bytes(made: Material, report: Path) -> None:
-    assert write_pdf(compose(made)) == (report / "report.pdf").read_bytes()
+def test_equal_material_gives_equal_bytes(little_made: Material, little: Path) -> None:
+    assert write_pdf(compose(little_made)) == (little / "report.pdf").read_bytes()
 
 
 def test_the_attachments_are_the_exact_bytes(made: Material, report: Path) -> None:
@@ -115,6 +118,13 @@ def test_nothing_of_this_machine_is_inside(report: Path) -> None:
     root = str(Path(__file__).resolve().parents[2])
     for name in ("report.html", "report.pdf"):
         assert root.encode() not in (report / name).read_bytes()
+
+
+def test_the_sample_is_no_longer_than_its_machines_need() -> None:
+    with pikepdf.open(SAMPLE / "report.pdf") as pdf:
+        machines = sum(name.startswith("evidence") for name in pdf.attachments)
+        assert len(pdf.pages) <= MOST_PAGES + MOST_PAGES_A_MACHINE * (machines - 1)
+        assert begins_on(pdf, "2Verdicts") == 2
 
 
 def test_the_files_are_small(report: Path) -> None:

@@ -1,5 +1,4 @@
 import base64
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from typer.testing import CliRunner
 
-from tests.report.builders import material
+from validation.claims.load import EXAMPLE_CLAIMS
 from validation.cli import app
+from validation.report.material import Material
 from validation.report.signature import (
     SignatureState,
     check_signature,
@@ -148,8 +148,7 @@ def test_a_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
         load_public_key(written(tmp_path / "x.key", KEY))
 
 
-def test_the_command_line_says_who_signed_and_rejects_the_wrong_key(report: Path, tmp_path: Path) -> None:
-    pdf = Path(shutil.copy(report / "report.pdf", tmp_path / "report.pdf"))
+def test_the_command_line_says_who_signed_and_rejects_the_wrong_key(pdf: Path, tmp_path: Path) -> None:
     signature_path(pdf).write_bytes(sign(pdf.read_bytes(), KEY))
     right, wrong = published(tmp_path / "a.pub", KEY), published(tmp_path / "b.pub", OTHER)
     accepted = CliRunner().invoke(app, ["verify", str(pdf), "--key", str(right)])
@@ -161,18 +160,15 @@ def test_the_command_line_says_who_signed_and_rejects_the_wrong_key(report: Path
     assert "rejected: the report was signed by" in refused.output
 
 
-def test_the_command_line_rejects_an_unsigned_report_when_a_signature_is_asked_for(
-    report: Path, tmp_path: Path
-) -> None:
-    pdf = Path(shutil.copy(report / "report.pdf", tmp_path / "report.pdf"))
+def test_the_command_line_rejects_an_unsigned_report_when_a_signature_is_asked_for(pdf: Path, tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["verify", str(pdf), "--key", str(published(tmp_path / "a.pub", KEY))])
     assert found.exit_code == 1
     assert "there is no report.pdf.sig" in found.output
 
 
-def test_report_signs_and_a_new_report_drops_the_old_signature(tmp_path: Path) -> None:
-    (tmp_path / "evidence.json").write_bytes(material().evidence[0].data)
-    arguments = ["report", str(tmp_path / "evidence.json"), "--out", str(tmp_path)]
+def test_report_signs_and_a_new_report_drops_the_old_signature(little_made: Material, tmp_path: Path) -> None:
+    (tmp_path / "evidence.json").write_bytes(little_made.evidence[0].data)
+    arguments = ["report", str(tmp_path / "evidence.json"), "--out", str(tmp_path), "--claims", str(EXAMPLE_CLAIMS)]
     key = written(tmp_path / "a.key", KEY)
     CliRunner().invoke(app, [*arguments, "--sign", str(key)])
     pdf = tmp_path / "report.pdf"

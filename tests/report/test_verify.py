@@ -11,6 +11,7 @@ from typing import Any
 import pikepdf
 import pytest
 
+from tests.synthetic import SUITE
 from validation.evidence.store import parse
 from validation.report import verify as verifying
 from validation.report.mark import MARKS
@@ -88,7 +89,8 @@ def test_a_forger_who_fixes_the_digest_is_noticed(pdf: Path) -> None:
     assert any("the evidence gives" in line for line in found.differences)
 
 
-def test_a_forger_who_judges_again_is_betrayed_by_the_printed_pages(pdf: Path, made: Material) -> None:
+def test_a_forger_who_judges_again_is_betrayed_by_the_printed_pages(pdf: Path, little_made: Material) -> None:
+    made = little_made
     data = faster(made.evidence[0].data)
     verdicts = judge(
         tuple(s.file for s in made.claims), (EvidenceFile(data=data, evidence=parse(data, "x")),), made.verdicts.suite
@@ -108,6 +110,23 @@ def test_a_changed_verdict_is_named(pdf: Path) -> None:
     found = verify(pdf)
     assert found.outcome is Outcome.REJECTED
     assert any("verdicts.json says verdict = confirmed" in line for line in found.differences)
+
+
+def reworded(document: dict[str, Any]) -> None:
+    document["findings"][0]["explanation"] = "Believe it."
+
+
+def test_an_explanation_in_other_words_by_another_commit_is_told_apart_from_forgery(pdf: Path) -> None:
+    forge(pdf, verdicts=in_verdicts(reworded))
+    found = verify(pdf)
+    assert found.outcome is Outcome.OTHER_VERSION
+    assert "Believe it." in found.remarks[0]
+
+
+def test_an_explanation_that_this_commit_would_not_write_is_forged(pdf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "suite_info", lambda: SUITE)
+    forge(pdf, verdicts=in_verdicts(reworded))
+    assert verify(pdf).outcome is Outcome.REJECTED
 
 
 def test_a_changed_word_in_print_is_noticed(pdf: Path) -> None:

@@ -108,6 +108,13 @@ def _kernel(evidences: Sequence[Evidence]) -> str:
     if blocks:
         calls = sum(len(block.calls_ns) for block in blocks)
         told.append(f"every one of {calls:,} timed outputs, the baselines' included, was checked too")
+    planted = [one.planted for one in evidences if one.planted is not None and one.planted.these_sources]
+    if planted:
+        tried = planted[-1]
+        told.append(
+            f"the suite that says so caught {tried.faults_caught} of {tried.faults} faults and "
+            f"{tried.cheats_caught} of {tried.cheats} cheats that were planted to try it"
+        )
     return sentence("; ".join(told))
 
 

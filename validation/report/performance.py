@@ -187,7 +187,8 @@ def _ladder(group: tuple[Timing, ...], title: str, *, half: bool) -> Chart | Non
     for index, timing in enumerate(ordered):
         time = duration(timing.median_ns / 1e3)
         gain = f", {significant(ordered[index - 1].median_ns / timing.median_ns)}×" if index else ""
-        name = f"{timing.implementation} ({timing.family})" if timing.family else timing.implementation
+        named = timing.implementation.startswith(timing.family)
+        name = timing.implementation if named else f"{timing.implementation} ({timing.family})"
         steps.append(Step(name=name, time_us=timing.median_ns / 1e3, text=f"{time}{gain}", candidate=timing.candidate))
     ratio = ordered[0].median_ns / ordered[-1].median_ns
     return waterfall(

@@ -48,9 +48,9 @@ def microseconds(ns: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Returns `3 %`, `0.5 %`."""
-    return f"{share * 100:.2g} %"
+    """Returns `3 %`, `0.5 %`, `120 %`: two significant digits, never an exponent."""
+    return f"{float(f'{100 * share:.2g}'):,.10g} %"
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.3g} %"
+    return f"{number(100 * value)} %"

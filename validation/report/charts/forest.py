@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from validation.report.charts.style import BEYOND, CLAIM, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing, fit
+from validation.report.charts.ticks import log_ticks
 from validation.report.mark import Mark
 from validation.report.quantity import significant
 from validation.report.text import drawable
@@ -68,7 +69,7 @@ def forest(  # noqa: PLR0913 - a figure and its words
         ax.set_xlim(low, high)
         ax.set_ylim(-0.5, len(rows) - 0.5)
         ax.invert_yaxis()
-        ticks = _ticks(low, high)
+        ticks = log_ticks(low, high, PAGE_WIDTH - _LEFT - _RIGHT, 0.42)
         ax.set_xticks(ticks, [f"{significant(tick, 1)}{unit}" for tick in ticks])
         ax.minorticks_off()
         ax.set_yticks([])
@@ -139,17 +140,6 @@ def _span(rows: Sequence[ForestRow]) -> tuple[float, float]:
     high = math.log10(min(max([largest, *ends]), largest * 3))
     spare = max(0.08 * (high - low), 0.06)
     return 10 ** (low - spare), 10 ** (high + spare)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """1-2-5 steps where the axis is short, else decades: never more than eight."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
-        if len(ticks) <= 8:  # noqa: PLR2004 - more labels than this touch each other in 2.8 inches
-            return ticks
-    every = math.ceil(len(decades) / 8)
-    return [10.0**decade for decade in decades[::every] if low <= 10.0**decade <= high]
 
 
 def _key(rows: Sequence[ForestRow]) -> list[Line2D | Patch]:

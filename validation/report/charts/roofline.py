@@ -97,13 +97,13 @@ def roofline(
             )
             ax.text(
                 1.03,
-                1 - 0.075 * (index - 0.5),
+                1 - 0.09 * (index - 0.5),
                 fit(f"{index}  {point.name}: {significant(point.flop_per_s / per)}", _RIGHT - 0.06, SMALL),
                 transform=ax.transAxes,
                 va="center",
                 fontsize=SMALL,
             )
-            if index == 11:  # noqa: PLR2004 - as many names as the height holds; all are in the table
+            if index == 9:  # noqa: PLR2004 - as many names as the height holds; all are in the table
                 break
         if any(not p.candidate for p in points):
             ax.text(1.03, 0.02, "o  baselines", transform=ax.transAxes, fontsize=SMALL, color=MUTED)
