@@ -22,7 +22,7 @@
       rows.sort((a, b) => {
         const x = value(a, column), y = value(b, column);
         if (x === null || y === null) return (x === null) - (y === null);
-        const order = typeof x === "number" ? x - y : x.localeCompare(y, "en");
+        const order = typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true });
         return up ? order : -order;
       }).forEach((row) => body.append(row));
       rows.forEach((row) => row.querySelector(".samples")?.setAttribute("aria-expanded", "false"));

@@ -101,6 +101,10 @@ def test_a_click_on_a_column_sorts_by_it_and_a_second_one_the_other_way(browser:
         values = [float(row.get_attribute("data-required") or "") for row in page.locator(ROWS).all()]
         assert values == sorted(values, reverse=order == "descending")
         assert page.locator("th[aria-sort]").get_attribute("aria-sort") == order
+    page.get_by_role("button", name="Finding").click()
+    numbers = [int(text.split(".")[0]) for text in page.locator(f"{ROWS} th").all_inner_texts()]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] > 10
     page.get_by_role("button", name="Measured").click()
     measured = [text for row in page.locator(ROWS).all() if (text := row.get_attribute("data-estimate"))]
     assert [float(text) for text in measured] == sorted(float(text) for text in measured)

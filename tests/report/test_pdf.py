@@ -60,6 +60,18 @@ def begins_on(pdf: pikepdf.Pdf, heading: str) -> int:
     return next(block.page for block in printed_blocks(pdf) if block.tag == "/H2" and block.text == heading)
 
 
+def test_bookmarks_and_contents_lead_to_the_eleven_parts(report: Path) -> None:
+    with pikepdf.open(report / "report.pdf") as pdf:
+        blocks = printed_blocks(pdf)
+        with pdf.open_outline() as outline:
+            titles = ["".join(item.title.split()) for item in outline.root]
+    parts = {block.text: block.page for block in blocks if block.tag == "/H2" and block.text[0].isdigit()}
+    assert titles == ["1Summary", *parts]
+    assert len(titles) == 11
+    told = [re.fullmatch(r"(\d+)\D.*·p\.(\d+)", block.text) for block in blocks if block.page == 1]
+    assert {int(found[1]): int(found[2]) for found in told if found} == dict(enumerate(parts.values(), 2))
+
+
 def test_page_one_holds_the_whole_summary(report: Path) -> None:
     with pikepdf.open(report / "report.pdf") as pdf:
         assert begins_on(pdf, "2Verdicts") == 2
