@@ -24,7 +24,7 @@ def _multiply_add[dtype: DType](activation: Float32, weights: Vec, sum: Vec) -> 
         )
     else:
         comptime if SCALAR:
-            return _alone(Vec(activation).fma(weights, sum))
+            return _alone(Vec(activation).fma(_alone(weights), sum))
         else:
             return Vec(activation).fma(weights, sum)
 
