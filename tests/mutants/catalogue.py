@@ -136,11 +136,6 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "experts",
-        (
-            "last gated step not filled up",
-            "for rest in range(end_panel * units,",
-            "for rest in range(end_panel * units + 1,",
-        ),
         ("last step not filled up", "for rest in range(d, terms[dtype](d)):", "for rest in range(d, d):"),
         ("sums restarted", "var start = bias if step == 0 else c", "var start = bias"),
         (
