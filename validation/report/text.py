@@ -50,7 +50,8 @@ def printable(text: str) -> str:
 @cache
 def truetype(name: str) -> bytes:
     """Our font `name`, unpacked from WOFF2 once per process: the charts and the PDF both need it, 0.2 s each time."""
-    font = TTFont(FONTS / f"{name}.woff2")
+    # Else the hour of unpacking would stand in the font, and with it in every PDF.
+    font = TTFont(FONTS / f"{name}.woff2", recalcTimestamp=False)
     font.flavor = None
     unpacked = io.BytesIO()
     font.save(unpacked)
