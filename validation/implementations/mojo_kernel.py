@@ -93,7 +93,8 @@ def _forward(
 ) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
     dtype, d_model, top_k = getattr(torch, config.dtype), config.d_model, config.top_k
     element, balance_loss = dtype.itemsize, config.balance_loss
-    empty, int32, float32 = torch.empty, torch.int32, torch.float32
+    # A tensor made by its type takes 0.8 us, by torch.empty and a dtype 1.6 us; a look at an attribute takes 0.05 us.
+    new_ids, new_weights = torch.IntTensor, torch.FloatTensor
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> Routing:
         """Fills `out` [T, d_model] and returns (None, expert ids [T, k] int32, expert weights [T, k] float32).
@@ -101,18 +102,19 @@ def _forward(
         A layer that asks for the load-balancing loss gets it as a fourth, a float32 tensor without dimensions.
         A NaN or inf among a token's router logits makes that token's output NaN; its ids stay distinct and in range.
         """
-        for name, tensor in (("x", x), ("out", out)):
-            if tensor.dtype is not dtype or not tensor.is_cpu or tensor.dim() != 2 or not tensor.is_contiguous():  # noqa: PLR2004 -- [T, d_model]
-                _refuse_tensor(name, tensor, dtype)
-        tokens = x.size(0)
-        if x.size(1) != d_model or out.size(1) != d_model or out.size(0) != tokens:
+        if x.dtype is not dtype or not x.is_cpu or x.ndim != 2 or not x.is_contiguous():  # noqa: PLR2004 -- [T, d_model]
+            _refuse_tensor("x", x, dtype)
+        if out.dtype is not dtype or not out.is_cpu or out.ndim != 2 or not out.is_contiguous():  # noqa: PLR2004
+            _refuse_tensor("out", out, dtype)
+        tokens, width = shape = x.shape
+        if width != d_model or out.shape != shape:
             raise ValueError(f"x and out must both be [T, {d_model}]; got {list(x.shape)} and {list(out.shape)}")
         source, target, size = x.data_ptr(), out.data_ptr(), tokens * d_model * element
         if source < target + size and target < source + size:
             raise ValueError(f"out must not overlap x; they share memory from address {max(source, target):#x} on")
-        ids, weights = empty((tokens, top_k), dtype=int32), empty((tokens, top_k), dtype=float32)
+        ids, weights = new_ids(tokens, top_k), new_weights(tokens, top_k)
         if balance_loss:
-            loss = empty((), dtype=float32)
+            loss = torch.empty((), dtype=torch.float32)
             forward_layer(handle, source, target, tokens, ids.data_ptr(), weights.data_ptr(), loss.data_ptr())
             return None, ids, weights, loss
         forward_layer(handle, source, target, tokens, ids.data_ptr(), weights.data_ptr(), 0)
