@@ -1,6 +1,6 @@
 """Which experts a token goes to, and with what weight, once its logits are known."""
 
-from std.math import exp
+from std.math import exp, iota
 from std.memory import bitcast
 
 from .format import LANES, Vec
@@ -31,20 +31,16 @@ def choose_experts(layer: Layer, logits: Floats, keys: Ints, worth: Ints, ids: I
         weights: Where their weights go.
     """
     var padded = layer.router_panels() * LANES
-    for e in range(layer.experts, padded):
-        logits[unsafe_offset=e] = Float32.MIN
-    if layer.router_kind == SIGMOID:
-        var correction = at[Float32](layer.correction)
-        for e in range(0, padded, LANES):
-            var score = sigmoid(logits.unsafe_load[width=LANES](e)) + correction.unsafe_load[width=LANES](e)
-            keys.unsafe_store(e, order_keys(score))
-        if layer.top_groups < layer.groups:
-            _close_groups(layer, keys, worth)
-    else:
-        for e in range(0, padded, LANES):
-            keys.unsafe_store(e, order_keys(logits.unsafe_load[width=LANES](e)))
-    for e in range(layer.experts, padded):
-        keys[unsafe_offset=e] = TAKEN
+    for e in range(0, padded, LANES):
+        # Whole vectors: one that is read soon after a part of it was written waits until the writing has reached L1.
+        var exists = (iota[DType.int32, LANES]() + Int32(e)).lt(Int32(layer.experts))
+        var values = exists.select(logits.unsafe_load[width=LANES](e), Vec(Float32.MIN))
+        logits.unsafe_store(e, values)
+        if layer.router_kind == SIGMOID:
+            values = sigmoid(values) + at[Float32](layer.correction).unsafe_load[width=LANES](e)
+        keys.unsafe_store(e, exists.select(order_keys(values), SIMD[DType.int32, LANES](TAKEN)))
+    if layer.router_kind == SIGMOID and layer.top_groups < layer.groups:
+        _close_groups(layer, keys, worth)
     _take_best(keys, padded, layer.top_k, ids)
     if layer.router_kind == SIGMOID:
         _weigh_by_sigmoid(layer, logits, ids, weights)
@@ -121,16 +117,21 @@ def _close_groups(layer: Layer, keys: Ints, worth: Ints):
 
 def _take_best(keys: Ints, padded: Int, top_k: Int, ids: Ints):
     """`ids` [top_k] are the places of the largest keys, which are taken."""
+    comptime Keys = SIMD[DType.int32, LANES]
+    var lanes = iota[DType.int32, LANES]()
     for rank in range(top_k):
-        var best = SIMD[DType.int32, LANES](TAKEN)
+        var best = Keys(TAKEN)
+        var places = lanes
         for e in range(0, padded, LANES):
-            best = max(best, keys.unsafe_load[width=LANES](e))
-        var key = best.reduce_max()
-        var id = 0
-        while keys[unsafe_offset=id] != key:
-            id += 1
-        ids[unsafe_offset=rank] = Int32(id)
-        keys[unsafe_offset=id] = TAKEN
+            var here = keys.unsafe_load[width=LANES](e)
+            # Strictly greater: each lane keeps its first place, and the lowest of those is the lowest of all.
+            places = here.gt(best).select(lanes + Int32(e), places)
+            best = max(best, here)
+        var id = best.eq(best.reduce_max()).select(places, Keys(Int32.MAX)).reduce_min()
+        ids[unsafe_offset=rank] = id
+        var start = Int(id) // LANES * LANES
+        var left = keys.unsafe_load[width=LANES](start)
+        keys.unsafe_store(start, (lanes + Int32(start)).eq(id).select(Keys(TAKEN), left))
 
 
 def _highest(logits: Floats, padded: Int) -> Float32:

@@ -26,7 +26,7 @@ struct Combine[dtype: DType](Task):
         if self.work.slots * self.layer.d_model <= ALONE:
             self.layer.pool.run_alone(self)
         else:
-            self.layer.pool.run(self)
+            self.layer.pool.run(self, (self.work.tokens + TOKENS_PER_TICKET - 1) // TOKENS_PER_TICKET)
 
     def run(self, thread: Int):
         """A few tokens after the other, until none is left."""

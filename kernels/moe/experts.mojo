@@ -7,21 +7,24 @@ from .format import (
     AMX_ROWS,
     AMX_STEPS,
     PANEL,
+    TILE_ROWS,
     chunk_steps,
     operand,
     paired,
     panel_bytes,
     panel_stride,
+    step_bytes,
     step_stride,
     steps,
     terms,
     tiled,
+    widened,
 )
 from .layer import Layer
 from .memory import Address, Bytes, Floats, at
 from .pack import copy_cast
-from .tile import group_of, tile_of, tiles_of
-from .workspace import Workspace
+from .tile import group_of, tile_of, tiles_of, widen_panel
+from .workspace import Workspace, block_rows
 
 
 @fieldwise_init
@@ -130,7 +133,7 @@ def hidden_units[
             if layer.activation == RELU and not layer.gated:
                 # The sums are the hidden units but for their sign: no pass of their own.
                 _multiply[dtype, True, known](
-                    matrix, p, count, rows, 0, k, a, lda, target.unsafe_bitcast[Float32](), work.ld_hidden, next
+                    matrix, p, count, rows, 0, k, a, lda, target.unsafe_bitcast[Float32](), work.ld_hidden, sums, next
                 )
                 p += count
                 continue
@@ -166,7 +169,7 @@ def hidden_units[
                     )
                 p += 1
                 continue
-        _multiply[dtype, False, known](matrix, p, count, rows, 0, k, a, lda, sums, count * PANEL, next)
+        _multiply[dtype, False, known](matrix, p, count, rows, 0, k, a, lda, sums, count * PANEL, sums, next)
         store_hidden[dtype](layer.activation, layer.gated, rows, count, sums, count * PANEL, target, work.ld_hidden)
         p += count
     if end_panel == layer.first_panels():
@@ -189,6 +192,7 @@ def outputs[
     first_panel: Int,
     end_panel: Int,
     results: Floats,
+    sums: Floats,
     after: Bytes,
 ):
     """`results` [rows, ld_results] holds the expert's output of the given panels: hidden W2 + b2.
@@ -215,6 +219,7 @@ def outputs[
             _word_count[dtype](work.ld_hidden),
             results.unsafe_offset(p * PANEL),
             work.ld_results,
+            sums,
             matrix.at(p + count, first) if p + count < end_panel else after,
         )
         p += count
@@ -234,6 +239,7 @@ def _multiply[
     lda: Int,
     c: Floats,
     ldc: Int,
+    sums: Floats,
     next: Bytes,
 ):
     """C = A W + bias, or its ReLU, for `count` panels: one, or the group that so few rows take at once.
@@ -284,11 +290,48 @@ def _multiply[
                     bytes_fetched(rows),
                 )
                 continue
+        comptime if widened[dtype]():
+            if rows > TILE_ROWS:
+                var wide = sums.unsafe_offset(block_rows[dtype]() * PANEL)
+                widen_panel[dtype](chunk, weights, matrix.step_stride, wide)
+                var bytes = wide.unsafe_bitcast[UInt8]()
+                comptime stride = step_bytes[DType.float32]()
+                if last:
+                    tiles_of[DType.float32, 2, relu, known](
+                        rows, chunk, tile_a, lda, bytes, stride, start, start_stride, c, ldc, ahead, matrix.step_stride
+                    )
+                else:
+                    tiles_of[DType.float32, 2](
+                        rows, chunk, tile_a, lda, bytes, stride, start, start_stride, c, ldc, ahead, matrix.step_stride
+                    )
+                continue
         if last:
             tiles_of[dtype, 2, relu, known](
-                rows, chunk, tile_a, lda, weights, matrix.step_stride, start, start_stride, c, ldc, ahead
+                rows,
+                chunk,
+                tile_a,
+                lda,
+                weights,
+                matrix.step_stride,
+                start,
+                start_stride,
+                c,
+                ldc,
+                ahead,
+                matrix.step_stride,
             )
         else:
             tiles_of[dtype, 2](
-                rows, chunk, tile_a, lda, weights, matrix.step_stride, start, start_stride, c, ldc, ahead
+                rows,
+                chunk,
+                tile_a,
+                lda,
+                weights,
+                matrix.step_stride,
+                start,
+                start_stride,
+                c,
+                ldc,
+                ahead,
+                matrix.step_stride,
             )

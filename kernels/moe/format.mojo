@@ -48,6 +48,11 @@ def tile_rows[dtype: DType]() -> Int:
     return AMX_ROWS if tiled[dtype]() else TILE_ROWS
 
 
+def widened[dtype: DType]() -> Bool:
+    """Whether packed weights of `dtype` are 16 bits wide and become float32 before they are multiplied."""
+    return bytes_of[dtype]() == 2 and not paired[dtype]()
+
+
 def operand[dtype: DType]() -> DType:
     """What activations are held as while they wait for a matmul: the layer's dtype if multiplied as such, else float32.
     """

@@ -67,8 +67,8 @@ def _run_experts[dtype: DType](layer: Layer, work: Workspace):
     if split_by_panels(layer, work):
         # Few rows: all threads share every expert's panels, because there are too few blocks to go round.
         gather_rows[dtype](layer, work, 0, work.slots, work.rows)
-        pool.run(HiddenPanels[dtype](layer, work))
-        pool.run(OutputPanels[dtype](layer, work))
+        HiddenPanels[dtype](layer, work).start()
+        OutputPanels[dtype](layer, work).start()
     else:
         # Many rows: a thread takes a block of one expert's rows through both matmuls, hidden units in its L2.
-        pool.run(Blocks[dtype](layer, work))
+        pool.run(Blocks[dtype](layer, work), work.block_count)

@@ -2,11 +2,18 @@
 
 The runtime's own task group takes 15 to 200 us for a region of two tasks; a layer of one token takes about 20 us and
 needs three regions. Here a region costs about 0.3 us while the workers still spin from the last one.
+
+A region never waits for a worker that is still waking up, or that has no core: work is shared out by tickets, so the
+caller finishes it alone, closes the region, and waits only for the workers that had entered it. With more threads than
+a small call can use, or than there are cores, the others then cost next to nothing.
 """
 
 from std.atomic import Atomic
+from std.bit import pop_count
+from std.collections import Array
 from std.ffi import external_call
 from std.sys import CompilationTarget, llvm_intrinsic
+from std.time import perf_counter_ns
 
 from .memory import Address, Bytes, CACHE_LINE, allocate, at
 
@@ -14,27 +21,33 @@ comptime Entry = def(Int, Int) thin -> None
 comptime Counter = Address[Atomic[Int64]]
 
 comptime SYS_FUTEX = 202 if CompilationTarget.is_x86() else 98
+comptime SYS_SCHED_GETAFFINITY = 204 if CompilationTarget.is_x86() else 123
 comptime FUTEX_WAIT_PRIVATE = 128
 comptime FUTEX_WAKE_PRIVATE = 129
-# A worker looks for work about 50 us (a pause is 10 to 15 ns) before it sleeps: regions of one layer follow each other
-# within that time, and a core that has nothing to do is idle again before the next scheduler tick (1 ms).
-comptime SPINS_BEFORE_SLEEP = 4000
-# The caller yields its core only when a worker lags: on a machine with fewer free cores than workers the lagging
-# worker may need this very core.
-comptime SPINS_BEFORE_YIELD = 20000
+# A thread looks for work, or for the end of a region, so long before it sleeps: regions of one layer follow each other
+# within that time, and a core that has nothing to do is idle again before the next scheduler tick (1 ms). By the clock,
+# because a pause takes 10 ns on one processor and 65 on another.
+comptime SPIN_NS = 50_000
+# Pauses between two looks at the clock, which takes 25 ns.
+comptime SPINS_PER_LOOK = 16
 
 # Word offsets of the shared state. Words that different threads write lie two cache lines apart.
-comptime GENERATION = 0
-comptime FINISHED = 16
+comptime STATE = 0  # generation of regions << 32 | OPEN | threads inside
+comptime WAITING = 16  # whether the caller sleeps until the last thread leaves
 comptime SLEEPERS = 32
 comptime TICKET = 48
 comptime ENTRY = 64
 comptime TASK = 65
 comptime THREADS = 66
 comptime OWNER = 67
+comptime SPIN = 68  # SPIN_NS; 0 when there are more threads than cores
 comptime MUTEX = 72  # pthread_mutex_t: 40 bytes
 comptime WORKSPACE = 80  # address and bytes of the workspace that the regions share
 comptime WORKERS = 96  # per worker: pool, index, pthread_t
+
+comptime GENERATION = Int64(1) << 32
+comptime OPEN = Int64(1) << 31
+comptime INSIDE = OPEN - 1
 
 
 trait Task(Movable):
@@ -52,26 +65,18 @@ def _pause():
 
 
 def _worker(arguments: Address[Int]) abi("C") -> Int:
-    """The life of one worker: wait for a new generation, run its task, say so."""
+    """The life of one worker: wait for a new region, run its task if it is still open, leave it."""
     var pool = Pool(arguments[unsafe_offset=0])
     var thread = arguments[unsafe_offset=1]
     var seen = Int64(0)
     while True:
-        var spins = 0
-        var generation = pool._counter(GENERATION)[].load()
-        while generation == seen:
-            if spins < SPINS_BEFORE_SLEEP:
-                spins += 1
-                _pause()
-            else:
-                # The kernel compares the low 32 bits with `seen` atomically, so a wake-up cannot be lost.
-                _ = pool._counter(SLEEPERS)[].fetch_add(1)
-                pool._futex(FUTEX_WAIT_PRIVATE, Int(seen & 0xFFFFFFFF))
-                _ = pool._counter(SLEEPERS)[].fetch_sub(1)
-            generation = pool._counter(GENERATION)[].load()
-        seen = generation
-        at[Entry](pool.address + 8 * ENTRY)[](pool._word(TASK)[], thread)
-        _ = pool._counter(FINISHED)[].fetch_add(1)
+        pool._await_region(seen)
+        # In before looking: a region that is open now stays so until this thread has left it.
+        var state = pool._counter(STATE)[].fetch_add(1)
+        seen = state >> 32
+        if state & OPEN != 0:
+            at[Entry](pool.address + 8 * ENTRY)[](pool._word(TASK)[], thread)
+        pool._leave()
 
 
 def _enter[T: Task](task: Int, thread: Int):
@@ -99,6 +104,7 @@ struct Pool(Copyable, ImplicitlyCopyable, Movable):
             pool._word(i)[] = 0
         pool._word(THREADS)[] = threads
         pool._word(OWNER)[] = process_id()
+        pool._word(SPIN)[] = SPIN_NS if threads <= usable_cores() else 0
         _ = external_call["pthread_mutex_init", Int32](pool.address + 8 * MUTEX, Int(0))
         for i in range(1, threads):
             var arguments = pool._word(WORKERS + 16 * i)
@@ -134,26 +140,29 @@ struct Pool(Copyable, ImplicitlyCopyable, Movable):
         _ = external_call["pthread_mutex_unlock", Int32](self.address + 8 * MUTEX)
 
     @always_inline
-    def run[T: Task](self, task: T):
-        """Every thread has run its share of `task`; what they wrote is visible to the caller."""
+    def run[T: Task](self, task: T, pieces: Int):
+        """`task` is done, and what its threads wrote is visible to the caller.
+
+        Args:
+            task: Shares its work out by `ticket`; whoever runs it goes on until there is none left.
+            pieces: How many tickets have work. No more sleeping threads than that are woken.
+        """
+        var workers = min(self.threads(), pieces) - 1
+        if workers <= 0:
+            self.run_alone(task)
+            return
         self._counter(TICKET)[].store(0)
-        var workers = self.threads() - 1
-        if workers > 0:
-            var entry: Entry = _enter[T]
-            at[Entry](self.address + 8 * ENTRY)[] = entry
-            self._word(TASK)[] = Int(Pointer(to=task))
-            self._counter(FINISHED)[].store(0)
-            _ = self._counter(GENERATION)[].fetch_add(1)
-            if self._counter(SLEEPERS)[].load() > 0:
-                self._futex(FUTEX_WAKE_PRIVATE, workers)
+        var entry: Entry = _enter[T]
+        at[Entry](self.address + 8 * ENTRY)[] = entry
+        self._word(TASK)[] = Int(Pointer(to=task))
+        _ = self._counter(STATE)[].fetch_add(GENERATION + OPEN)
+        var asleep = Int(self._counter(SLEEPERS)[].load())
+        var wanted = workers - (self.threads() - 1 - asleep)
+        if wanted > 0:
+            _futex(self.address + 8 * STATE + 4, FUTEX_WAKE_PRIVATE, wanted)
         task.run(0)
-        var spins = 0
-        while self._counter(FINISHED)[].load() != Int64(workers):
-            spins += 1
-            if spins < SPINS_BEFORE_YIELD:
-                _pause()
-            else:
-                _ = external_call["sched_yield", Int32]()
+        _ = self._counter(STATE)[].fetch_sub(OPEN)
+        self._await_leaving()
 
     @always_inline
     def run_alone[T: Task](self, task: T):
@@ -183,10 +192,65 @@ struct Pool(Copyable, ImplicitlyCopyable, Movable):
     def _counter(self, offset: Int) -> Counter:
         return at[Atomic[Int64]](self.address + 8 * offset)
 
-    def _futex(self, operation: Int, value: Int):
-        _ = external_call["syscall", Int, num_fixed_args=1](
-            SYS_FUTEX, self.address + 8 * GENERATION, operation, value, Int(0), Int(0), Int(0)
-        )
+    def _await_region(self, seen: Int64):
+        """A region later than `seen` was opened, maybe closed again."""
+        var deadline = 0
+        while True:
+            for _ in range(SPINS_PER_LOOK):
+                if self._counter(STATE)[].load() >> 32 != seen:
+                    return
+                _pause()
+            if self._tired(deadline):
+                # The kernel compares the generation with `seen` atomically, so a wake-up cannot be lost.
+                _ = self._counter(SLEEPERS)[].fetch_add(1)
+                _futex(self.address + 8 * STATE + 4, FUTEX_WAIT_PRIVATE, Int(seen))
+                _ = self._counter(SLEEPERS)[].fetch_sub(1)
+
+    def _await_leaving(self):
+        """No thread is inside the closed region."""
+        var deadline = 0
+        while True:
+            for _ in range(SPINS_PER_LOOK):
+                if self._counter(STATE)[].load() & INSIDE == 0:
+                    return
+                _pause()
+            if self._tired(deadline):
+                # The last thread out looks at WAITING after it left; this one looks at STATE after it said so.
+                self._counter(WAITING)[].store(1)
+                var state = self._counter(STATE)[].load()
+                if state & INSIDE != 0:
+                    _futex(self.address + 8 * STATE, FUTEX_WAIT_PRIVATE, Int(state & 0xFFFFFFFF))
+                self._counter(WAITING)[].store(0)
+
+    def _tired(self, mut deadline: Int) -> Bool:
+        """Whether the time to spin is over; the first look at the clock starts it."""
+        var now = Int(perf_counter_ns())
+        if deadline == 0:
+            deadline = now + self._word(SPIN)[]
+        return now >= deadline
+
+    @always_inline
+    def _leave(self):
+        """This thread is outside, and a caller who sleeps until all are is woken."""
+        var state = self._counter(STATE)[].fetch_sub(1) - 1
+        if state & (OPEN | INSIDE) == 0 and self._counter(WAITING)[].load() != 0:
+            _futex(self.address + 8 * STATE, FUTEX_WAKE_PRIVATE, 1)
+
+
+def _futex(address: Int, operation: Int, value: Int):
+    _ = external_call["syscall", Int, num_fixed_args=1](SYS_FUTEX, address, operation, value, Int(0), Int(0), Int(0))
+
+
+def usable_cores() -> Int:
+    """How many cores the affinity of this thread allows."""
+    var mask = Array[UInt64, 128](fill=0)  # 8192 cores, the most that Linux knows
+    var bytes = external_call["syscall", Int, num_fixed_args=1](
+        SYS_SCHED_GETAFFINITY, Int(0), Int(8 * 128), Pointer(to=mask)
+    )
+    var cores = 0
+    for i in range(max(bytes, 0) // 8):
+        cores += Int(pop_count(mask[i]))
+    return max(cores, 1)
 
 
 def process_id() -> Int:

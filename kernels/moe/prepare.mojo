@@ -65,9 +65,9 @@ def prepare[dtype: DType](pool: Pool, dimensions: Layer, weights: Weights) raise
     else:
         _pack_router[dtype](layer, weights)
     pool.lock()
-    pool.run(PackExperts[dtype](layer, weights))
+    PackExperts[dtype](layer, weights).start()
     if layer.shared_d_ff > 0:
-        pool.run(PackExperts[dtype](layer.shared_expert(), weights.of_shared_expert()))
+        PackExperts[dtype](layer.shared_expert(), weights.of_shared_expert()).start()
     pool.unlock()
     return layer^
 
@@ -131,6 +131,11 @@ struct PackExperts[dtype: DType](Task):
 
     var layer: Layer
     var weights: Weights
+
+    def start(self):
+        """Run on the whole pool."""
+        var panels = self.layer.first_panels() + self.layer.second_panels()
+        self.layer.pool.run(self, self.layer.experts * panels)
 
     def run(self, thread: Int):
         """Panel after panel of either matmul, until none is left."""

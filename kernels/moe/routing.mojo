@@ -25,7 +25,7 @@ struct Route[dtype: DType](Task):
         if self.work.tokens * self.layer.d_model * self.layer.experts <= ALONE:
             self.layer.pool.run_alone(self)
         else:
-            self.layer.pool.run(self)
+            self.layer.pool.run(self, (self.work.tokens + TILE_ROWS - 1) // TILE_ROWS)
 
     def run(self, thread: Int):
         """Tile after tile of tokens, until none is left."""

@@ -97,8 +97,14 @@ struct Blocks[dtype: DType](Task):
                 0,
                 self.layer.second_panels(),
                 results,
+                sums,
                 after,
             )
+
+
+def _tickets(panels: Int) -> Int:
+    """Tickets that share out the panels of one block."""
+    return (panels + PANELS_PER_TICKET - 1) // PANELS_PER_TICKET
 
 
 @fieldwise_init
@@ -108,13 +114,17 @@ struct HiddenPanels[dtype: DType](Task):
     var layer: Layer
     var work: Workspace
 
+    def start(self):
+        """Run on the whole pool."""
+        self.layer.pool.run(self, _tickets(self.layer.first_panels()) * self.work.block_count)
+
     def run(self, thread: Int):
         """A few panels of a block after the other, until none is left."""
         comptime Operand = Scalar[operand[Self.dtype]()]
         open_tiles[Self.dtype](self.layer.tiles)
         var sums = at[Float32](self.work.sums + thread * self.work.sums_per_thread)
         var panels = self.layer.first_panels()
-        var tickets = (panels + PANELS_PER_TICKET - 1) // PANELS_PER_TICKET
+        var tickets = _tickets(panels)
         while True:
             var ticket = self.layer.pool.ticket()
             if ticket >= tickets * self.work.block_count:
@@ -145,12 +155,17 @@ struct OutputPanels[dtype: DType](Task):
     var layer: Layer
     var work: Workspace
 
+    def start(self):
+        """Run on the whole pool."""
+        self.layer.pool.run(self, _tickets(self.layer.second_panels()) * self.work.block_count)
+
     def run(self, thread: Int):
         """A few panels of a block after the other, until none is left."""
         comptime Operand = Scalar[operand[Self.dtype]()]
         open_tiles[Self.dtype](self.layer.tiles)
+        var sums = at[Float32](self.work.sums + thread * self.work.sums_per_thread)
         var panels = self.layer.second_panels()
-        var tickets = (panels + PANELS_PER_TICKET - 1) // PANELS_PER_TICKET
+        var tickets = _tickets(panels)
         while True:
             var ticket = self.layer.pool.ticket()
             if ticket >= tickets * self.work.block_count:
@@ -169,6 +184,7 @@ struct OutputPanels[dtype: DType](Task):
                 panel,
                 min(panel + PANELS_PER_TICKET, panels),
                 at[Float32](self.work.results).unsafe_offset(first * self.work.ld_results),
+                sums,
                 Panels.second[Self.dtype](self.layer, Int(block[unsafe_offset=2])).at(panel + PANELS_PER_TICKET, 0),
             )
         close_tiles[Self.dtype](self.layer.tiles)

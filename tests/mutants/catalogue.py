@@ -36,7 +36,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "for _ in range(layer.top_groups)",
             "for _ in range(min(layer.groups, layer.top_groups + 1))",
         ),
-        ("correction forgotten", " + correction.unsafe_load[width=LANES](e)", ""),
+        ("correction forgotten", " + at[Float32](layer.correction).unsafe_load[width=LANES](e)", ""),
         ("softmax weights not scaled", "/ sum * layer.scaling", "/ sum"),
         (
             "sigmoid weights not scaled",
@@ -44,9 +44,13 @@ MUTANTS: tuple[Mutant, ...] = (
             "weights[unsafe_offset=rank] = share",
         ),
         ("sigmoid always renormalised", "/ sum if layer.renormalize else weights[unsafe_offset=rank]", "/ sum"),
-        ("padding logits are zero", "logits[unsafe_offset=e] = Float32.MIN", "logits[unsafe_offset=e] = 0"),
-        ("padding experts eligible", "keys[unsafe_offset=e] = TAKEN", "keys[unsafe_offset=e] = 0"),
-        ("chosen expert chosen again", "keys[unsafe_offset=id] = TAKEN", "keys[unsafe_offset=id] = key"),
+        ("padding logits are zero", "Vec(Float32.MIN))\n        logits", "Vec(0))\n        logits"),
+        (
+            "padding experts eligible",
+            "exists.select(order_keys(values), SIMD[DType.int32, LANES](TAKEN))",
+            "order_keys(values)",
+        ),
+        ("chosen expert chosen again", "eq(id).select(Keys(TAKEN), left)", "eq(id).select(left, left)"),
         (
             "softmax total not shifted",
             "total += exp(logits.unsafe_load[width=LANES](e) - top)",
@@ -61,8 +65,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("negative logits backwards", "bits ^ ((bits >> 31) & 0x7FFFFFFF)", "bits"),
         (
             "ties to the highest id",
-            "var id = 0\n        while keys[unsafe_offset=id] != key:\n            id += 1",
-            "var id = padded - 1\n        while keys[unsafe_offset=id] != key:\n            id -= 1",
+            "select(places, Keys(Int32.MAX)).reduce_min()",
+            "select(places, Keys(-1)).reduce_max()",
         ),
         ("weights not divided", "weights[unsafe_offset=rank] / sum", "weights[unsafe_offset=rank]"),
         (
@@ -242,7 +246,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "pool",
-        ("does not wait for the others", "!= Int64(workers)", "!= self._counter(FINISHED)[].load()"),
+        (
+            "does not wait for the others",
+            "& INSIDE == 0:\n                    return",
+            "& INSIDE >= 0:\n                    return",
+        ),
         (
             "tickets given twice",
             "self._counter(TICKET)[].fetch_add(1)",
