@@ -104,8 +104,9 @@ doctor: setup ## what this machine has and lacks
 	$(BIN)/moe-validation doctor
 
 # Variables that tune NumPy's and PyTorch's libraries are taken away, as they are in a run's workers.
-bench: setup ## the promised workloads as pytest benchmarks; BENCH=--benchmark-compare shows what changed
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest -p benchmark benchmarks --benchmark-autosave $(BENCH)
+bench: setup ## shapes x dtypes x peers; BENCH=--benchmark-compare shows what changed, -k seed-quick times less
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest -p benchmark benchmarks --benchmark-autosave \
+	  $(if $(findstring compare,$(BENCH)),,--benchmark-quiet) $(BENCH)
 
 build: setup ## compile the Mojo kernel
 	$(BIN)/python -m validation.implementations.mojo_build

@@ -14,11 +14,11 @@ import os
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from benchmarks.document import write
 from validation.implementations.menu import MOJO
 from validation.implementations.mojo_build import BuiltKernel, build_kernel
 from validation.performance.probe import Probe
@@ -29,7 +29,6 @@ from validation.workloads.workload import Routing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "CPU_KERNEL.md"
 MARK: Final = "<!-- python -m benchmarks.balance --write -->"
 
 #: Many rows for each expert, a few for each, and so few that a skew decides which weights are read at all.
@@ -104,18 +103,7 @@ def main() -> None:
     table = "\n".join(("| shape | routing, threads | median | calls kept | |", "|---|---|---|---|---|", *lines))
     sys.stdout.write(f"{table}\n")
     if "--write" in sys.argv[1:]:
-        write(table)
-
-
-def write(table: str) -> None:
-    """Puts the table into the document, in the place of the last one."""
-    before, mark, after = DOCUMENT.read_text().partition(MARK)
-    if not mark:
-        raise SystemExit(f"{DOCUMENT} must hold the line {MARK}, after which the table goes; it does not")
-    rest = after.lstrip("\n")
-    if rest.startswith("|"):
-        rest = rest.partition("\n\n")[2]
-    DOCUMENT.write_text(f"{before}{mark}\n{table}\n\n{rest}")
+        write(MARK, table)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,13 @@ def _take_best(keys: Ints, padded: Int, top_k: Int, ids: Ints):
     """`ids` [top_k] are the places of the largest keys, which are taken."""
     comptime Keys = SIMD[DType.int32, LANES]
     var lanes = iota[DType.int32, LANES]()
+    if padded == LANES:
+        var left = keys.unsafe_load[width=LANES](0)
+        for rank in range(top_k):
+            var id = left.eq(left.reduce_max()).select(lanes, Keys(LANES)).reduce_min()
+            ids[unsafe_offset=rank] = id
+            left = lanes.eq(id).select(Keys(TAKEN), left)
+        return
     for rank in range(top_k):
         var best = Keys(TAKEN)
         var places = lanes
@@ -143,8 +150,8 @@ def _highest(logits: Floats, padded: Int) -> Float32:
 
 def _weigh_by_softmax(layer: Layer, logits: Floats, ids: Ints, weights: Floats):
     """Each chosen expert's share of the chosen ones' probability, or of all experts'."""
-    var padded = layer.router_panels() * LANES
-    var top = _highest(logits, padded)
+    # The best expert has the largest logit, or a NaN.
+    var top = logits[unsafe_offset=Int(ids[unsafe_offset=0])]
     var sum = Float32(0)
     for rank in range(layer.top_k):
         var share = exp(logits[unsafe_offset=Int(ids[unsafe_offset=rank])] - top)
@@ -152,7 +159,7 @@ def _weigh_by_softmax(layer: Layer, logits: Floats, ids: Ints, weights: Floats):
         sum += share
     if not layer.renormalize:
         var total = Vec(0)
-        for e in range(0, padded, LANES):
+        for e in range(0, layer.router_panels() * LANES, LANES):
             total += exp(logits.unsafe_load[width=LANES](e) - top)
         sum = total.reduce_add()
     for rank in range(layer.top_k):

@@ -1,4 +1,4 @@
-"""The workloads this project's promises are about, timed for the regression record (`make bench`).
+"""The kernel and its peers, timed for the table of `make bench` and for the record that shows regressions.
 
 Nothing here asserts a time: `moe-validation run` judges the promises, by process pairs. This record shows a change from
 one commit to the next, as `make bench BENCH=--benchmark-compare` prints it.
@@ -7,6 +7,7 @@ one commit to the next, as `make bench BENCH=--benchmark-compare` prints it.
 import importlib.util
 import itertools
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,38 +15,25 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from validation.claims.load import OWN_CLAIMS, load_claims
+from benchmarks.shapes import contenders, workloads
 from validation.correctness.compare import compare
 from validation.correctness.expected import expect
 from validation.implementations.implementation import Implementation
-from validation.implementations.menu import BASELINES, MOJO
 from validation.implementations.mojo_build import BuiltKernel, build_kernel
 from validation.workloads.inputs import TokenBank, make_layer
 from validation.workloads.layer import Layer
-from validation.workloads.registry import find
 from validation.workloads.workload import Workload
 
-ROUNDS: Final = 40
 THREADS: Final = len(os.sched_getaffinity(0))
-PROMISED: Final = sorted(
-    {
-        reading.workload
-        for claim in load_claims(OWN_CLAIMS).claims
-        for reading in claim.readings
-        if reading.device == "cpu" and reading.untestable is None
-    }
-)
-
-
-def _contenders(name: str) -> list[Implementation]:
-    """The kernel, and every PyTorch form, its hardest opponents, that runs the workload in reasonable time."""
-    workload = find(name)
-    opponents = [one for one in BASELINES.values() if one.family == "torch"]
-    return [MOJO, *(one for one in opponents if one.takes(workload.flops, workload.layer.dtype, "cpu"))]
-
+#: Calls of one contender: so many, or as many as this time holds, but never fewer than the interval of a median needs.
+MOST_ROUNDS: Final = 200
+LEAST_ROUNDS: Final = 6
+SECONDS: Final = 1.0
 
 CASES: Final = [
-    pytest.param(find(name), one, id=f"{name}-{one.name}") for name in PROMISED for one in _contenders(name)
+    pytest.param(workload, one, id=f"{workload.name}-{workload.layer.dtype}-{one.name}")
+    for workload in workloads()
+    for one in contenders(workload)
 ]
 
 
@@ -80,7 +68,10 @@ def test_time_of_a_call(
     benchmark.group = f"{workload.name} {workload.layer.dtype}"
     benchmark.extra_info["flops"] = workload.flops
     layer, bank, calls = make_layer(workload.layer, workload.seed), TokenBank.draw(workload), itertools.count()
-    forward = _prepare(implementation, layer)
+    try:
+        forward = _prepare(implementation, layer)
+    except (ImportError, NotImplementedError) as reason:
+        pytest.skip(f"{implementation.name}: {reason}")
 
     def fresh() -> tuple[tuple[torch.Tensor, torch.Tensor], dict[str, object]]:
         x = bank.gather(bank.rows("benchmark", call=next(calls)))
@@ -90,4 +81,8 @@ def test_time_of_a_call(
     answer = forward(x, out)
     ids, weights = answer[1:] if isinstance(answer, tuple) else (None, None)
     assert compare(expect(layer, x), out, ids, weights).passed
-    benchmark.pedantic(forward, setup=fresh, rounds=ROUNDS, warmup_rounds=5)  # type: ignore[no-untyped-call]
+    (x, out), _ = fresh()
+    started = time.perf_counter()
+    forward(x, out)
+    rounds = max(LEAST_ROUNDS, min(MOST_ROUNDS, int(SECONDS / (time.perf_counter() - started))))
+    benchmark.pedantic(forward, setup=fresh, rounds=rounds, warmup_rounds=2)  # type: ignore[no-untyped-call]

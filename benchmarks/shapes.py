@@ -1,0 +1,38 @@
+"""What `make bench` times: shapes, and beside the kernel every contender that takes them in reasonable time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from validation.implementations.menu import BASELINES, MOJO, PEERS
+from validation.workloads.registry import find
+
+if TYPE_CHECKING:
+    from validation.implementations.implementation import Implementation
+    from validation.workloads.workload import Workload
+
+#: Compute-bound, few tokens, and gated experts of few rows each; the last a quarter of Qwen3-30B-A3B's experts.
+SHAPES: Final = (
+    "seed-claim",
+    "seed-quick",
+    "cpu-2048",
+    "seed-claim-t1",
+    "seed-claim-t8",
+    "decode-32",
+    "128x2048x768-E32-k8-silu-gated",
+)
+DTYPES: Final = ("float32", "bfloat16", "float16")
+
+
+def workloads() -> list[Workload]:
+    """Returns every shape in every dtype."""
+    named = [find(shape) for shape in SHAPES]
+    return [replace(one, layer=replace(one.layer, dtype=dtype)) for one in named for dtype in DTYPES]
+
+
+def contenders(workload: Workload) -> list[Implementation]:
+    """Returns the kernel, and the strongest forms of others: PyTorch's, ONNX Runtime's, and the same design in C++."""
+    others = [one for one in BASELINES.values() if one.family == "torch" or one.name == "cpp_packed"]
+    others += PEERS.values()
+    return [MOJO, *(one for one in others if one.takes(workload.flops, workload.layer.dtype, "cpu"))]
