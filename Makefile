@@ -105,7 +105,7 @@ doctor: setup ## what this machine has and lacks
 
 # Variables that tune NumPy's and PyTorch's libraries are taken away, as they are in a run's workers.
 bench: setup ## shapes x dtypes x peers; BENCH=--benchmark-compare shows what changed, -k seed-quick times less
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest -p benchmark benchmarks --benchmark-autosave \
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest -p benchmark --dist no benchmarks --benchmark-autosave \
 	  $(if $(findstring compare,$(BENCH)),,--benchmark-quiet) $(BENCH)
 
 build: setup ## compile the Mojo kernel
