@@ -70,6 +70,20 @@ def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candi
     )
 
 
+def too_slow(spec: CaseSpec, candidate: Candidate, seconds: float) -> Case:
+    """Returns the case as not asked, because a call on so many tokens would take about `seconds`."""
+    return Case(
+        id=spec.id,
+        check=spec.check,
+        implementation=candidate.name,
+        dtype=spec.workload.layer.dtype,
+        shape=shape_string(spec.workload),
+        outcome=Outcome.NOT_SUPPORTED,
+        message=f"not asked: {spec.workload.tokens} tokens would take it about {seconds:.0f} s",
+        repro=f"{candidate.repro} --case {spec.id}",
+    )
+
+
 def _declined(spec: CaseSpec, attempts: Sequence[Attempt], candidate: Candidate) -> bool:
     """Whether the candidate said no to the very first call, and may."""
     if candidate.strict or not attempts:

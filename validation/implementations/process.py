@@ -42,9 +42,15 @@ _ASLEEP_NS: Final = 1_000_000
 _START_S: Final = 300.0
 
 
+#: A kernel's file may take so many times as long as a call: it may compile an extension, half a minute for torch's.
+_LOADING: Final = 5.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a worker may take: seconds for one request (a load, a prepare, a block) and bytes beyond its start-up.
+    """What a worker may take: seconds for one request (a prepare, a block; five times as many for a load) and bytes.
+
+    The bytes are those beyond its start-up.
 
     `memory_bytes` counts writable private memory, the copy-on-write map of the weights included.
     """
@@ -170,7 +176,7 @@ class Worker:
             "forbidden": [str(_ROOT / name) for name in _OURS],
         }
         self._captures = implementation.graph
-        answer = self._ask("load", message)
+        answer = self._ask("load", message, seconds=_LOADING * self.limits.seconds)
         self._offers = None if answer.get("offers") is None else tuple(str(word) for word in answer["offers"])
         return str(answer["sha256"])
 
@@ -292,13 +298,12 @@ class Worker:
         spawn.end(self._spawned)
         self._memory.close()
 
-    def _ask(self, request: str, message: Message, descriptors: tuple[int, ...] = ()) -> Message:
+    def _ask(
+        self, request: str, message: Message, descriptors: tuple[int, ...] = (), *, seconds: float | None = None
+    ) -> Message:
         self.start()
         self._mailbox.post(request, message, descriptors)
-        return self._answer()
-
-    def _answer(self) -> Message:
-        return self._mailbox.answer(seconds=self.limits.seconds, memory_bytes=self.limits.memory_bytes)
+        return self._mailbox.answer(seconds=seconds or self.limits.seconds, memory_bytes=self.limits.memory_bytes)
 
     def _map(self, inputs: Sequence[torch.Tensor], *, draw_addresses: bool) -> tuple[list[CallPlaces], int]:
         """Places for the block; arena and staging file are made anew when they are too small."""

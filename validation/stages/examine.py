@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from validation.correctness.attempt import attempt
 from validation.correctness.case import Outcome
 from validation.correctness.integrity.inspect import GATES, inspect
+from validation.correctness.judge import too_slow
 from validation.correctness.looks import looked_at
 from validation.correctness.option import find_options
 from validation.correctness.plan import brief_cases
@@ -159,7 +160,11 @@ def _asked(subject: Subject, running: Running, specs: Sequence[CaseSpec], consol
     cases: list[Case] = []
     with step(console, "correctness cases", len(specs)) as shown:
         for spec in specs:
-            cases.append(check(spec, running, subject.candidate))
+            seconds = 0.0 if subject.ours else running.seconds(spec.workload.tokens)
+            slow = seconds > LIMITS.seconds / 3
+            cases.append(
+                too_slow(spec, subject.candidate, seconds) if slow else check(spec, running, subject.candidate)
+            )
             shown.note(spec.id)
             shown.advance()
             if running.deaths >= _MOST_DEATHS:

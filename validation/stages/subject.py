@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 #: A case is 0.2 GFLOP at most, half a second for plain Python; what a compiler takes for a first call is more.
 LIMITS: Final = Limits(seconds=60.0, memory_bytes=4 << 30)
+
+#: A pace is taken from calls of so many tokens, and believed of calls of more than so many.
+_LEAST_TOKENS: Final = 32
+_MANY_TOKENS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +89,7 @@ class Running:
         self._worker: Worker | None = None
         self._run: Run | None = None
         self.deaths = 0
+        self._token_s = math.inf
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -112,12 +119,20 @@ class Running:
     def __call__(self, layer: Layer, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Prepares the layer where it is not the last call's, and makes one call."""
         run = self._run or self._open()
+        started = time.monotonic()
         try:
-            return run(layer, x)
+            answered = run(layer, x)
         except WorkerEnded:
             self.deaths += 1
             self._close()
             raise
+        if len(x) >= _LEAST_TOKENS:
+            self._token_s = min(self._token_s, (time.monotonic() - started) / len(x))
+        return answered
+
+    def seconds(self, tokens: int) -> float:
+        """Returns how long a call on so many tokens would take at the pace of the fastest so far; 0 of few tokens."""
+        return self._token_s * tokens if tokens > _MANY_TOKENS and math.isfinite(self._token_s) else 0.0
 
     def _open(self) -> Run:
         # Cases change shapes and strides from call to call: asked eagerly, also of a kernel that is timed in graphs.
