@@ -17,7 +17,7 @@ OUT ?= build/report
 DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf chromium
 APT := apt-get install -y --no-install-recommends $(DEBIAN)
 
-.PHONY: help setup system honest planted mutants validate test lint format report sample alone approve demo doctor bench build lock clean
+.PHONY: help setup system honest planted mutants memcheck validate test lint format report sample alone approve demo doctor bench build lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -54,6 +54,9 @@ planted: setup ## try every kernel planted to be caught: build/planted.json, whi
 
 mutants: setup ## slips of the pen in the Mojo sources, each built and run against the suite; about 15 minutes
 	$(BIN)/python -m tests.mutants
+
+memcheck: setup ## the Mojo kernel on small shapes under valgrind (Debian package valgrind); some minutes
+	$(BIN)/python -m tests.memcheck
 
 validate: setup ## set up, build, check, measure, judge and report: build/report/report.pdf
 	$(BIN)/moe-validation run --out $(OUT)

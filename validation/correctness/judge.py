@@ -52,7 +52,7 @@ def judge(spec: CaseSpec, question: Question, attempts: Sequence[Attempt], candi
     else:
         outcome, message, compared = _outcome(question, attempts, candidate)
         if outcome is Outcome.FAILED and _may_spread(spec, candidate) and compared and _spreads(compared[-1]):
-            outcome, message = Outcome.NOT_SUPPORTED, f"at odd widths a NaN reaches other tokens: {message}"
+            outcome, message = Outcome.NOT_SUPPORTED, f"at odd widths a NaN behind a row reaches it: {message}"
     worsts = [one.worst for one in compared]
     bits = [one.effective_bits for one in compared if one.effective_bits is not None]
     return Case(
@@ -96,14 +96,14 @@ def _declined(spec: CaseSpec, attempts: Sequence[Attempt], candidate: Candidate)
 
 
 def _may_spread(spec: CaseSpec, candidate: Candidate) -> bool:
-    """Whether a NaN may reach the token before it: odd rows of 16-bit numbers are read in pairs.
+    """Whether a NaN behind a row may reach it: odd rows of 16-bit numbers are read in pairs.
 
-    oneDNN's AMX products do so (PyTorch 2.13, Sapphire Rapids): the last pair takes in the first number of the next
-    row, times zero. At even widths nobody may.
+    oneDNN's AMX products do so (PyTorch 2.13, Sapphire Rapids): the last pair takes in what follows the row, times
+    zero. At even widths nobody may.
     """
     config = spec.workload.layer
     odd = config.d_model % 2 == 1 or config.d_ff % 2 == 1
-    return spec.check is Check.NONFINITE and config.element_bytes == 2 and odd and not candidate.strict  # noqa: PLR2004
+    return spec.check in {Check.NONFINITE, Check.STRIDED} and config.element_bytes == 2 and odd and not candidate.strict  # noqa: PLR2004
 
 
 def _spreads(found: Comparison) -> bool:
