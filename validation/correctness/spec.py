@@ -120,7 +120,7 @@ ALL_VARIANTS: Final = (
     LayerVariant(activation="gelu_tanh"),
     LayerVariant(activation="relu", gated=True),
     LayerVariant(activation="gelu", gated=True, renormalize=False),
-    LayerVariant(router="topk_softmax", router_bias=True),
+    LayerVariant(router="topk_softmax", router_bias=True, routed_scaling=2.5),
     LayerVariant(activation="silu", gated=True, router="sigmoid", correction_bias=True, shared_d_ff=40),
     LayerVariant(router="sigmoid", n_groups=4, top_groups=2, routed_scaling=2.5, float32_router=True),
     LayerVariant(router="sigmoid", renormalize=False, shared_d_ff=17, bias=True),
