@@ -37,10 +37,8 @@ _OURS: Final = ("validation", "reference")
 #: A process that used less CPU time than this in 6 ms sleeps.
 _ASLEEP_NS: Final = 1_000_000
 
-
 #: A process that is not ready after this never will be.
 _START_S: Final = 300.0
-
 
 #: A kernel's file may take so many times as long as a call: it may compile an extension, half a minute for torch's.
 _LOADING: Final = 5.0
