@@ -167,7 +167,7 @@ def test_calls_are_as_many_as_the_profile_says(bench: Bench) -> None:
 def test_the_discarded_round_is_short_and_marked(bench: Bench) -> None:
     discarded = [run for run in bench.run() if run.discarded]
     assert {run.round for run in discarded} == {0}
-    assert all(5 <= len(series.accepted_ns) <= 6 for run in discarded for series in run.series)
+    assert all(2 <= len(series.accepted_ns) <= 3 for run in discarded for series in run.series)
 
 
 def test_every_timed_output_is_checked_against_rows_no_call_had_before(bench: Bench) -> None:

@@ -30,9 +30,9 @@ baseline = "BASELINE"
 """
 
 
-def plan(folder: Path, baseline: str, profile: str = "standard") -> RunPlan:
+def plan(folder: Path, baseline: str, profile: str = "standard", more: str = "") -> RunPlan:
     claims, kernel = folder / "claims.toml", folder / "kernel.py"
-    claims.write_text(CLAIM.replace("BASELINE", baseline))
+    claims.write_text(CLAIM.replace("BASELINE", baseline) + more)
     kernel.write_text("")
     return plan_run(
         RunRequest(
@@ -58,6 +58,17 @@ def test_a_slow_baseline_that_nobody_names_is_left_out_and_listed(tmp_path: Path
     found = plan(tmp_path, "numpy_grouped")
     assert "numpy_per_token" not in {one.name for one in found.contests[0].baselines}
     assert any(line.startswith("numpy_per_token on seed-claim") for line in found.left_out)
+
+
+def test_a_slow_baseline_that_is_named_on_another_workload_is_left_out_and_listed(tmp_path: Path) -> None:
+    reading = (
+        CLAIM[CLAIM.index("[[claims.readings]]") :].replace('id = "cpu"', 'id = "quick"').replace("strict = true", "")
+    )
+    more = reading.replace("seed-claim", "seed-quick").replace("BASELINE", "cpp_scalar")
+    found = plan(tmp_path, "numpy_grouped", more=more)
+    assert [contest.workload.name for contest in found.contests] == ["seed-claim"]
+    assert "cpp_scalar" not in {one.name for one in found.contests[0].baselines}
+    assert any(line.startswith("cpp_scalar on seed-claim") for line in found.left_out)
 
 
 def test_what_others_ship_is_met_or_told_to_be_left_out(tmp_path: Path) -> None:

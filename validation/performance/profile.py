@@ -19,8 +19,7 @@ class Profile:
     Under each load that a claim names a process of the candidate serves `requests` requests: none in smoke.
 
     Warm-up goes on for `warm_s` and for two calls at least. Blocks that the speed probe rejects are repeated until
-    `retry` times the planned number of blocks were made, or two more than planned. The discarded round makes
-    `least_calls` at most.
+    `retry` times the planned number of blocks were made, or two more than planned.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Profile:
 
 
 SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=5, budget_s=0.3, warm_s=0.05, retry=1.0)
-STANDARD: Final = Profile(name="standard", pairs=12, least_calls=7, budget_s=0.4, warm_s=0.06, retry=1.5, requests=20)
+STANDARD: Final = Profile(name="standard", pairs=12, least_calls=5, budget_s=0.3, warm_s=0.06, retry=1.5, requests=20)
 FULL: Final = Profile(name="full", pairs=20, least_calls=30, budget_s=3.0, warm_s=0.2, requests=64)
 
 PROFILES: Final = {profile.name: profile for profile in (SMOKE, STANDARD, FULL)}

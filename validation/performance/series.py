@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -34,6 +36,9 @@ Check: TypeAlias = Callable[[Rows, torch.Tensor, torch.Tensor | None, torch.Tens
 
 #: Warm-up is never shorter, however long they take.
 _LEAST_WARM_CALLS: Final = 2
+
+#: Calls of the discarded round, which warms the machine; the first call and the warm-up come on top.
+_DISCARDED_CALLS: Final = 2
 
 #: A block does not begin while the machine is slow: a pause is long against a stolen time slice (some ms), and in all
 #: a series waits half a second at most, so that a machine that stays slow is measured as it is (and rejected).
@@ -188,7 +193,7 @@ def _blocks(
 ) -> list[Block]:
     """Blocks until enough calls were accepted, or the bound on repeats is reached."""
     profile = subject.profile
-    wanted = profile.least_calls if subject.discarded else profile.calls_of(call_ns)
+    wanted = _DISCARDED_CALLS if subject.discarded else profile.calls_of(call_ns)
     size = min(profile.block_calls(call_ns), most_calls(subject), wanted)
     # At least two more than planned, so that a process of one or two blocks can repeat one as well.
     planned = -(-wanted // size)
@@ -225,7 +230,7 @@ def _block(
     after = gauge.read()
     on_gpu = subject.bank.workload.layer.device == "cuda"
     agrees = subject.price.agrees(made.calls_ns, made.parent_ns, made.hosts_ns)
-    wrong = sum(not right(subject, rows, output) for (rows, _x), output in zip(batches, made.outputs, strict=True))
+    wrong = wrong_outputs(subject, batches, made.outputs)
     return judged(
         Block(
             probe_before=before,
@@ -253,7 +258,7 @@ def _cold(
         return (), 0
     drawn = [next(draws) for _ in range(min(_COLD_CALLS, most_calls(subject)))]
     made = worker.call_block([x for _rows, x in drawn], cold=True)
-    wrong = sum(not right(subject, rows, output) for (rows, _x), output in zip(drawn, made.outputs, strict=True))
+    wrong = wrong_outputs(subject, drawn, made.outputs)
     return made.calls_ns, max(wrong, int(not made.guards_held))
 
 
@@ -267,8 +272,17 @@ def _sustained(worker: WorkerLike, gauge: Gauge) -> Sustained:
     return Sustained(calls=made.calls, parent_ns=made.parent_ns, energy_j=energy_j)
 
 
-def right(subject: Subject, rows: Rows, output: Output) -> bool:
-    """Returns whether a call wrote the right answer and left its input as it was."""
+def wrong_outputs(subject: Subject, batches: Sequence[tuple[Rows, torch.Tensor]], outputs: Sequence[Output]) -> int:
+    """Returns how many calls did not write the right answer or did not leave their input as it was.
+
+    The kernel sleeps meanwhile, so every core may check: NumPy's loops over whole outputs release the GIL.
+    """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        called = zip(batches, outputs, strict=True)
+        return sum(pool.map(lambda call: not _right(subject, call[0][0], call[1]), called))
+
+
+def _right(subject: Subject, rows: Rows, output: Output) -> bool:
     return output.written and output.x_unchanged and subject.check(rows, output.out, output.ids, output.weights)
 
 

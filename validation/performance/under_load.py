@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from validation.claims.claim import Arrivals, Load
 from validation.performance.load import LoadRun, judged_load
 from validation.performance.sample import CLOCK_DISAGREES
-from validation.performance.series import batches, most_calls, right
+from validation.performance.series import batches, most_calls, wrong_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
     made = worker.call_block([x for _rows, x in sent], due_ns=due)
     worker.settle()
     after = gauge.read()
-    wrong = sum(not right(subject, rows, output) for (rows, _x), output in zip(sent, made.outputs, strict=True))
+    wrong = wrong_outputs(subject, sent, made.outputs)
     run = LoadRun(
         implementation=subject.implementation.name,
         workload=workload.name,

@@ -138,7 +138,7 @@ def plan_run(request: RunRequest) -> RunPlan:
     builds: dict[str, BuiltKernel | BuiltBundle] = {} if built is None else {candidate.name: built}
     for workload in measured:
         meets, missing = _baselines(
-            workload, device, None if request.profile == "full" else _named_baselines(claims, device)
+            workload, device, None if request.profile == "full" else _named_baselines(claims, workload)
         )
         left_out += missing
         peers, missing = chosen_peers(workload, device, request.profile)
@@ -182,14 +182,14 @@ def plan_run(request: RunRequest) -> RunPlan:
     )
 
 
-def _named_baselines(claims: Iterable[ClaimsSource], device: str) -> frozenset[str]:
-    """What testable readings about `device` name outright."""
+def _named_baselines(claims: Iterable[ClaimsSource], workload: Workload) -> frozenset[str]:
+    """What testable readings of the workload, on its device, name outright."""
     return frozenset(
         name
         for source in claims
         for claim in source.file.claims
         for reading in claim.readings
-        if reading.untestable is None and reading.device == device
+        if reading.untestable is None and (reading.workload, reading.device) == (workload.name, workload.layer.device)
         for name in (reading.baseline, reading.candidate)
         if name is not None
     )
