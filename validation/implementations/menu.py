@@ -14,8 +14,8 @@ _EVERY_DTYPE: Final = frozenset({"float32", "bfloat16", "float16"})
 _EVERY_DEVICE: Final = frozenset({"cpu", "cuda"})
 
 #: An even number, so that orders and their reverses are balanced. For what costs much (a call of a baseline that goes
-#: token by token takes 0.1 to 0.2 s) and what is several times slower than the candidate wherever it was seen: half
-#: the pairs widen its interval by a half, and a claim of 1x or 382x is as far away as before.
+#: token by token takes 0.1 to 0.2 s) and what is more than three times slower than the candidate wherever it was seen:
+#: half the pairs widen its interval by a half, and a claim of 1x or 382x is as far away as before.
 _FEW_PAIRS: Final = 6
 
 
@@ -70,7 +70,7 @@ BASELINES: Final[dict[str, Implementation]] = {
         _python("python_lists", "pure Python, lists and loops", most_flops=2e7, published_only=True),
         # 10 to 30 GFLOP/s.
         _few(_python("numpy_per_token", "NumPy float32, one token at a time", most_flops=1e10)),
-        _few(_python("numpy_grouped", "NumPy float32, grouped by expert")),
+        _python("numpy_grouped", "NumPy float32, grouped by expert"),
         _few(
             _python("numpy_as_published", "NumPy as published: float64 weights, grouped by expert", published_only=True)
         ),
