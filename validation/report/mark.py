@@ -67,7 +67,7 @@ MARKS: Final[Mapping[Verdict, Mark]] = {
         glyph="!",
         word="invalid",
         colour="#93000a",
-        marker="X",
+        marker="v",
         meaning="The kernel gave wrong answers or failed an integrity check, so its speed counts for nothing.",
     ),
     Verdict.HARNESS_FAULT: Mark(
@@ -75,7 +75,7 @@ MARKS: Final[Mapping[Verdict, Mark]] = {
         glyph="↻",
         word="harness fault",
         colour="#5d4300",
-        marker="o",
+        marker="^",
         meaning="A measurement contradicts physics or the clocks contradict each other: measure again.",
     ),
     Verdict.NOT_TESTED: Mark(
@@ -83,7 +83,7 @@ MARKS: Final[Mapping[Verdict, Mark]] = {
         glyph="–",
         word="not tested",
         colour="#545d69",
-        marker="o",
+        marker="h",
         meaning="Nothing was measured for it here, for the reason given.",
     ),
 }

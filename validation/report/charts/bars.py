@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from validation.report.charts.style import (
+    BESIDE,
     BEYOND,
     CANDIDATE,
     HALF_WIDTH,
     INK,
-    MUTED,
     SMALL,
     Chart,
     chart_of,
@@ -41,7 +41,7 @@ def floor_bars(bars: Sequence[Bar], *, alt: str, caption: str) -> Chart:
         ax.set_ylim(len(bars) - 0.5, -0.5)
         for index, bar in enumerate(bars):
             ax.barh(index, 1, height=0.62, color=BEYOND, linewidth=0)
-            ax.barh(index, bar.share, height=0.62, color=CANDIDATE if bar.candidate else MUTED, linewidth=0)
+            ax.barh(index, bar.share, height=0.62, color=CANDIDATE if bar.candidate else BESIDE, linewidth=0)
             ax.text(
                 -0.02,
                 index,

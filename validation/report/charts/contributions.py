@@ -8,7 +8,7 @@ from validation.report.charts.style import CANDIDATE, INK, MUTED, PAGE_WIDTH, SM
 from validation.report.charts.ticks import log_ticks
 
 _LEFT, _RIGHT, _ROW = 2.6, 1.6, 0.18
-_HURTS: Final = "#b3261e"
+_HURTS: Final = "#d9705f"
 #: The axis goes at least this far to both sides, so that noise of a percent does not look like an effect.
 _LEAST: Final = 1.25
 

@@ -24,6 +24,8 @@ RULE: Final = "#d5d8dc"
 CLAIM: Final = "#6b3fb5"
 BEYOND: Final = "#e6e8eb"
 CANDIDATE: Final = "#0b6e4f"
+#: A bar beside the candidate's: in black and white a lighter grey, on white still 3:1.
+BESIDE: Final = "#8b949e"
 
 #: Width of the text block of a page, in inches; charts are drawn at their printed size, so 7.5 pt is 7.5 pt.
 PAGE_WIDTH: Final = 174 / 25.4
