@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from validation.performance.statistics import quantile_ranks
 from validation.stages.observe import workload_record
-from validation.verdicts.floors import floor
+from validation.verdicts.floors import Hardware, floor
+from validation.workloads.registry import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from validation.evidence.record import Evidence
     from validation.performance.ceiling import Ceiling
     from validation.performance.cpu import Cpu
     from validation.workloads.workload import Workload
@@ -53,16 +52,13 @@ def title(workload: Workload) -> str:
     layer = workload.layer
     kind = f"{'gated ' * layer.gated}{layer.activation}"
     return (
-        f"{workload.name if len(workload.name) <= 13 else 'shape'} {layer.dtype}: T {workload.tokens}, "  # noqa: PLR2004 -- seed-claim-t1
+        f"{workload.name if workload.name in WORKLOADS else 'shape'} {layer.dtype}: T {workload.tokens}, "
         f"d {layer.d_model}, f {layer.d_ff}, E {layer.n_experts}, k {layer.top_k}, {kind}"
     )
 
 
 def _group(name: str, group: Sequence[Timed], ceilings: tuple[Ceiling, ...], cpu: Cpu) -> list[str]:
-    # The rule of verdicts reads of evidence the ceilings and the caches alone.
-    machine = SimpleNamespace(caches=cpu.caches, cores=len(cpu.cores), gpu=None)
-    evidence = cast("Evidence", SimpleNamespace(environment=machine, ceilings=ceilings))
-    least = floor(evidence, workload_record(group[0].workload), "cpu")
+    least = floor(Hardware.of_cpu(ceilings, cpu.caches, len(cpu.cores)), workload_record(group[0].workload))
     told = "no ceiling is known" if least is None else f"{_us(least.ns / 1e3)} us by {least.bound_by}"
     kernel = next((one.median_us for one in group if one.contender == KERNEL), None)
     lines = ["", f"{name}; floor {told}"]

@@ -22,7 +22,7 @@ from validation.report.performance import figure_rows
 from validation.report.recorded import sources
 from validation.report.timing import timings
 from validation.stages.observe import by_rule
-from validation.verdicts.floors import floor
+from validation.verdicts.floors import Hardware, floor
 
 RECORDED = SUITE.model_copy(update={"commit": "fedcba9876543210fedcba9876543210fedcba98"})
 
@@ -75,7 +75,7 @@ def test_section_4_stands_on_the_floor_of_the_verdicts() -> None:
     made = evidence()
     for timing in timings(made):
         record = next(one for one in made.workloads if one.name == timing.workload)
-        assert timing.floor == floor(made, record, timing.device)
+        assert timing.floor == floor(Hardware.of(made, timing.device), record)
 
 
 def test_one_token_is_bound_by_memory_and_said_to_be() -> None:

@@ -7,14 +7,14 @@ from validation.evidence.environment import Gpu
 from validation.evidence.record import Evidence
 from validation.performance.ceiling import Resource
 from validation.verdicts.datasheet import find
-from validation.verdicts.floors import Floor, floor
+from validation.verdicts.floors import Floor, Hardware, floor
 
 EVIDENCE = synthetic.evidence(pairs=1, times_us={"seed-claim": {synthetic.CANDIDATE: 10_000.0}})
 GPU = synthetic.gpu_evidence(pairs=1)
 
 
 def least(workload: str, evidence: Evidence = EVIDENCE, device: str = "cpu", **changed: Any) -> Floor:
-    found = floor(evidence, synthetic.workload(workload).model_copy(update=changed), device)
+    found = floor(Hardware.of(evidence, device), synthetic.workload(workload).model_copy(update=changed))
     assert found is not None
     return found
 
@@ -47,7 +47,7 @@ def test_weights_that_fit_a_cache_owe_nothing_to_memory() -> None:
 
 
 def test_a_dtype_without_a_ceiling_has_no_floor() -> None:
-    assert floor(EVIDENCE, synthetic.workload("seed-claim:float16"), "cpu") is None
+    assert floor(Hardware.of(EVIDENCE, "cpu"), synthetic.workload("seed-claim:float16")) is None
 
 
 def test_the_datasheet_wins_where_it_is_above_what_was_measured() -> None:

@@ -8,7 +8,7 @@ from validation.evidence.record import Evidence
 from validation.performance.ceiling import Ceiling, Resource
 from validation.performance.sample import ProcessRun, Role, Series
 from validation.performance.statistics import Estimate, accepted_calls, process_value
-from validation.verdicts.floors import Floor, floor
+from validation.verdicts.floors import Floor, Hardware, floor
 from validation.verdicts.samples import Subject, measured
 
 
@@ -99,7 +99,7 @@ def timings(evidence: Evidence) -> tuple[Timing, ...]:
                 prepare_ns=int(statistics.median(s.prepare_ns for s in all_series)),
                 flops=workload.flops,
                 min_bytes=workload.min_bytes,
-                floor=floor(evidence, workload, device),
+                floor=floor(Hardware.of(evidence, device), workload),
             )
         )
     order = {(record.name, record.dtype): index for index, record in enumerate(evidence.workloads)}

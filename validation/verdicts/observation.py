@@ -10,7 +10,7 @@ from validation.performance.figure import Figure
 from validation.performance.sample import Role
 from validation.performance.statistics import NULL_CONFIDENCE, Estimate, quantile
 from validation.verdicts.figures import figure_estimate, find_figures
-from validation.verdicts.floors import Floor, floor
+from validation.verdicts.floors import Floor, Hardware, floor
 from validation.verdicts.loads import load_calls
 from validation.verdicts.samples import Calls, Measured, Subject, baselines, digest, digest_of, measured
 
@@ -173,7 +173,7 @@ def _side(subject: Subject, evidence: Evidence, confidence: float) -> Side:
         subject=subject,
         measured=found,
         level=found.level(confidence),
-        floor=None if workload is None else floor(evidence, workload, subject.device),
+        floor=None if workload is None else floor(Hardware.of(evidence, subject.device), workload),
     )
 
 
