@@ -45,9 +45,9 @@ _MEASURED_ON_GPU: Final = {
     "full": None,
 }
 
-#: A call of more work than this is not measured on a CPU: 600 GFLOP take 1.3 s on two cores at 450 GFLOP/s, and a
-#: process makes at least 30 of them.
-_MOST_CPU_FLOPS: Final = 6e11
+#: A call of more work than this for each thread is not measured on a CPU: 50 GFLOP take a core some 0.3 s, and 20 pairs
+#: of 12 contenders call it 3,000 times.
+_MOST_THREAD_FLOPS: Final = 5e10
 
 #: On a GPU the bound is the oracle's, which answers in float64 on the host: 3 TFLOP take a 16-core one 10 s.
 _MOST_GPU_FLOPS: Final = 3e12
@@ -246,7 +246,10 @@ def _measured(
     profile: str, named: tuple[Workload, ...], asked: tuple[Workload, ...], device: Literal["cpu", "cuda"]
 ) -> tuple[tuple[Workload, ...], tuple[str, ...]]:
     """What is measured, and a line for each named workload that is not."""
-    most_flops, kind = (_MOST_CPU_FLOPS, "CPU") if device == "cpu" else (_MOST_GPU_FLOPS, "GPU")
+    most_flops, kind = _MOST_GPU_FLOPS, "GPU"
+    if device == "cpu":
+        threads = thread_count()
+        most_flops, kind = _MOST_THREAD_FLOPS * threads, f"CPU with {threads} threads"
     if asked:
         names = {one.name for one in asked}
         wanted = [one for one in named if one.name in names]
