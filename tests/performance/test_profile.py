@@ -10,7 +10,7 @@ def test_a_fast_kernel_is_called_thirty_times_or_more(profile: Profile) -> None:
     assert profile.calls_of(10 * MS) >= 30
 
 
-@pytest.mark.parametrize(("profile", "calls"), [(SMOKE, 5), (STANDARD, 5), (FULL, 5)])
+@pytest.mark.parametrize(("profile", "calls"), [(SMOKE, 3), (STANDARD, 5), (FULL, 5)])
 def test_a_slow_kernel_is_called_as_often_as_the_profile_insists(profile: Profile, calls: int) -> None:
     assert profile.calls_of(10_000 * MS) == calls
 

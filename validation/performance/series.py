@@ -34,8 +34,8 @@ Rows: TypeAlias = npt.NDArray[Any]
 #: Whether what came out of a call on these rows of the bank is right: rows, out, ids, weights.
 Check: TypeAlias = Callable[[Rows, torch.Tensor, torch.Tensor | None, torch.Tensor | None], bool]
 
-#: Warm-up is never shorter, however long they take.
-_LEAST_WARM_CALLS: Final = 2
+#: Warm-up is never shorter, however long they take; the first call comes before it.
+_LEAST_WARM_CALLS: Final = 1
 
 #: Calls of the discarded round, which warms the machine; the first call and the warm-up come on top.
 _DISCARDED_CALLS: Final = 2
