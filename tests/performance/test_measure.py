@@ -14,7 +14,15 @@ from validation.performance.events import Event, ProcessFailed, SeriesMeasured
 from validation.performance.measure import Measurement, measure
 from validation.performance.order import Turn
 from validation.performance.profile import Profile
-from validation.performance.sample import CLOCK_DISAGREES, PROBE_SLOW, ProcessRun, Role, apply_rule, probe_rule
+from validation.performance.sample import (
+    CLOCK_DISAGREES,
+    OTHERS_RAN,
+    PROBE_SLOW,
+    ProcessRun,
+    Role,
+    apply_rule,
+    probe_rule,
+)
 from validation.workloads.inputs import TokenBank, make_layer
 from validation.workloads.layer import LayerConfig
 from validation.workloads.workload import Workload
@@ -30,7 +38,7 @@ class FakeWorker:
     def __init__(self, turn: Turn, call_ns: dict[str, int], *, hidden: float = 0.0, flaws: frozenset[str]) -> None:
         self.turn, self.call_ns, self.hidden, self.flaws = turn, call_ns, hidden, flaws
         self.name = ""
-        self.closed = False
+        self.closed = self.busy = False
         self.calls = 0
         self.cold_calls = 0
 
@@ -63,8 +71,12 @@ class FakeWorker:
         self.calls += len(inputs)
         true_ns = self.call_ns[self.name]
         outputs = tuple(self._output(x, int(true_ns * (1 - self.hidden))) for x in inputs)
+        self.busy = "beside a compiler" in self.flaws and not self.busy
         return BlockOutput(
-            outputs=outputs, parent_ns=true_ns * len(inputs) + 60_000, guards_held="overruns" not in self.flaws
+            outputs=outputs,
+            parent_ns=true_ns * len(inputs) + 60_000,
+            guards_held="overruns" not in self.flaws,
+            others_share=0.4 if self.busy else 0.019,
         )
 
     def _output(self, x: torch.Tensor, ns: int) -> Output:
@@ -187,6 +199,17 @@ def test_every_wrong_output_is_counted(bench: Bench, flaw: str) -> None:
 def test_a_broken_guard_spoils_an_output(bench: Bench) -> None:
     bench.flaws = frozenset({"overruns"})
     assert all(block.outputs_wrong == 1 for run in bench.run() for series in run.series for block in series.blocks)
+
+
+def test_a_block_beside_other_processes_is_kept_rejected_and_repeated(bench: Bench) -> None:
+    bench.flaws = frozenset({"beside a compiler"})
+    counted = [series for run in bench.run() if not run.discarded for series in run.series]
+    blocks = [block for series in counted for block in series.blocks]
+    assert {(block.others_share, block.accepted, block.reason) for block in blocks} == {
+        (0.4, False, OTHERS_RAN),
+        (0.019, True, ""),
+    }
+    assert all(len(series.accepted_ns) >= 5 for series in counted)
 
 
 def test_a_block_beside_a_slow_probe_is_kept_rejected_and_repeated(bench: Bench) -> None:

@@ -40,6 +40,7 @@ def flipped() -> Evidence:
     [
         (flipped(), "accepted must be False by its probes"),
         (changed(probe=ProbeRule(share=0.5, best_flop_per_s=synthetic.PROBE_BEST)), "share must be 0.93"),
+        (changed(probe=ProbeRule(others=0.5, best_flop_per_s=synthetic.PROBE_BEST)), "others must be 0.02"),
         (changed(probe=ProbeRule(best_flop_per_s=1e9)), "must be the best probe seen"),
     ],
 )

@@ -40,13 +40,14 @@ class BlockOutput:
     """A block of calls: the parent's time for all of it, and whether every guard around its tensors held.
 
     `ends_ns` says of each call when its result was where the parent reads it, by the worker's clock from the block's
-    beginning on.
+    beginning on. `others_share` is the CPU time other processes took meanwhile, over the time of all cores.
     """
 
     outputs: tuple[Output, ...]
     parent_ns: int
     guards_held: bool
     ends_ns: tuple[int, ...] = ()
+    others_share: float = 0.0
 
     @property
     def calls_ns(self) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from validation.implementations.answer import BlockOutput, Output, Prepared, Sus
 from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import Misbehaved
 from validation.implementations.mailbox import Doing, Mailbox
+from validation.implementations.neighbours import Neighbours
 from validation.implementations.shared_layer import SharedLayer
 
 if TYPE_CHECKING:
@@ -236,12 +237,16 @@ class Worker:
         laid = self._memory.lay(inputs, places, end)
         calls = [where.described() for where in places]
         message = {"calls": calls, "dry": dry, "cold": cold, "end": end, "due_ns": due_ns or [0] * len(calls)}
+        others = Neighbours({os.getpid(), self.pid})
         started = time.perf_counter_ns()
         answer = self._ask("call", message)
         parent_ns = time.perf_counter_ns() - started
+        others_share = others.share()
         outputs, held = self._memory.outputs(laid, answer)
         ends_ns = tuple(int(ns) for ns in answer["ends_ns"])
-        return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=held, ends_ns=ends_ns)
+        return BlockOutput(
+            outputs=outputs, parent_ns=parent_ns, guards_held=held, ends_ns=ends_ns, others_share=others_share
+        )
 
     def looks(self) -> frozenset[str]:
         """Returns the fields of the watched layers and their configs that the kernel looked at so far."""

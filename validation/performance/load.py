@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from validation.claims.claim import Load
-from validation.performance.sample import CLOCK_DISAGREES, PROBE_SLOW, Nanoseconds, ProbeRule
+from validation.performance.sample import CLOCK_DISAGREES, Nanoseconds, ProbeRule
 from validation.record import Record
 
 
@@ -14,6 +14,7 @@ class LoadRun(Record):
 
     A latency is from a request's arrival to its answer, by the worker's clock: waiting, copying, the call. Requests
     with which a closed loop fills up are not counted. Every answer was checked afterwards; `outputs_wrong` failed.
+    `others_share` is that of a block.
     """
 
     implementation: str
@@ -29,17 +30,19 @@ class LoadRun(Record):
     parent_ns: Nanoseconds
     latencies_ns: tuple[Nanoseconds, ...]
     outputs_wrong: int = 0
+    others_share: Annotated[float, Field(ge=0)] | None = None
 
 
 def judged_load(run: LoadRun, rule: ProbeRule) -> LoadRun:
     """Returns `run` as accepted or rejected by `rule`; clocks that disagreed stay so."""
-    accepted = accepts_load(rule, run)
-    reason = run.reason if run.reason == CLOCK_DISAGREES else "" if accepted else PROBE_SLOW
-    return run.model_copy(update={"accepted": accepted, "reason": reason})
+    if run.reason == CLOCK_DISAGREES:
+        return run
+    reason = rule.objection(run.probe_before, run.probe_after, run.others_share)
+    return run.model_copy(update={"accepted": not reason, "reason": reason})
 
 
 def accepts_load(rule: ProbeRule | None, run: LoadRun) -> bool:
-    """Whether the requests count: clocks that fit, and both probes at full speed."""
+    """Whether the requests count: clocks that fit, and no objection by the rule."""
     if run.reason == CLOCK_DISAGREES:
         return False
-    return rule is None or rule.holds(min(run.probe_before, run.probe_after))
+    return rule is None or not rule.objection(run.probe_before, run.probe_after, run.others_share)

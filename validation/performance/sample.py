@@ -26,19 +26,22 @@ class Role(StrEnum):
     BASELINES = "baselines"
 
 
-#: Why a block is rejected: a probe beside it ran slow, or the worker's clock and the parent's do not fit.
+#: Why a block is rejected: a probe beside it ran slow, other processes took the cores, or the worker's clock and the
+#: parent's do not fit.
 PROBE_SLOW: Final = "probe_slow"
+OTHERS_RAN: Final = "others_ran"
 CLOCK_DISAGREES: Final = "clock_disagrees"
 
 
 class Block(Record):
-    """Timed calls between two speed probes; accepted when both probes ran at full speed.
+    """Timed calls between two speed probes; accepted when both ran at full speed and nobody else took the cores.
 
     `calls_ns` is each call by the worker's clock, `parent_ns` the whole block by the parent's. Probes are FLOP/s of
     the all-core FMA probe. Every output of the block was checked after its clock stopped: `outputs_wrong` of them
     failed. A rejected block keeps its samples and says why. `waits` probes were slow before the block began, and were
-    waited out. Of a GPU's calls `calls_ns` lie between events and `hosts_ns` end when the GPU was idle, the probe is a
-    matmul on it, and its state was read beside the probes.
+    waited out. `others_share` is the CPU time of all other processes during the calls, over the time of all cores; None
+    where it was not looked at. Of a GPU's calls `calls_ns` lie between events and `hosts_ns` end when the GPU was idle,
+    the probe is a matmul on it, and its state was read beside the probes.
     """
 
     probe_before: float
@@ -49,6 +52,7 @@ class Block(Record):
     calls_ns: tuple[Nanoseconds, ...]
     outputs_wrong: int = 0
     waits: Annotated[int, Field(ge=0)] = 0
+    others_share: Annotated[float, Field(ge=0)] | None = None
     hosts_ns: tuple[Nanoseconds, ...] = ()
     gpu_before: GpuState | None = None
     gpu_after: GpuState | None = None
@@ -98,14 +102,24 @@ class ProcessRun(Record):
 
 
 class ProbeRule(Record):
-    """The acceptance rule, fixed before the first sample: both probes at >= `share` of the run's best, `best_probe`."""
+    """The acceptance rule, fixed before the first sample.
+
+    Both probes at >= `share` of the run's best, `best_probe`, and at most `others` of the cores' time taken by others.
+    """
 
     share: float = 0.93
+    others: float = 0.02
     best_flop_per_s: float
 
     def holds(self, flop_per_s: float) -> bool:
         """Whether a probe ran at full speed."""
         return flop_per_s >= self.share * self.best_flop_per_s
+
+    def objection(self, probe_before: float, probe_after: float, others_share: float | None) -> str:
+        """Why calls between two probes do not count, or nothing."""
+        if not self.holds(min(probe_before, probe_after)):
+            return PROBE_SLOW
+        return OTHERS_RAN if others_share is not None and others_share > self.others else ""
 
 
 def best_probe(probes: Sequence[float]) -> float:
@@ -134,8 +148,8 @@ def judged(block: Block, rule: ProbeRule) -> Block:
     """Returns `block` as accepted or rejected by `rule`; clocks that disagreed stay so."""
     if block.reason == CLOCK_DISAGREES:
         return block
-    full_speed = rule.holds(min(block.probe_before, block.probe_after))
-    return block.model_copy(update={"accepted": full_speed, "reason": "" if full_speed else PROBE_SLOW})
+    reason = rule.objection(block.probe_before, block.probe_after, block.others_share)
+    return block.model_copy(update={"accepted": not reason, "reason": reason})
 
 
 def apply_rule(

@@ -242,12 +242,18 @@ def _block(
             # A broken guard is nobody's in particular: it spoils one output at least.
             outputs_wrong=max(wrong, int(not made.guards_held)),
             waits=waits,
+            others_share=others_share(subject, made),
             hosts_ns=made.hosts_ns if on_gpu else (),
             gpu_before=gpu_before,
             gpu_after=gpu_after,
         ),
         gauge.rule,
     )
+
+
+def others_share(subject: Subject, made: BlockOutput) -> float | None:
+    """Returns the share of the cores that other processes took; a GPU's time does not hang on the host's cores."""
+    return None if subject.bank.workload.layer.device == "cuda" else made.others_share
 
 
 def _cold(

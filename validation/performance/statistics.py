@@ -68,14 +68,14 @@ class Estimate:
 
 
 def accepts(rule: ProbeRule | None, block: Block) -> bool:
-    """Whether a block counts: clocks that fit, and both probes as fast as the rule fixed before the first sample asks.
+    """Whether a block counts: clocks that fit, and no objection by the rule that was fixed before the first sample.
 
     Without a rule (nothing was probed) the clocks alone decide. Calls that last longer than the parent waited do not
     fit, whatever the block says of itself.
     """
     if block.reason == CLOCK_DISAGREES or sum(block.calls_ns) > block.parent_ns:
         return False
-    return rule is None or rule.holds(min(block.probe_before, block.probe_after))
+    return rule is None or not rule.objection(block.probe_before, block.probe_after, block.others_share)
 
 
 def accepted_calls(series: Series, rule: ProbeRule | None) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from validation.claims.claim import Arrivals, Load
 from validation.performance.load import LoadRun, judged_load
 from validation.performance.sample import CLOCK_DISAGREES
-from validation.performance.series import batches, most_calls, wrong_outputs
+from validation.performance.series import batches, most_calls, others_share, wrong_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +58,7 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
         parent_ns=made.parent_ns,
         latencies_ns=latencies_ns(made.ends_ns, due, load.concurrency),
         outputs_wrong=max(wrong, int(not made.guards_held)),
+        others_share=others_share(subject, made),
     )
     return judged_load(run, gauge.rule)
 

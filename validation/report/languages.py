@@ -157,8 +157,8 @@ def _table(rows: Sequence[Row], extrapolated: tuple[str, float] | None, evidence
         yield f"| {EXTRAPOLATED}: {text} | Python | about {duration(ns / 1e3)} | {share} | {over} | – | – | – |"
     yield ""
     yield "Prepare is outside of every call's clock. Its memory is what the process grew by: baselines share one,"
-    yield "and one may take what another gave back. A wide interval is that of a contender most of whose calls the"
-    yield "speed probe rejected."
+    yield "and one may take what another gave back. A wide interval is that of a contender most of whose calls were"
+    yield "rejected: a speed probe beside them was slow, or other processes had the cores."
     yield ""
 
 

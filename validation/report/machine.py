@@ -1,8 +1,10 @@
 """One machine's part of the report: its checks, its timings, and itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from validation.evidence.record import Evidence
+from validation.performance.sample import OTHERS_RAN, Block
 from validation.report.ablation import ablation_charts, variants
 from validation.report.charts.style import Chart
 from validation.report.correctness import CorrectnessView, correctness_view
@@ -74,11 +76,7 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
         ceilings=ceiling_rows(evidence),
         runs=run_rows(evidence),
         left_out=left_out(evidence),
-        timing_rejected=(
-            f"{sum(not block.accepted for block in blocks):,} of {count(len(blocks), 'block')} of calls"
-            if blocks
-            else "no blocks"
-        ),
+        timing_rejected=_rejected(blocks),
         timed_s=sum(block.parent_ns for block in blocks) / 1e9,
         ended=tuple(
             f"round {process.round}, {process.role.replace('_', ' ')}: {process.ended}"
@@ -86,3 +84,12 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
             if process.ended
         ),
     )
+
+
+def _rejected(blocks: Sequence[Block]) -> str:
+    """How many blocks do not count, and how many of them because others had the cores."""
+    if not blocks:
+        return "no blocks"
+    beside = sum(block.reason == OTHERS_RAN for block in blocks)
+    told = f", {beside:,} of them beside other processes" if beside else ""
+    return f"{sum(not block.accepted for block in blocks):,} of {count(len(blocks), 'block')} of calls{told}"

@@ -6,7 +6,7 @@ import hashlib
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -19,7 +19,7 @@ from validation.performance.load import judged_load
 from validation.performance.measure import Measurement, measure
 from validation.performance.order import draw_order
 from validation.performance.profile import PROFILES
-from validation.performance.sample import apply_rule, probe_rule
+from validation.performance.sample import OTHERS_RAN, apply_rule, probe_rule
 from validation.stages.beside import beside
 from validation.stages.console import step
 from validation.stages.gauges import gauges_of, gpu_figures
@@ -27,6 +27,7 @@ from validation.stages.ground import ground
 from validation.workloads.shape import shape_string
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rich.console import Console
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from validation.performance.sample import ProcessRun
     from validation.stages.plan import Contest, RunPlan
     from validation.workloads.workload import Workload
+
+
+#: From this share of blocks on, that other processes ran is told while the run goes on.
+_TOLD_SHARE: Final = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,6 +147,21 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
             journal.add(**_ruled(by_rule(journal.evidence.model_copy(update={"processes": processes, "loads": loads}))))
             shown.advance()
     journal.add(figures=aside.figures(journal.evidence, plan.candidate.name))
+    noise = _noise(journal.evidence.processes)
+    if noise:
+        console.print(f"  {noise}", markup=False, highlight=False)
+
+
+def _noise(processes: Iterable[ProcessRun]) -> str:
+    """What to tell of other processes that had the cores beside more than a tenth of the blocks, or nothing."""
+    blocks = [block for process in processes for series in process.series for block in series.blocks]
+    beside = sum(block.reason == OTHERS_RAN for block in blocks)
+    if beside <= _TOLD_SHARE * len(blocks):
+        return ""
+    return (
+        f"Other processes had the cores beside {beside} of {len(blocks)} blocks of calls, which do not count. "
+        "Stop them and run again for narrower intervals."
+    )
 
 
 def _measurement(contest: Contest, plan: RunPlan, journal: Journal, stack: ExitStack) -> Measurement:

@@ -143,9 +143,11 @@ def check_acceptance(evidence: Evidence) -> None:
 def _check_rule(rule: ProbeRule | None, seen: ProbeRule | None, where: str) -> None:
     if rule is None:
         return
-    share = ProbeRule(best_flop_per_s=rule.best_flop_per_s).share
-    if rule.share != share:
-        raise UsageError(f"{where}: probe.share must be {share}, fixed before any sample; got {rule.share}. Run again.")
+    fixed = ProbeRule(best_flop_per_s=rule.best_flop_per_s)
+    for name in ("share", "others"):
+        must, got = getattr(fixed, name), getattr(rule, name)
+        if got != must:
+            raise UsageError(f"{where}: probe.{name} must be {must}, fixed before any sample; got {got}. Run again.")
     if seen is not None and seen.best_flop_per_s > rule.best_flop_per_s:
         raise UsageError(
             f"{where}: probe.best_flop_per_s must be the best probe seen, {seen.best_flop_per_s:.6g}; "

@@ -1,0 +1,33 @@
+"""What other processes take of the cores is seen, and one's own threads are not."""
+
+import os
+import subprocess
+import sys
+import time
+
+from validation.implementations.neighbours import Neighbours
+
+BUSY = "import sys; print(flush=True)\nwhile True: pass"
+
+
+def spin(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+def test_another_process_is_seen_and_ones_own_work_is_not() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            everybody, without_it = Neighbours({os.getpid()}), Neighbours({os.getpid(), other.pid})
+            with_own = Neighbours(())
+            spin(0.5)
+            share, rest, all_of_it = everybody.share(), without_it.share(), with_own.share()
+        finally:
+            other.kill()
+    cores = len(os.sched_getaffinity(0))
+    # It gets some of a core beside this process, however busy the machine is.
+    assert share - rest > 0.05 / cores
+    assert all_of_it - share > 0.05 / cores
