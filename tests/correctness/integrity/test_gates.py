@@ -84,6 +84,22 @@ def test_known_input_may_not_be_much_faster(new: Scene, old: Scene) -> None:
     assert same_time_for_old_and_new(fast).outcome is Outcome.FAILED
 
 
+def test_a_lull_beside_known_tokens_makes_no_cheat_and_a_memory_that_fills_does() -> None:
+    blocks = (seen(Scene.FRESH, 10), *(seen(Scene.MANY, ms) for ms in (10, 10, 5, 9)))
+    assert same_time_for_old_and_new(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
+    blocks = (seen(Scene.FRESH, 10), *(seen(Scene.MANY, ms) for ms in (10, 10, 5, 4)))
+    assert same_time_for_old_and_new(replace(HONEST, blocks=blocks)).outcome is Outcome.FAILED
+
+
+def test_single_tokens_are_compared_with_those_beside_them_every_time() -> None:
+    pair, disturbed = (seen(Scene.ONE_FRESH, 10), seen(Scene.ONE, 5)), (seen(Scene.ONE_FRESH, 10), seen(Scene.ONE, 9))
+    assert same_time_for_old_and_new(replace(HONEST, blocks=pair * 4)).outcome is Outcome.FAILED
+    assert same_time_for_old_and_new(replace(HONEST, blocks=pair * 3 + disturbed)).outcome is Outcome.PASSED
+    # A weight that happens to be in a cache makes a call fast, a memory most of them.
+    lucky = replace(pair[1], calls_ns=(5 * MS, 10 * MS, 10 * MS, 10 * MS))
+    assert same_time_for_old_and_new(replace(HONEST, blocks=(pair[0], lucky))).outcome is Outcome.PASSED
+
+
 def test_a_call_on_one_token_is_compared_with_no_call_on_many() -> None:
     short = replace(HONEST, blocks=(seen(Scene.FRESH, 10), seen(Scene.ONE, 0.02), seen(Scene.ONE_FRESH, 0.025)))
     assert same_time_for_old_and_new(short).outcome is Outcome.PASSED

@@ -50,6 +50,9 @@ _ONE_BLOCK: Final = 256
 #: Of calls on a fresh token as many as fit into that time, and no fewer or more than these.
 _ONE_FRESH: Final = (4, 32)
 
+#: They come in so many blocks, each with one of tokens seen before beside it.
+_ONE_PAIRS: Final = 4
+
 #: OpenMP's and BLAS's threads spin for some ms after a call; after this they sleep.
 _GRACE_S: Final = 0.06
 _WATCH_S: Final = 0.1
@@ -200,9 +203,11 @@ class _Script:
             self._block(worker, Scene.ONE, seen, seen.draw(calls))
             made, spent_ns = made + calls, spent_ns + sum(self._blocks[-1].calls_ns)
         least, most = _ONE_FRESH
-        calls = min(max(least, _ONE_NS * made // spent_ns), most)
-        fresh = _Answered.fresh(seen.bank.workload, layer, calls)
-        self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
+        calls = min(max(least, _ONE_NS * made // spent_ns), most) // _ONE_PAIRS
+        fresh = _Answered.fresh(seen.bank.workload, layer, calls * _ONE_PAIRS)
+        for _pair in range(_ONE_PAIRS):
+            self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
+            self._block(worker, Scene.ONE, seen, seen.draw(calls))
 
     def _first(self, worker: Worker, scene: Scene, answered: _Answered) -> None:
         """The first call on so many tokens, in which a kernel may compile itself."""
