@@ -85,9 +85,9 @@ def test_known_input_may_not_be_much_faster(new: Scene, old: Scene) -> None:
 
 
 def test_a_lull_beside_known_tokens_makes_no_cheat_and_a_memory_that_fills_does() -> None:
-    blocks = (seen(Scene.FRESH, 10), *(seen(Scene.MANY, ms) for ms in (10, 10, 5, 9)))
+    blocks = (seen(Scene.FRESH, 10), *(seen(Scene.MANY, ms) for ms in (10, 10, 10, 5, 9)))
     assert same_time_for_old_and_new(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
-    blocks = (seen(Scene.FRESH, 10), *(seen(Scene.MANY, ms) for ms in (10, 10, 5, 4)))
+    blocks = (seen(Scene.FRESH, 10), *(seen(Scene.MANY, ms) for ms in (10, 10, 10, 5, 4)))
     assert same_time_for_old_and_new(replace(HONEST, blocks=blocks)).outcome is Outcome.FAILED
 
 
