@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := report,measure,kernel,gpu,peers,test,lint
+EXTRAS := report,measure,kernel,gpu,peers,transformers,test,lint
 # Another dependency list is another stamp; the tools' settings, which stand below it, are not part of it.
 STAMP := $(VENV)/.setup-$(shell { sed '/^\[tool\./,$$d' pyproject.toml; cat constraints.txt; } | sha256sum | cut -c1-16)
 OUT ?= build/report

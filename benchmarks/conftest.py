@@ -4,9 +4,9 @@ import pytest
 
 from benchmarks.document import write
 from benchmarks.table import table, timed_of
+from validation.cpu import read_cpu
 from validation.performance.ceiling import Ceiling
 from validation.performance.ceilings import larger, measure_ceilings
-from validation.performance.cpu import read_cpu
 
 MARK = "<!-- make bench BENCH=--write-table -->"
 CEILINGS = pytest.StashKey[tuple[Ceiling, ...]]()

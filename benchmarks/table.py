@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from validation.performance.ceiling import Ceiling
-    from validation.performance.cpu import Cpu
     from validation.workloads.workload import Workload
 
 KERNEL: Final = "mojo"

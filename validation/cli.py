@@ -4,9 +4,10 @@ Stages are imported when they are called, so that `audit` and `verify` start wit
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from validation import __version__
 from validation.usage import UsageError
@@ -16,8 +17,22 @@ EXIT_REJECTED = 1
 #: The input is at fault.
 EXIT_USAGE = 2
 
+
+class _Commands(TyperGroup):
+    """Every command; one that is interrupted says so in a line, and what is kept where a stage knows of anything."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- the library's own kind of context, which it does not export
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            typer.echo(f"moe-validation: interrupted. {interrupt}".rstrip(), err=True)
+            # typer turns it into the shell's code for an interrupt: 128 + SIGINT, 130.
+            raise
+
+
 app = typer.Typer(
     name="moe-validation",
+    cls=_Commands,
     help="Tells whether a published performance claim about a Mixture-of-Experts kernel may be believed.",
     no_args_is_help=True,
     add_completion=False,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from validation.cpu import Cpu
 from validation.evidence.environment import Gpu
 from validation.evidence.fingerprint import collect_environment, fingerprint, machine_name, parse_gpu
-from validation.performance.cpu import Cpu
 
 GIB = 1 << 30
 CPU = Cpu(

@@ -15,7 +15,8 @@ import torch
 from tests.implementations.kernels import forward_kernel
 from validation.implementations import spawn
 from validation.implementations.failure import ImplementationFailed
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 from validation.workloads.inputs import make_layer
 from validation.workloads.layer import LayerConfig
 

@@ -12,8 +12,8 @@ import torch
 
 from tests.kernels.expected import EFFECTIVE_BITS, effective_bits, expected
 from tests.kernels.loading import KERNEL_FILE, Prepare, load_module, load_prepare, run
+from validation.cpu import read_cpu
 from validation.implementations.mojo_build import BuiltKernel, build_kernel
-from validation.performance.cpu import read_cpu
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import LayerConfig
 

@@ -15,7 +15,8 @@ from tests.implementations.kernels import HONEST, forward_kernel, kernel
 from validation.implementations import spawn
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import Layer, LayerConfig
 

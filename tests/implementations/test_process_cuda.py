@@ -10,7 +10,8 @@ import torch
 from tests.implementations.kernels import HONEST, forward_kernel, kernel
 from tests.implementations.test_process import CONFIG, answer
 from validation.implementations.failure import ImplementationFailed
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 from validation.workloads.inputs import draw_tokens, make_layer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")

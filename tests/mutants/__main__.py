@@ -18,11 +18,12 @@ from validation.correctness.case import Case, Outcome
 from validation.correctness.runner import in_worker
 from validation.correctness.spec import ALL_VARIANTS
 from validation.correctness.suite import Candidate, CaseSpec, check, plan_cases
+from validation.cpu import read_cpu
 from validation.implementations.failure import ImplementationFailed
+from validation.implementations.limits import Limits
 from validation.implementations.menu import MOJO
 from validation.implementations.mojo_build import SOURCES, BuildFailure, build_kernel
-from validation.implementations.process import Limits, Worker
-from validation.performance.cpu import read_cpu
+from validation.implementations.process import Worker
 
 #: More than one pass over the tokens takes.
 _MANY_TOKENS = 100_000

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from validation.cpu import Cpu
 from validation.performance.ceiling import Resource
 from validation.performance.ceilings import buffer_bytes, ceilings_of, larger, measure_ceilings, working_sets
-from validation.performance.cpu import Cpu
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 CACHES = {"L1": 32 * KIB, "L2": 1 * MIB, "L3": 32 * MIB}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from validation.performance.cpu import read_cpu
+from validation.cpu import read_cpu
 from validation.performance.probe import Probe
 from validation.stages import doctor
 from validation.stages.doctor import (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from validation.correctness.answers import Answers
 from validation.correctness.comparison import Comparison, Criterion, failure
-from validation.correctness.expected import Answers
 from validation.correctness.told import wrong_routing, wrong_weights
 
 if TYPE_CHECKING:

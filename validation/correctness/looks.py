@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from validation.correctness.material import draw
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,8 @@ from validation.correctness.suite import check
 from validation.correctness.trials import Trial
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.kernel_spec import parse_kernel
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 from validation.workloads.inputs import TokenBank, make_layer
 from validation.workloads.registry import find
 
@@ -41,6 +42,7 @@ _DECISIVE: Final = (
     "validation/workloads/*.py",
     "validation/implementations/worker/*.py",
     "validation/implementations/*.py",
+    "validation/cpu.py",
     "reference/oracle.py",
     "planted/**/*.py",
 )
@@ -89,14 +91,14 @@ def try_cheat(name: str) -> Trial:
         for file in ("honest_layer", name):
             shutil.copy(planted_cheats.FOLDER / f"{file}.py", folder)
         bring_answers(Path(folder) / "answers.pt")
-        failed = failed_gates(parse_kernel(str(Path(folder) / f"{name}.py")))
+        failed = failed_gates(parse_kernel(str(Path(folder) / f"{name}.py")), sought=CHEATS[name])
     said = "; ".join(f"{gate}: {message}" for gate, message in failed.items())
     return Trial(name=name, by=CHEATS[name], caught=CHEATS[name] in failed, message=said)
 
 
-def failed_gates(implementation: Implementation, workload: Workload = WORKLOAD) -> dict[str, str]:
-    """Returns the gates that a kernel fails, each with its message."""
-    gates = inspect(implementation, workload, threads=1, limits=Limits(seconds=60))
+def failed_gates(implementation: Implementation, workload: Workload = WORKLOAD, *, sought: str = "") -> dict[str, str]:
+    """Returns the gates that a kernel fails, each with its message; `sought` is the one that must be sure."""
+    gates = inspect(implementation, workload, threads=1, limits=Limits(seconds=60), sought=sought)
     return {gate.gate: gate.message for gate in gates if gate.outcome is Outcome.FAILED}
 
 

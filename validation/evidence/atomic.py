@@ -1,7 +1,8 @@
 """A file is whole or it is not there: a run that is killed while it writes loses nothing it had written before."""
 
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from validation.usage import UsageError
@@ -13,22 +14,22 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         UsageError: the folder cannot be made or written to, or the disk is full.
     """
+    # Named before it is there: an interrupt at any moment leaves nothing behind.
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UsageError(_cannot(path, error)) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with scratch.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        scratch.chmod(0o644)
+        scratch.replace(path)
     except OSError as error:
         raise UsageError(_cannot(path, error)) from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        # Where the folder cannot be made there is nothing to remove.
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from validation.cpu import SYS_CPU, Cpu, read_cpu
 from validation.evidence.environment import Environment, Gpu
 from validation.implementations.spawn import dropped_variables
-from validation.performance.cpu import SYS_CPU, Cpu, read_cpu
 from validation.performance.probe import FLAGS
 
 OS_RELEASE: Final = Path("/etc/os-release")

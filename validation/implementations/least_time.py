@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from validation.cpu import read_cpu
 
 if TYPE_CHECKING:
     from validation.workloads.workload import Workload
@@ -35,7 +36,4 @@ def least_call_ns(workload: Workload, threads: int, features: frozenset[str] | N
 
 
 def _features() -> frozenset[str]:
-    if platform.machine() != "x86_64":
-        return frozenset()
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    return frozenset(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
+    return frozenset(read_cpu().features if platform.machine() == "x86_64" else ())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from validation.implementations import arena, spawn
+from validation.implementations import arena, spawn, vitals
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import Misbehaved
+from validation.implementations.limits import Limits
 from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.neighbours import Neighbours
 from validation.implementations.shared_layer import SharedLayer
@@ -34,28 +32,11 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 #: Packages of ours, which a candidate's process neither imports nor opens.
 _OURS: Final = ("validation", "reference")
 
-
-#: A process that used less CPU time than this in 6 ms sleeps.
-_ASLEEP_NS: Final = 1_000_000
-
 #: A process that is not ready after this never will be.
 _START_S: Final = 300.0
 
 #: A kernel's file may take so many times as long as a call: it may compile an extension, half a minute for torch's.
 _LOADING: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a worker may take: seconds for one request (a prepare, a block; five times as many for a load) and bytes.
-
-    The bytes are those beyond its start-up.
-
-    `memory_bytes` counts writable private memory, the copy-on-write map of the weights included.
-    """
-
-    seconds: float = 120.0
-    memory_bytes: int = 8 << 30
 
 
 class Worker:
@@ -137,14 +118,11 @@ class Worker:
 
     def cpu_ns(self) -> int:
         """Returns the CPU time of all its threads so far; what a dead process used is 0."""
-        with suppress(OSError):
-            return spawn.cpu_ns(self.pid)
-        return 0
+        return vitals.cpu_ns(self.pid)
 
     def family_cpu_ns(self) -> int:
         """Returns the CPU time of the process and of its descendants, those that are gone included, by the tick."""
-        live = sum(spawn.cpu_ns(pid) for pid in spawn.descendants(self._spawned.mark) if spawn.is_alive(pid))
-        return live + spawn.reaped_cpu_ns(self.pid)
+        return vitals.family_cpu_ns(self._spawned)
 
     def companions(self) -> tuple[str, ...]:
         """Returns the commands of the processes it has alive, however they were started; torch's compilers are none."""
@@ -269,12 +247,7 @@ class Worker:
         Some the worker tells; what can be seen from outside is seen from outside.
         """
         told = {str(name): str(value) for name, value in self._ask("state", {})["state"].items()}
-        seen = {
-            "cpu affinity": str(sorted(os.sched_getaffinity(self.pid))),
-            "priority": str(os.getpriority(os.PRIO_PROCESS, self.pid)),
-            "scheduling": str(os.sched_getscheduler(self.pid)),
-        }
-        return told | seen
+        return told | vitals.settings(self.pid)
 
     def libraries(self) -> tuple[str, ...]:
         """Returns the BLAS and OpenMP libraries loaded: `openblas 0.3.31 SkylakeX, 2 threads`."""
@@ -282,19 +255,8 @@ class Worker:
         return tuple(sorted({_library(entry) for entry in found}))
 
     def settle(self, most_s: float = 0.05) -> None:
-        """Returns once the threads of the worker and of this process sleep, or after `most_s`.
-
-        OpenMP's and BLAS's threads spin for some ms after a call. The kernel books their time by the tick (4 ms at
-        250 Hz), so 6 ms in which next to nothing was booked are sleep.
-        """
-        deadline = time.monotonic() + most_s
-        before = self.cpu_ns() + time.process_time_ns()
-        while time.monotonic() < deadline:
-            time.sleep(0.006)
-            now = self.cpu_ns() + time.process_time_ns()
-            if now - before < _ASLEEP_NS:
-                return
-            before = now
+        """Returns once the threads of the worker and of this process sleep, or after `most_s`."""
+        vitals.settle(self.pid, most_s)
 
     def close(self) -> None:
         """Ends the process and its descendants, and gives the memory back. Closing twice is harmless."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+from validation.cpu import Cpu, read_cpu
 from validation.performance.ceiling import Ceiling, Resource
-from validation.performance.cpu import Cpu, read_cpu
 from validation.performance.probe import PEAK_TASKS, READ_GRAIN, Probe
 
 #: A host takes cores away for seconds at a time: the repeats go round all ceilings, so that none has all of its own

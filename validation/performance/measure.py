@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 from validation.performance.events import ProcessFailed, ProcessStarted, SeriesMeasured
 from validation.performance.order import Turn, draw_order
 from validation.performance.sample import ProcessRun, Role, Series

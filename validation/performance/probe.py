@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from validation.performance.cpu import available_cores, read_cpu
+from validation.cpu import available_cores, read_cpu
 from validation.usage import UsageError
 
 SOURCE: Final = Path(__file__).with_name("probe.c")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
+from validation.cpu import Cpu, read_cpu
 from validation.evidence.fingerprint import read_gpu
-from validation.performance.cpu import Cpu, read_cpu
 from validation.performance.probe import Probe
 from validation.usage import UsageError
 

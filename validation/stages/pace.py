@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FEW: Final = 4
 _PILOT: Final = 16
 
-#: The gates make some 110 calls, and eight of them have 60 s together: a kernel as slow as this takes a minute in all,
+#: The gates make some 130 calls, and eight of them have 60 s together: a kernel as slow as this takes a minute in all,
 #: and a busy machine may make its calls fifteen times as long. At 3 s an honest one was ended at that limit.
 _SLOWEST_S: Final = 0.5
 

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 
 from validation import __version__
@@ -39,15 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RunRequest", "run_validation"]
 
-#: The shell's code for a run that was interrupted: 128 + SIGINT.
-_INTERRUPTED = 130
-
 
 def run_validation(request: RunRequest) -> bool:
     """Runs everything and writes evidence, verdicts and report; False when the candidate is rejected.
 
     Raises:
         UsageError: before any work, when the request is at fault.
+        KeyboardInterrupt: at any time, with a sentence on what is kept.
     """
     console = Console()
     plan = plan_run(request)
@@ -61,8 +58,10 @@ def run_validation(request: RunRequest) -> bool:
     try:
         _observe(plan, journal, console)
     except KeyboardInterrupt:
-        console.print(f"\nInterrupted. What was measured is in {path}; the same command with --resume goes on.")
-        raise typer.Exit(_INTERRUPTED) from None
+        # Of a run cut off before its first entry there is no file, or an earlier run's.
+        begun = bool(journal.evidence.cases)
+        kept = f"What was observed is in {path}; the same command with --resume goes on." if begun else ""
+        raise KeyboardInterrupt(kept) from None
     return publish(read_evidence((path,)), plan.claims, request.out, console)
 
 

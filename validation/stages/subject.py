@@ -12,7 +12,8 @@ from validation.correctness.runner import in_worker
 from validation.correctness.spec import PLAIN, LayerVariant
 from validation.correctness.suite import Candidate
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 from validation.usage import UsageError
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from validation.correctness.integrity.observation import Observation
     from validation.implementations.implementation import Implementation
-    from validation.implementations.process import Limits
+    from validation.implementations.limits import Limits
     from validation.workloads.workload import Workload
 
 GATES: Final[tuple[Callable[[Observation], Gate], ...]] = (
@@ -65,19 +65,32 @@ def inspect(
     *,
     threads: int,
     limits: Limits | None = None,
+    sought: str = "",
 ) -> tuple[Gate, ...]:
     """Returns the outcome of every gate for a kernel; it never raises for what the kernel does.
 
-    A gate that judges by the
-    clock is looked at again, in another process, before it fails; whatever any other gate sees in any of the processes
-    stays.
+    A gate that judges by the clock is looked at again, in another process, before it fails; whatever any other gate
+    sees in any of the processes stays. Where another gate fails nobody looks again: the kernel is rejected, and what
+    the clock said of it once is told as mistrusted; but for a gate that is `sought`. (A time below the floor is no such
+    failure: these gates say how it came about.)
     """
     found = _look(implementation, workload, threads, limits)
-    for _again in range(CONVICTIONS - 1):
-        if not any(one.outcome is Outcome.FAILED and one.gate in BY_THE_CLOCK for one in found):
+    for looks in range(1, CONVICTIONS):
+        suspected = {one.gate for one in found if one.outcome is Outcome.FAILED}
+        if sought not in suspected & BY_THE_CLOCK and suspected - BY_THE_CLOCK - {above_the_floor.__name__}:
+            return tuple(_suspected(one, looks) for one in found)
+        if not suspected:
             break
         found = _both(found, _look(implementation, workload, threads, limits))
     return found
+
+
+def _suspected(found: Gate, looks: int) -> Gate:
+    """A gate by the clock that failed in fewer looks than convict is mistrusted."""
+    if found.outcome is not Outcome.FAILED or found.gate not in BY_THE_CLOCK:
+        return found
+    said = f"{found.message} (in {looks} of {CONVICTIONS} looks: another gate had failed)"
+    return found.model_copy(update={"outcome": Outcome.MISTRUSTED, "message": said})
 
 
 def _look(implementation: Implementation, workload: Workload, threads: int, limits: Limits | None) -> tuple[Gate, ...]:

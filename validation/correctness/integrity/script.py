@@ -18,7 +18,8 @@ from validation.correctness.integrity.observation import Observation, Scene, See
 from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.least_time import least_call_ns
-from validation.implementations.process import Limits, Worker
+from validation.implementations.limits import Limits
+from validation.implementations.process import Worker
 from validation.workloads.inputs import TokenBank, draw_tokens, make_layer
 
 if TYPE_CHECKING:
@@ -39,13 +40,21 @@ _BLOCKS: Final = 2
 #: Calls of a block on fresh tokens, all of whose rows the oracle has to answer.
 _FRESH: Final = 4
 
+#: Calls of the blocks with which a run begins: as a timed process warms up and is measured, so that a kernel which
+#: does anything there does it here, before it can know that it is looked at.
+_AS_TIMED: Final = (1, 1, 2, 4, 8, 8, 8)
+
 #: Blocks of tokens seen before: a kernel that is honest for its first 100 calls is caught.
-_MANY: Final = 8
+_MANY: Final = 7
 
 #: Then calls on one token, as many as a timed process makes while it warms up and is measured: 0.1 s of them or 4096.
 _ONE_NS: Final = 100_000_000
 _MOST_ONE: Final = 4096
 _ONE_BLOCK: Final = 256
+
+#: Nor more than fit into this time by the parent's clock, where asking 4096 times takes 0.3 s. A kernel's thread that
+#: never lets go of the interpreter makes each asking take 10 ms and more, in none of the calls' time: minutes in all.
+_ONE_ASKING_NS: Final = 2_000_000_000
 
 #: Of calls on a fresh token as many as fit into that time, and no fewer or more than these.
 _ONE_FRESH: Final = (4, 32)
@@ -170,14 +179,15 @@ class _Script:
         self._prepare(worker, layer)
         self._compiling.update(range(len(worker.doings)))
         workload = seen.bank.workload
-        self._first(worker, Scene.FIRST, seen)
+        self._first(worker, Scene.FIRST, known)
+        for calls in _AS_TIMED:
+            self._block(worker, Scene.KNOWN, known, known.draw(calls))
         for _number in range(_BLOCKS):
             fresh = _Answered.fresh(workload, layer, _FRESH)
             rows = fresh.draw(_FRESH)
             self._block(worker, Scene.FRESH, fresh, rows)
             # Two batches of the process's own, in turn.
             self._block(worker, Scene.AGAIN, fresh, rows[-2:] * (_CALLS // 2))
-            self._block(worker, Scene.KNOWN, known, known.draw(_CALLS))
         self._block(worker, Scene.ALIKE, seen, _alike(seen))
         for _number in range(_CALLS // 2):
             self._block(worker, Scene.SAME_PLACE, seen, seen.draw(1), draw_addresses=False)
@@ -197,11 +207,15 @@ class _Script:
     def _singly(self, worker: Worker, layer: Layer, seen: _Answered) -> None:
         """Calls on one token each, more in every block, as a timed process of few tokens makes them."""
         self._first(worker, Scene.ONE, seen)
-        made = spent_ns = 0
-        while made < _MOST_ONE and spent_ns < _ONE_NS:
+        made = spent_ns = asking_ns = 0
+        right = True
+        # Thousands more of wrong outputs say nothing else, and are looked at one by one.
+        while right and made < _MOST_ONE and spent_ns < _ONE_NS and asking_ns < _ONE_ASKING_NS:
             calls = min(max(made, 1), _ONE_BLOCK)
             self._block(worker, Scene.ONE, seen, seen.draw(calls))
-            made, spent_ns = made + calls, spent_ns + sum(self._blocks[-1].calls_ns)
+            block = self._blocks[-1]
+            made, spent_ns, asking_ns = made + calls, spent_ns + sum(block.calls_ns), asking_ns + block.parent_ns
+            right = all(block.right)
         least, most = _ONE_FRESH
         calls = min(max(least, _ONE_NS * made // spent_ns), most) // _ONE_PAIRS
         fresh = _Answered.fresh(seen.bank.workload, layer, calls * _ONE_PAIRS)

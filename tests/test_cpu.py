@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from validation.performance.cpu import available_cores, read_cpu
+from validation.cpu import available_cores, read_cpu
 
 X86 = (
     "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC 9R14\n"

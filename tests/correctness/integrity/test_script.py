@@ -1,0 +1,71 @@
+"""How many calls on one token a kernel is asked: as many as a timed process makes, unless asking itself takes long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pytest
+import torch
+
+from tests.reference.loading import load
+from validation.correctness.integrity.observation import Scene
+from validation.correctness.integrity.script import _Answered, _Script
+from validation.correctness.planted_cheats import FOLDER
+from validation.implementations.answer import BlockOutput, Output
+from validation.implementations.kernel_spec import parse_kernel
+from validation.workloads.inputs import TokenBank, make_layer
+from validation.workloads.shape import parse_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from validation.implementations.process import Worker
+
+US: Final = 1_000
+MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A worker whose clocks are made up: what a call takes, and what the parent waits for it."""
+
+    forward: Callable[..., Any]
+    call_ns: int
+    asking_ns: int
+    doings: tuple[()] = ()
+
+    def call_block(self, inputs: Sequence[torch.Tensor], **_options: object) -> BlockOutput:
+        outputs = tuple(self.output(x) for x in inputs)
+        return BlockOutput(outputs=outputs, parent_ns=self.asking_ns * len(inputs), guards_held=True)
+
+    def output(self, x: torch.Tensor) -> Output:
+        out = torch.empty_like(x)
+        self.forward(x, out)
+        return Output(out=out, ids=None, weights=None, worker_ns=self.call_ns, written=True, x_unchanged=True)
+
+
+@pytest.mark.parametrize(
+    ("call_ns", "asking_ns", "least", "most"),
+    [
+        (10 * US, 60 * US, 4097, 4097),
+        # Its calls take 0.1 s together after 100.
+        (1 * MS, 1 * MS + 60 * US, 101, 201),
+        # A thread of its own holds the interpreter between the calls: 40 s for all of them.
+        (10 * US, 10 * MS, 201, 401),
+    ],
+    ids=["short calls", "long calls", "long asking"],
+)
+def test_calls_on_one_token_end_with_their_number_their_time_or_the_parents(
+    call_ns: int, asking_ns: int, least: int, most: int
+) -> None:
+    workload = parse_shape("32x16x16-E2-k1-float32")
+    layer = make_layer(workload.layer)
+    forward = load(parse_kernel(str(FOLDER / "honest_layer.py")))(layer)
+    worker = cast("Worker", Asked(forward=forward, call_ns=call_ns, asking_ns=asking_ns))
+    script = _Script(implementation=parse_kernel(str(FOLDER / "honest_layer.py")), threads=1, floor_ns=None)
+    script._singly(worker, layer, _Answered(TokenBank.draw(workload), layer).alone())
+    blocks = script.observation().of(Scene.ONE)
+    assert all(all(block.right) for block in blocks)
+    # The first one is made before they are counted.
+    assert least <= sum(len(block.calls_ns) for block in blocks) <= most

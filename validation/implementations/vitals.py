@@ -1,0 +1,54 @@
+"""What is seen of a worker from outside, whatever it says of itself: its CPU time, its settings, whether it sleeps."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from validation.implementations import spawn
+
+if TYPE_CHECKING:
+    from validation.implementations.spawn import Spawned
+
+#: A process that used less CPU time than this in 6 ms sleeps.
+_ASLEEP_NS: Final = 1_000_000
+
+
+def cpu_ns(pid: int) -> int:
+    """Returns the CPU time of all threads of a process so far; what a dead process used is 0."""
+    with suppress(OSError):
+        return spawn.cpu_ns(pid)
+    return 0
+
+
+def family_cpu_ns(spawned: Spawned) -> int:
+    """Returns the CPU time of a worker and of its descendants, those that are gone included, by the tick."""
+    live = sum(spawn.cpu_ns(pid) for pid in spawn.descendants(spawned.mark) if spawn.is_alive(pid))
+    return live + spawn.reaped_cpu_ns(spawned.process.pid)
+
+
+def settings(pid: int) -> dict[str, str]:
+    """Returns settings of a process that a kernel has no business changing, each as text."""
+    return {
+        "cpu affinity": str(sorted(os.sched_getaffinity(pid))),
+        "priority": str(os.getpriority(os.PRIO_PROCESS, pid)),
+        "scheduling": str(os.sched_getscheduler(pid)),
+    }
+
+
+def settle(pid: int, most_s: float) -> None:
+    """Returns once the threads of a process and of this one sleep, or after `most_s`.
+
+    OpenMP's and BLAS's threads spin for some ms after a call. The kernel books their time by the tick (4 ms at
+    250 Hz), so 6 ms in which next to nothing was booked are sleep.
+    """
+    deadline = time.monotonic() + most_s
+    before = cpu_ns(pid) + time.process_time_ns()
+    while time.monotonic() < deadline:
+        time.sleep(0.006)
+        now = cpu_ns(pid) + time.process_time_ns()
+        if now - before < _ASLEEP_NS:
+            return
+        before = now
