@@ -3,17 +3,20 @@
 With WORD only those whose file and name (`amx: last product left out`) hold it.
 
 A mutant is killed when some case fails, its process dies or hangs, or it writes where it must not. It survives when all
-cases pass. Takes about 15 minutes on 2 cores: 10 s to build each, and to kill it mostly one case.
+cases pass. Takes about 15 minutes on 2 cores: 10 s to build each, and to kill it mostly one case. What became of each
+is kept in build/mutants.json: of the same sources none is tried twice, and a run that is cut off goes on.
 """
 
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.mutants.fate import FATES, Fate, digest, kept
 from validation.correctness.case import Case, Outcome
 from validation.correctness.runner import in_worker
 from validation.correctness.spec import ALL_VARIANTS
@@ -73,35 +76,50 @@ def first_failure(library: Path) -> Case | str | None:
     return None
 
 
+def tried(mutant: Mutant, library: Path) -> Fate:
+    """Returns what became of a mutant that was built."""
+    found = first_failure(library)
+    if found is None:
+        return Fate(mutant=_spelt(mutant), equivalent=mutant.equivalent)
+    killed = f"{found.id}: {found.message[:90]}" if isinstance(found, Case) else found
+    return Fate(mutant=_spelt(mutant), killed_by=killed)
+
+
+def _spelt(mutant: Mutant) -> str:
+    return f"{Path(mutant.file).stem}: {mutant.name}"
+
+
+def _built(mutant: Mutant, folder: Path) -> Path:
+    made = folder / _spelt(mutant).replace(" ", "_")
+    built = build_kernel(sources=mutated(mutant, made), cache=made / "build")
+    if isinstance(built, BuildFailure):
+        raise SystemExit(f"{built}\n{mutant.name} must compile; mend the catalogue")
+    return built.library
+
+
 def main(word: str) -> int:
     """Prints a line for each mutant and the score; 1 when one survives that is not known to be equivalent."""
     present = {"", *read_cpu().features}
-    named = [mutant for mutant in MUTANTS if word in f"{Path(mutant.file).stem}: {mutant.name}"]
+    named = [mutant for mutant in MUTANTS if word in _spelt(mutant)]
     chosen = [mutant for mutant in named if mutant.cpu in present]
     if len(chosen) < len(named):
         lacking = ", ".join(sorted({mutant.cpu for mutant in named} - present))
         sys.stdout.write(f"{len(named) - len(chosen)} mutants need a CPU with {lacking}: left out.\n")
-    survivors, killed, equivalent = [], 0, 0
-    for number, mutant in enumerate(chosen, start=1):
-        with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-            built = build_kernel(sources=mutated(mutant, Path(folder)), cache=Path(folder) / "build")
-            if isinstance(built, BuildFailure):
-                sys.stdout.write(f"{built}\n")
-                raise SystemExit(f"{mutant.name} must compile; mend the catalogue")
-            found = first_failure(built.library)
-        if found is None:
-            line = f"survived: {mutant.equivalent or 'NOT EXPLAINED'}"
-            equivalent += bool(mutant.equivalent)
-            survivors += [] if mutant.equivalent else [mutant]
-        else:
-            killed += 1
-            line = f"killed by {found.id}: {found.message[:90]}" if isinstance(found, Case) else f"killed: {found}"
-        sys.stdout.write(f"{number:3} of {len(chosen)}  {Path(mutant.file).stem}: {mutant.name}: {line}\n")
-        sys.stdout.flush()
-    sys.stdout.write(f"{killed} of {len(chosen) - equivalent} mutants killed; {equivalent} more are equivalent.\n")
-    for mutant in survivors:
-        sys.stdout.write(f"survivor: {mutant.file}: {mutant.old!r} -> {mutant.new!r}\n")
-    return 1 if survivors else 0
+    fates = kept(digest())
+    left = [mutant for mutant in chosen if fates.of(_spelt(mutant)) is None]
+    # The next one is built while this one is tried: a build takes one core, and most of the time.
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(max_workers=1) as builder:
+        for mutant, library in zip(left, builder.map(lambda one: _built(one, Path(folder)), left), strict=True):
+            fate = tried(mutant, library)
+            fates = fates.told(fate)
+            sys.stdout.write(f"{len(fates.fates):3} of {len(chosen)}  {fate.line}\n")
+            sys.stdout.flush()
+    names = {_spelt(mutant) for mutant in chosen}
+    asked = fates.model_copy(update={"fates": tuple(one for one in fates.fates if one.mutant in names)})
+    sys.stdout.write(f"{asked.sentence} All of them are in {FATES}.\n")
+    for one in asked.unexplained:
+        sys.stdout.write(f"{one.line}\n")
+    return 1 if asked.unexplained else 0
 
 
 if __name__ == "__main__":

@@ -188,9 +188,14 @@ def descendants(mark: str) -> tuple[int, ...]:
     return tuple(found)
 
 
+def family(mark: str, pid: int) -> tuple[int, ...]:
+    """Returns the worker `pid` and its live descendants: those that carry its mark, and those that wiped it off."""
+    return tuple({*descendants(mark), *_family(pid)} | {pid})
+
+
 def companions(mark: str, pid: int) -> tuple[str, ...]:
     """Returns the commands of the live descendants of the worker `pid`, less those that torch.compile keeps."""
-    commands = (_command(one) for one in descendants(mark) if one != pid)
+    commands = (_command(one) for one in family(mark, pid) if one != pid)
     return tuple(command for command in commands if command and not any(kept in command for kept in _KEPT))
 
 

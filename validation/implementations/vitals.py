@@ -25,8 +25,8 @@ def cpu_ns(pid: int) -> int:
 
 def family_cpu_ns(spawned: Spawned) -> int:
     """Returns the CPU time of a worker and of its descendants, those that are gone included, by the tick."""
-    live = sum(spawn.cpu_ns(pid) for pid in spawn.descendants(spawned.mark) if spawn.is_alive(pid))
-    return live + spawn.reaped_cpu_ns(spawned.process.pid)
+    pid = spawned.process.pid
+    return sum(map(cpu_ns, spawn.family(spawned.mark, pid))) + spawn.reaped_cpu_ns(pid)
 
 
 def settings(pid: int) -> dict[str, str]:

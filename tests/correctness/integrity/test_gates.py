@@ -13,6 +13,7 @@ from validation.correctness.integrity.inspect import GATES
 from validation.correctness.integrity.late_work import nothing_after_return
 from validation.correctness.integrity.memo import same_time_for_old_and_new
 from validation.correctness.integrity.observation import Observation, Scene, Seen
+from validation.correctness.integrity.own_work import LEAST_SHARE, does_its_own_work
 from validation.correctness.integrity.preparation import prepare_does_not_sleep
 from validation.correctness.integrity.settings import settings_unchanged
 from validation.implementations.clock import Price
@@ -109,6 +110,29 @@ def test_a_call_on_one_token_is_compared_with_no_call_on_many() -> None:
 def test_a_host_that_slows_most_fresh_calls_makes_no_cheat() -> None:
     disturbed = replace(HONEST, blocks=(seen(Scene.FRESH, 40), seen(Scene.FRESH, 10), seen(Scene.AGAIN, 9)))
     assert same_time_for_old_and_new(disturbed).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("alone_ms", "beside_ms", "outcome"),
+    [
+        (10, 10, Outcome.PASSED),
+        (10, 10 * LEAST_SHARE + 0.1, Outcome.PASSED),
+        (10, 10 * LEAST_SHARE - 0.1, Outcome.FAILED),
+        # A thread that has to wake up.
+        (0.25, 0.05, Outcome.PASSED),
+    ],
+)
+def test_a_call_of_several_may_not_be_much_shorter_than_one_made_alone(
+    alone_ms: float, beside_ms: float, outcome: Outcome
+) -> None:
+    blocks = (seen(Scene.KNOWN, alone_ms * 5, calls=1), seen(Scene.SAME_PLACE, alone_ms, calls=1))
+    many = seen(Scene.MANY, beside_ms, calls=8)
+    # The work that was put off is done at another place of each block.
+    disturbed = tuple(
+        replace(many, calls_ns=(*many.calls_ns[:place], many.calls_ns[0] * 20, *many.calls_ns[place + 1 :]))
+        for place in (2, 5)
+    )
+    assert does_its_own_work(replace(HONEST, blocks=(*blocks, *disturbed))).outcome is outcome
 
 
 @pytest.mark.parametrize("parent_ms", [20.0, 80.0])

@@ -14,18 +14,39 @@ MOST_SHARE: Final = 4.0
 #: Less than this is a thread that has to wake up, or a GPU's clock.
 LEAST_NS: Final = 300_000
 
+#: The fastest call of a block of several may take this share of the fastest that was made alone, which nobody could put
+#: off to another. Threads that wake up and cold caches make an honest one slower by half.
+LEAST_SHARE: Final = 0.6
+
 
 def does_its_own_work(observation: Observation) -> Gate:
-    """Fails when calls at one place in the block take much longer, block after block: they do the others' work too."""
+    """Fails when calls do the work of others in their block.
+
+    Those at one place take much longer, block after block; or, now here and now there, most are much shorter than one
+    that is made alone.
+    """
+    return gate("does_its_own_work", observation, _ahead(observation) or _put_off(observation))
+
+
+def _ahead(observation: Observation) -> str | None:
     blocks = [block.calls_ns for block in observation.of(Scene.FRESH, Scene.MANY)]
     longest = max((len(calls) for calls in blocks), default=0)
     # The host only ever makes a call longer: the fastest at each place is the kernel's own.
     fastest = [min(calls[place] for calls in blocks if len(calls) > place) for place in range(longest)]
-    fault = None
     if fastest:
         place, usual = max(range(longest), key=lambda one: fastest[one]), median(fastest)
         if fastest[place] > MOST_SHARE * usual and fastest[place] - usual > LEAST_NS:
-            fault = (
+            return (
                 f"call {place + 1} of every block takes {fastest[place] / 1e6:.3g} ms, the others {usual / 1e6:.3g} ms"
             )
-    return gate("does_its_own_work", observation, fault)
+    return None
+
+
+def _put_off(observation: Observation) -> str | None:
+    # Tokens that all come from banks, and no batch twice: a memory of answers helps neither, or both.
+    blocks = [block.calls_ns for block in observation.of(Scene.KNOWN, Scene.MANY, Scene.SAME_PLACE)]
+    alone = min((calls[0] for calls in blocks if len(calls) == 1), default=None)
+    beside = min((ns for calls in blocks if len(calls) > 1 for ns in calls), default=None)
+    if alone is None or beside is None or beside >= LEAST_SHARE * alone or alone - beside <= LEAST_NS:
+        return None
+    return f"a call made alone takes {alone / 1e6:.3g} ms, one of several {beside / 1e6:.3g} ms"
