@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from validation.implementations.implementation import Implementation
 
+pytestmark = pytest.mark.usefixtures("answered_once")
+
 every_ablation = pytest.mark.parametrize("name", ABLATIONS)
 
 #: Arithmetic on more than one float32 at a time, as objdump spells it.

@@ -80,8 +80,10 @@ def test_nothing_outlives_a_candidate_that_dies(end: str, tmp_path: Path) -> Non
         os.kill(daemons[1], signal.SIGKILL)
 
 
+#: Interrupts are heard as at a terminal, also where the tests' own parent ignores them, as a shell's jobs do.
 PROGRAM: Final = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from validation.implementations import spawn
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.process import Worker

@@ -13,6 +13,8 @@ from validation.implementations.kernel_spec import parse_kernel
 from validation.stages.examine import Examined, examine
 from validation.stages.subject import Subject
 
+pytestmark = pytest.mark.usefixtures("answered_once")
+
 FOLDER: Final = Path(__file__).parent / "kernels"
 
 OFFERED, DECLINED, NOT_OFFERED = Standing.OFFERED, Standing.DECLINED, Standing.NOT_OFFERED
