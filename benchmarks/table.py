@@ -14,6 +14,7 @@ from validation.workloads.registry import WORKLOADS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from validation.cpu import Cpu
     from validation.performance.ceiling import Ceiling
     from validation.workloads.workload import Workload
 
