@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from validation.stages.ground import ground
 from validation.workloads.shape import shape_string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from rich.console import Console
@@ -115,8 +116,13 @@ def observe_ceilings_again(journal: Journal, console: Console) -> None:
         shown.advance()
 
 
-def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: Console) -> None:
-    """Adds the processes of one workload; those an earlier run measured stay as they are."""
+def observe_contest(
+    contest: Contest, plan: RunPlan, journal: Journal, console: Console, between: Callable[[], None] | None = None
+) -> None:
+    """Adds the processes of one workload; those an earlier run measured stay as they are.
+
+    `between` two of them, which two is drawn here and now, something else may be done.
+    """
     workload, device = contest.workload, plan.device
     if device == "cpu" or contest.host is not None:
         # Threads of this process spin for some ms after it checked an output; one alone leaves the cores to the worker.
@@ -141,11 +147,14 @@ def observe_contest(contest: Contest, plan: RunPlan, journal: Journal, console: 
             elif isinstance(event, ProcessFailed):
                 console.print(f"  {event.role.value} ended: {event.cause}", markup=False, highlight=False)
 
-        for run in measure(measurement, finished=finished, on_event=on_event):
+        drawn = secrets.randbelow(max(turns - len(finished), 1))
+        for number, run in enumerate(measure(measurement, finished=finished, on_event=on_event)):
             loads = (*journal.evidence.loads, *aside.taken())
             processes = (*journal.evidence.processes, run)
             journal.add(**_ruled(by_rule(journal.evidence.model_copy(update={"processes": processes, "loads": loads}))))
             shown.advance()
+            if between is not None and number == drawn:
+                between()
     journal.add(figures=aside.figures(journal.evidence, plan.candidate.name))
     noise = _noise(journal.evidence.processes)
     if noise:

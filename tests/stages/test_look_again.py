@@ -1,0 +1,95 @@
+"""A run looks at the gates a second time, between two timed processes that nobody can foresee."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from tests import synthetic
+from tests.implementations.kernels import forward_kernel
+from validation.correctness.case import Gate, Outcome
+from validation.stages import observe, run
+from validation.stages.observe import Journal, observe_contest
+from validation.stages.plan import RunPlan, RunRequest, plan_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> RunPlan:
+    kernel = forward_kernel(tmp_path, "out.zero_()")
+    request = RunRequest(
+        profile="smoke",
+        kernel=f"{kernel.source}:prepare",
+        claims=(),
+        device="cpu",
+        workloads=("seed-claim",),
+        out=tmp_path,
+        resume=False,
+    )
+    return plan_run(request)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(evidence=synthetic.evidence(), path=tmp_path / "evidence.json")
+
+
+@pytest.mark.parametrize("drawn", [0, 2])
+def test_something_else_is_done_between_two_processes_once(
+    drawn: int, plan: RunPlan, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = journal.evidence.processes[:4]
+    done: list[int] = []
+    made: list[object] = []
+
+    def measure(*_arguments: object, **_options: object) -> Iterator[object]:
+        for process in timed:
+            made.append(process)
+            yield process
+
+    monkeypatch.setattr(observe, "measure", measure)
+    monkeypatch.setattr(observe, "replace", lambda measurement, **_fields: measurement)
+    monkeypatch.setattr(observe, "_measurement", lambda *_arguments: None)
+    monkeypatch.setattr("secrets.randbelow", lambda _most: drawn)
+    empty = Journal(evidence=journal.evidence.model_copy(update={"processes": ()}), path=journal.path)
+    observe_contest(plan.contests[0], plan, empty, Console(quiet=True), lambda: done.append(len(made)))
+    assert done == [drawn + 1]
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_what_fails_at_the_second_look_has_failed(
+    turned: bool,  # noqa: FBT001 -- a parameter of the test
+    plan: RunPlan,
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = Gate(gate="same_time_for_old_and_new", implementation="mine", outcome=Outcome.PASSED)
+    other = Gate(gate="guards_held", implementation="mine", outcome=Outcome.MISTRUSTED)
+    found = honest.model_copy(update={"outcome": Outcome.FAILED, "message": "much faster"}) if turned else honest
+    unsure = other.model_copy(update={"outcome": Outcome.PASSED})
+    monkeypatch.setattr(run, "observe_gates", lambda *_arguments: (found, unsure))
+    journal.add(gates=(honest, other))
+    run._look_again(plan, journal)
+    # What one look could not tell, another does not make up for.
+    assert journal.evidence.gates == (found, other)
+
+
+def test_one_of_the_workloads_is_drawn(plan: RunPlan, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    three = replace(plan, contests=plan.contests[:1] * 3)
+    looked: list[bool] = []
+
+    def contest(_contest: object, _plan: object, _journal: object, _console: object, between: Any) -> None:
+        looked.append(between is not None)
+
+    for name in ("observe_ceilings", "observe_ceilings_again", "observe_figures", "complete"):
+        monkeypatch.setattr(run, name, lambda *_arguments: None)
+    monkeypatch.setattr(run, "observe_contest", contest)
+    monkeypatch.setattr("secrets.randbelow", lambda most: most - 1)
+    run._observe(three, journal, Console(quiet=True))
+    assert looked == [False, False, True]
