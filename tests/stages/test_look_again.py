@@ -40,7 +40,7 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(evidence=synthetic.evidence(), path=tmp_path / "evidence.json")
 
 
-@pytest.mark.parametrize("drawn", [0, 2])
+@pytest.mark.parametrize("drawn", [0, 2, 9])
 def test_something_else_is_done_between_two_processes_once(
     drawn: int, plan: RunPlan, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +59,7 @@ def test_something_else_is_done_between_two_processes_once(
     monkeypatch.setattr("secrets.randbelow", lambda _most: drawn)
     empty = Journal(evidence=journal.evidence.model_copy(update={"processes": ()}), path=journal.path)
     observe_contest(plan.contests[0], plan, empty, Console(quiet=True), lambda: done.append(len(made)))
-    assert done == [drawn + 1]
+    assert done == [min(drawn + 1, len(timed))]
 
 
 @pytest.mark.parametrize("turned", [True, False])

@@ -121,7 +121,7 @@ def observe_contest(
 ) -> None:
     """Adds the processes of one workload; those an earlier run measured stay as they are.
 
-    `between` two of them, which two is drawn here and now, something else may be done.
+    `between` two of them, which two is drawn here and now, something else may be done; or after the last one.
     """
     workload, device = contest.workload, plan.device
     if device == "cpu" or contest.host is not None:
@@ -153,8 +153,11 @@ def observe_contest(
             processes = (*journal.evidence.processes, run)
             journal.add(**_ruled(by_rule(journal.evidence.model_copy(update={"processes": processes, "loads": loads}))))
             shown.advance()
-            if between is not None and number == drawn:
+            if between is not None and number >= drawn:
                 between()
+                between = None
+    if between is not None:
+        between()
     journal.add(figures=aside.figures(journal.evidence, plan.candidate.name))
     noise = _noise(journal.evidence.processes)
     if noise:
