@@ -10,9 +10,9 @@ from validation.performance.ceiling import Ceiling, Resource
 from validation.performance.probe import PEAK_TASKS, READ_GRAIN, Probe
 
 #: A host takes cores away for seconds at a time: the repeats go round all ceilings, so that none has all of its own
-#: inside one such spell. 14 ceilings x 12 rounds x 15 ms = 2.5 s.
+#: inside one such spell. 14 ceilings x 12 rounds x 10 ms = 1.7 s.
 ROUNDS: Final = 12
-SECONDS: Final = 0.015
+SECONDS: Final = 0.01
 #: At 256 MiB and 8 times the last cache, what is still found in a cache adds less than an eighth to the figure.
 DRAM_BYTES: Final = 256 << 20
 DRAM_CACHES: Final = 8
