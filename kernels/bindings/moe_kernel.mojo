@@ -9,7 +9,7 @@ from std.python._cpython import GILReleased
 from std.python.bindings import PythonModuleBuilder
 from std.sys import size_of
 
-from moe.ablation import D_FF, D_MODEL, ONE_THREAD
+from moe.ablation import D_FF, D_MODEL, DTYPE, EVERY, ONE_THREAD
 from moe.amx import may_use_tiles
 from moe.format import LANES, PANEL, TILE_ROWS, paired
 from moe.forward import forward
@@ -18,10 +18,8 @@ from moe.memory import allocate, at, release
 from moe.pool import Pool
 from moe.prepare import Weights, prepare
 
-# The dtypes' numbers, as the wrapper passes them.
-comptime FLOAT32 = 0
-comptime BFLOAT16 = 1
-comptime FLOAT16 = 2
+# The wrapper passes a dtype's place in this list.
+comptime DTYPES = [DType.float32, DType.bfloat16, DType.float16]
 
 
 @export
@@ -36,6 +34,7 @@ def PyInit_moe_kernel() abi("C") -> PythonObject:
         module.def_function[packed_bytes]("packed_bytes")
         module.def_function[tile_shape]("tile_shape")
         module.def_function[known_dimensions]("known_dimensions")
+        module.def_function[known_dtypes]("known_dtypes")
         return module.finalize()
     except e:
         abort(String("the module moe_kernel could not be made: ", e))
@@ -53,7 +52,7 @@ def prepare_layer(
 
     Args:
         pool: From `start_pool`.
-        dtype: FLOAT32, BFLOAT16 or FLOAT16.
+        dtype: A place in DTYPES that this build has, see `known_dtypes`.
         options: (d_model, d_ff, experts, top_k, activation, gated, renormalize, router kind, groups, top groups,
             scaling, shared d_ff, float32 router).
         addresses: (router, router_bias, correction, w1, b1, w2, b2, w_gate, and the last five again of the shared
@@ -109,12 +108,10 @@ def prepare_layer(
     )
     var python = Python()
     with GILReleased(python):
-        if layer.dtype == FLOAT32:
-            layer = prepare[DType.float32](threads, layer, weights)
-        elif layer.dtype == BFLOAT16:
-            layer = prepare[DType.bfloat16](threads, layer, weights)
-        else:
-            layer = prepare[DType.float16](threads, layer, weights)
+        comptime for number in range(len(DTYPES)):
+            comptime if compiled(number):
+                if layer.dtype == number:
+                    layer = prepare[DTYPES[number]](threads, layer, weights)
     var kept = at[Layer](allocate(size_of[Layer]()))
     kept.unsafe_write(layer^)
     return PythonObject(Int(kept))
@@ -142,12 +139,10 @@ def forward_layer(
     with GILReleased(python):
         prepared.pool.lock()
         try:
-            if prepared.dtype == FLOAT32:
-                forward[DType.float32](prepared, source, target, count, ids, weights, loss)
-            elif prepared.dtype == BFLOAT16:
-                forward[DType.bfloat16](prepared, source, target, count, ids, weights, loss)
-            else:
-                forward[DType.float16](prepared, source, target, count, ids, weights, loss)
+            comptime for number in range(len(DTYPES)):
+                comptime if compiled(number):
+                    if prepared.dtype == number:
+                        forward[DTYPES[number]](prepared, source, target, count, ids, weights, loss)
         finally:
             prepared.pool.unlock()
     return PythonObject(None)
@@ -170,6 +165,20 @@ def tile_shape() raises -> PythonObject:
     """(lanes, tile rows, panel columns, whether bfloat16 is multiplied in pairs) of this build, and whether bfloat16
     is multiplied by AMX in this process."""
     return Python.tuple(LANES, TILE_ROWS, PANEL, paired[DType.bfloat16](), may_use_tiles[DType.bfloat16]())
+
+
+def known_dtypes() raises -> PythonObject:
+    """The places in DTYPES of what this build computes."""
+    var known = Python.list()
+    comptime for number in range(len(DTYPES)):
+        comptime if compiled(number):
+            known.append(PythonObject(number))
+    return known
+
+
+def compiled(number: Int) -> Bool:
+    """Whether this build computes the dtype at that place in DTYPES."""
+    return DTYPE == EVERY or DTYPE == number
 
 
 def known_dimensions() raises -> PythonObject:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from validation.correctness.case import Outcome
 from validation.implementations.menu import ABLATIONS
-from validation.implementations.mojo_build import BuiltKernel, build_all
 from validation.implementations.process import Worker
+from validation.stages.ablations import built_ablations
 from validation.stages.examine import examine
 from validation.stages.subject import Subject
 from validation.workloads.inputs import draw_tokens, make_layer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from validation.implementations.implementation import Implementation
+    from validation.implementations.mojo_build import BuiltKernel
 
 pytestmark = pytest.mark.usefixtures("answered_once")
 
@@ -36,10 +37,7 @@ _PACKED: Final = re.compile(r"vf\w+ps|v(?:add|mul|sub|dpbf16)ps")
 @pytest.fixture(scope="module")
 def built() -> dict[str, BuiltKernel]:
     """Every ablation's library; compiled side by side when sources changed, about a minute."""
-    libraries = build_all([one.defines for one in ABLATIONS.values()])
-    for library in libraries:
-        assert isinstance(library, BuiltKernel), str(library)
-    return dict(zip(ABLATIONS, libraries, strict=True))  # type: ignore[arg-type]
+    return {name: library for name, (_one, library) in built_ablations(tuple(ABLATIONS.values()), "float32").items()}
 
 
 def ready(name: str, built: dict[str, BuiltKernel]) -> Implementation:
@@ -104,6 +102,13 @@ def test_compiled_dimensions_decline_other_layers(built: dict[str, BuiltKernel])
         worker.load(ready("mojo_comptime_dims", built))
         with pytest.raises(Exception, match="compiled for d_model 256 and d_ff 1024 alone; got 64 and 128"):
             worker.prepare(layer)
+
+
+def test_a_build_for_one_dtype_declines_the_others(built: dict[str, BuiltKernel]) -> None:
+    with Worker(threads=1, trusted=True) as worker:
+        worker.load(ready("mojo_unpacked", built))
+        with pytest.raises(Exception, match="compiled without bfloat16"):
+            worker.prepare(make_layer(parse_shape("4x64x128-E4-k2-bfloat16").layer))
 
 
 def test_no_two_ablations_are_the_same_build() -> None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     Routing = tuple[None, torch.Tensor, torch.Tensor] | tuple[None, torch.Tensor, torch.Tensor, torch.Tensor]
 
-_DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
+#: The places of dtypes in the list that kernels/bindings/moe_kernel.mojo has of them.
+DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
 _ACTIVATIONS = {"relu": 0, "gelu": 1, "gelu_tanh": 2, "silu": 3}
 #: topk_softmax is softmax renormalised, which the kernel computes over the chosen logits alone.
 _ROUTERS = {"softmax": 0, "topk_softmax": 0, "sigmoid": 1}
@@ -49,6 +50,7 @@ class _Kernel(Protocol):
     def forward_layer(self, *addresses_and_tokens: int) -> None: ...
     def release_layer(self, layer: int) -> None: ...
     def known_dimensions(self) -> tuple[int, int]: ...
+    def known_dtypes(self) -> list[int]: ...
 
 
 def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
@@ -67,6 +69,8 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
             f"this library was compiled for d_model {known[0]} and d_ff {known[1]} alone; "
             f"got {config.d_model} and {config.d_ff}"
         )
+    if DTYPES[config.dtype] not in kernel.known_dtypes():
+        raise NotImplementedError(f"this library was compiled without {config.dtype}")
     options = (
         config.d_model,
         config.d_ff,
@@ -82,7 +86,7 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], Routing]:
         config.shared_d_ff,
         int(config.float32_router),
     )
-    handle = kernel.prepare_layer(_pool(os.getpid(), _threads()), _DTYPES[config.dtype], options, addresses)
+    handle = kernel.prepare_layer(_pool(os.getpid(), _threads()), DTYPES[config.dtype], options, addresses)
     forward = _forward(kernel.forward_layer, handle, config)
     weakref.finalize(forward, kernel.release_layer, handle).atexit = False
     return forward
@@ -167,7 +171,7 @@ def _weight_addresses(layer: Layer) -> tuple[int, ...]:
 def _check_options(config: LayerConfig) -> None:
     if config.device != "cpu":
         raise ValueError(f"device must be 'cpu' for this kernel; got {config.device!r}")
-    for option, known in (("dtype", _DTYPES), ("activation", _ACTIVATIONS), ("router", _ROUTERS)):
+    for option, known in (("dtype", DTYPES), ("activation", _ACTIVATIONS), ("router", _ROUTERS)):
         if getattr(config, option) not in known:
             raise ValueError(f"{option} must be one of {', '.join(known)}; got {getattr(config, option)!r}")
     for name in ("d_model", "d_ff", "n_experts", "top_k", "n_groups", "top_groups"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from validation.implementations.menu import ABLATIONS
 from validation.implementations.mojo_build import BuildFailure, build_all
+from validation.implementations.mojo_kernel import DTYPES
 from validation.usage import UsageError
 
 if TYPE_CHECKING:
@@ -38,14 +39,19 @@ def chosen_ablations(workload: Workload, profile: str) -> tuple[tuple[Implementa
     return tuple(chosen), tuple(left_out)
 
 
-def built_ablations(wanted: tuple[Implementation, ...]) -> Mapping[str, tuple[Implementation, BuiltKernel]]:
-    """Returns each ablation with its library, compiled unless it is found.
+def built_ablations(wanted: tuple[Implementation, ...], dtype: str) -> Mapping[str, tuple[Implementation, BuiltKernel]]:
+    """Returns each ablation with its library for layers of `dtype`, compiled unless it is found.
+
+    One that takes nothing away is the kernel as it is, which is there already, for all dtypes.
 
     Raises:
         UsageError: the compiler refused; the message holds its words.
     """
+    alone = f"DTYPE={DTYPES[dtype]}"
     found = {}
-    for one, built in zip(wanted, build_all([one.defines for one in wanted]), strict=True):
+    for one, built in zip(
+        wanted, build_all([(*one.defines, alone) if one.defines else () for one in wanted]), strict=True
+    ):
         if isinstance(built, BuildFailure):
             raise UsageError(f"{one.name}: {built}")
         environment = (*one.environment, ("MOE_KERNEL_LIBRARY", str(built.library)))

@@ -146,7 +146,7 @@ def plan_run(request: RunRequest) -> RunPlan:
         left_out += missing
         if isinstance(built, BuiltKernel):
             ablations, missing = chosen_ablations(workload, request.profile)
-            ready = built_ablations(ablations)
+            ready = built_ablations(ablations, workload.layer.dtype)
             meets += tuple(one for one, _built in ready.values())
             builds |= {name: library for name, (_one, library) in ready.items()}
             left_out += missing
