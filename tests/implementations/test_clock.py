@@ -1,10 +1,13 @@
 """When the clocks of parent, worker and GPU fit each other, and when they do not."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
+import torch
 
-from validation.implementations.clock import Price
+from validation.implementations.answer import BlockOutput, Output
+from validation.implementations.clock import Price, measure_price
 
 #: A GPU block: 10 us lie between events and host around a kernel that does nothing.
 _GPU: Final = Price(block_ns=200_000, call_ns=50_000, gap_ns=10_000)
@@ -39,3 +42,24 @@ def test_on_the_cpu_the_two_clocks_are_compared(calls_ns: tuple[int, ...], paren
 
 def test_on_the_cpu_a_time_above_the_parents_does_not_fit() -> None:
     assert not Price(block_ns=0, call_ns=0).agrees((10_000,), 9_000)
+
+
+class Waiter:
+    """A worker without a kernel: a queued call waits 100 us behind other work, any other 10 us."""
+
+    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
+        assert dry
+        host_ns = 110_000 if queued else 10_000
+        outputs = tuple(
+            Output(out=x, ids=None, weights=None, worker_ns=5_000, host_ns=host_ns, written=True, x_unchanged=True)
+            for x in inputs
+        )
+        parent_ns = 200_000 + host_ns * len(inputs)
+        return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=True, ends_ns=(0,) * len(inputs))
+
+
+def test_a_call_that_queues_behind_nothing_may_not_hide_what_a_queued_one_waits() -> None:
+    hidden = ((5_000,) * 8, 1_000_000, (60_000,) * 8)
+
+    assert not measure_price(Waiter(), torch.zeros(1)).agrees(*hidden)
+    assert measure_price(Waiter(), torch.zeros(1), queued=True).agrees(*hidden)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 class Asked(Protocol):
     """What the price is measured on: a worker."""
 
-    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False) -> BlockOutput:
-        """Makes one call on each input, of no kernel when `dry`."""
+    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
+        """Makes one call on each input, of no kernel when `dry`; `queued`, behind a GPU at work."""
 
 
 #: Beyond twice the measured price, clocks may differ by this share of the block and by this much: the parent wakes
@@ -62,12 +63,17 @@ class Price:
         return -_GAP_SLACK_NS <= statistics.median(gaps) <= allowed
 
 
-def measure_price(worker: Asked, x: torch.Tensor) -> Price:
-    """Returns the price of asking, measured on blocks of no kernel, before a kernel is in the process."""
+def measure_price(worker: Asked, x: torch.Tensor, *, queued: bool = False) -> Price:
+    """Returns the price of asking, measured on blocks of no kernel, before a kernel is in the process.
+
+    It is `queued` for kernels whose calls will be, and for no others: the host's time then holds the work they queue
+    behind, and as much of a kernel's own could hide on another stream.
+    """
+    ask = partial(worker.call_block, dry=True, queued=True) if queued else partial(worker.call_block, dry=True)
     # The first asking on a GPU also loads what copies and compares there.
-    worker.call_block([x], dry=True)
-    one = min(worker.call_block([x], dry=True).parent_ns for _ in range(_REPEATS))
-    blocks = [worker.call_block([x] * _CALLS, dry=True) for _ in range(_REPEATS)]
+    ask([x])
+    one = min(ask([x]).parent_ns for _ in range(_REPEATS))
+    blocks = [ask([x] * _CALLS) for _ in range(_REPEATS)]
     many = min(block.parent_ns for block in blocks)
     gaps = [host - call for block in blocks for host, call in zip(block.hosts_ns, block.calls_ns, strict=True)]
     return Price(

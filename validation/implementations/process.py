@@ -199,6 +199,7 @@ class Worker:
         inputs: Sequence[torch.Tensor],
         *,
         dry: bool = False,
+        queued: bool = False,
         cold: bool = False,
         draw_addresses: bool = True,
         due_ns: Sequence[int] | None = None,
@@ -207,7 +208,8 @@ class Worker:
 
         With `due_ns` an input is revealed and its call made no sooner than so long after the block began.
 
-        A dry block calls no kernel: its `parent_ns` is the price of asking. A cold one empties a GPU's cache before
+        A dry block calls no kernel: its `parent_ns` is the price of asking; `queued`, it finds a GPU at work, as calls of
+        captured kernels do. A cold one empties a GPU's cache before
         each call. Without `draw_addresses` the block lies where the last such block of its shape lay, as that of a
         captured kernel always does: a graph holds addresses.
         """
@@ -215,7 +217,14 @@ class Worker:
         places, end = self._map(inputs, draw_addresses=draw_addresses and not self._captures)
         laid = self._memory.lay(inputs, places, end)
         calls = [where.described() for where in places]
-        message = {"calls": calls, "dry": dry, "cold": cold, "end": end, "due_ns": due_ns or [0] * len(calls)}
+        message = {
+            "calls": calls,
+            "dry": dry,
+            "queued": queued,
+            "cold": cold,
+            "end": end,
+            "due_ns": due_ns or [0] * len(calls),
+        }
         others = Neighbours({os.getpid(), self.pid})
         started = time.perf_counter_ns()
         answer = self._ask("call", message)

@@ -126,10 +126,13 @@ def _measure_process(
     blas: tuple[str, ...] = ()
     try:
         worker.start()
-        price = measure_price(worker, measurement.bank.gather(measurement.bank.rows("price", call=0)))
-        for implementation in _implementations(measurement, turn):
+        x = measurement.bank.gather(measurement.bank.rows("price", call=0))
+        implementations = _implementations(measurement, turn)
+        graphs = sorted({implementation.graph for implementation in implementations})
+        prices = {graph: measure_price(worker, x, queued=graph) for graph in graphs}
+        for implementation in implementations:
             try:
-                subject = _subject(measurement, turn, implementation, price)
+                subject = _subject(measurement, turn, implementation, prices[implementation.graph])
                 measured = measure_series(subject, worker, gauge)
                 if measurement.afterwards and turn.role is Role.CANDIDATE and not turn.discarded:
                     measurement.afterwards(subject, worker, gauge, turn.round)

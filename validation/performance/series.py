@@ -70,6 +70,7 @@ class WorkerLike(Protocol):
         inputs: Sequence[torch.Tensor],
         *,
         dry: bool = False,
+        queued: bool = False,
         cold: bool = False,
         due_ns: Sequence[int] | None = None,
     ) -> BlockOutput:

@@ -173,7 +173,9 @@ class _Script:
             ImplementationFailed: the kernel failed; what was seen before stays.
         """
         worker.start()
-        self._fields["price"] = measure_price(worker, known.bank.gather(known.draw(1)[0]))
+        self._fields["price"] = measure_price(
+            worker, known.bank.gather(known.draw(1)[0]), queued=self._implementation.graph
+        )
         self._fields["state_before"] = worker.state()
         worker.load(self._implementation)
         self._prepare(worker, layer)

@@ -131,7 +131,7 @@ class Worker:
         tensors = [[device.tensor(where[name]) for name in ("x", "out", "ids", "weights")] for where in places]
         captures = self._captures and not message["dry"]
         # The price is measured with it, so that it is never less than what it has to explain.
-        queued = self._captures or message["dry"]
+        queued = self._captures or message["queued"]
         if message["dry"]:
             # Returns a tensor, which is then copied: as much work of ours as any kernel causes.
             blank = tensors[0][1].clone()
