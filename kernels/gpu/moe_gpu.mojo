@@ -7,9 +7,9 @@ from std.memory import alloc, Layout as MemoryLayout
 from std.os import abort
 from std.python import Python, PythonObject
 from std.python.bindings import PythonModuleBuilder
-from max.gpu.host import DeviceAttribute, DeviceContext, DeviceStream
+from max.gpu.host import DeviceAttribute, DeviceContext
 
-from hopper.launch import Maps, SmallVariant, Variant, map_of
+from hopper.launch import Maps, RowMaps, SmallVariant, Variant, map_of
 from hopper.layer import Layer
 from hopper.memory import F32P, Global, I32P, U32P
 from hopper.shape import GROUP_ROWS, MEDIUM, NARROW, Shape, WIDE
@@ -30,6 +30,7 @@ def PyInit_moe_gpu() abi("C") -> PythonObject:
         module.def_function[open_device]("open_device")
         module.def_function[make_maps]("make_maps")
         module.def_function[compile_variant]("compile_variant")
+        module.def_function[plan]("plan")
         module.def_function[forward]("forward")
         return module.finalize()
     except e:
@@ -42,6 +43,20 @@ struct Device(Movable):
 
     var ctx: DeviceContext
     var multiprocessors: Int
+
+
+@fieldwise_init
+struct Plan[dtype: DType](Movable):
+    """What calls with the same number of tokens have in common."""
+
+    var gated: Bool
+    var shape: Int
+    var variant: Int
+    var maps: Int
+    var device: Int
+    var rows: Optional[RowMaps[Self.dtype]]
+    """None in small layers, which fetch only weights through tensor maps."""
+    var layer: Layer[Self.dtype]
 
 
 def keep[T: Movable](var value: T) -> Int:
@@ -125,31 +140,80 @@ def small_of[number: Int]() -> SmallShape:
     return SMALL_256 if number == 0 else SMALL_128
 
 
-def forward(
-    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
+def plan(
+    handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
 ) raises -> PythonObject:
-    """Enqueues one call.
+    """What calls with the same number of tokens have in common; the address is for `forward`.
 
     Args:
-        device: From `open_device`.
-        handles: (dtype, gated, shape, variant, maps, stream).
-        addresses: Of a Layer's pointers, in its order.
+        handles: (dtype, gated, shape, variant, maps, device).
+        addresses: Of a Layer's pointers, in its order; the first five are set anew by each call.
         sizes: A Layer's integers, in its order.
         scale: (c0, c1) of the activation.
     """
-    var dt = Int(py=handles[0])
-    var g = Int(py=handles[1]) != 0
-    var s = Int(py=handles[2])
+    var which = Int(py=handles[0])
+    if which == BFLOAT16:
+        return PythonObject(keep(plan_of[DType.bfloat16](handles, addresses, sizes, scale)))
+    if which == FLOAT16:
+        return PythonObject(keep(plan_of[DType.float16](handles, addresses, sizes, scale)))
+    return PythonObject(keep(plan_of[DType.float32](handles, addresses, sizes, scale)))
+
+
+def plan_of[
+    dtype: DType
+](handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject) raises -> Plan[dtype]:
+    """A plan of a dtype."""
+    var gated = Int(py=handles[1]) != 0
+    var shape = Int(py=handles[2])
+    var variant = Int(py=handles[3])
+    ref d = kept[Device](Int(py=handles[5]))[]
+    var layer = layer_of[dtype](addresses, sizes, scale)
+    var rows: Optional[RowMaps[dtype]] = None
+    if shape < FIRST_SMALL:
+        rows = RowMaps[dtype].of(d.ctx, layer)
+    return Plan[dtype](gated, shape, variant, Int(py=handles[4]), Int(py=handles[5]), rows^, layer)
+
+
+def forward(which: PythonObject, address: PythonObject, call: PythonObject) raises -> PythonObject:
+    """Enqueues one call.
+
+    Args:
+        which: The dtype.
+        address: From `plan`.
+        call: (stream, x, staged, outputs, ids, gates).
+    """
+    var dt = Int(py=which)
     comptime for t in range(3):
-        comptime for q in range(2):
-            comptime for w in range(3):
-                if dt == t and g == (q == 1) and s == w:
-                    launch[dtype_of[t](), q == 1, shape_of[w]()](device, handles, addresses, sizes, scale)
-            comptime if t != FLOAT32:
-                comptime for w in range(2):
-                    if dt == t and g == (q == 1) and s == FIRST_SMALL + w:
-                        launch_small[dtype_of[t](), q == 1, small_of[w]()](device, handles, addresses, sizes, scale)
+        if dt == t:
+            enqueue[dtype_of[t]()](Int(py=address), call)
     return PythonObject(None)
+
+
+def enqueue[dtype: DType](address: Int, call: PythonObject) raises:
+    """Enqueues one call of a dtype."""
+    ref p = kept[Plan[dtype]](address)[]
+    ref d = kept[Device](p.device)[]
+    var stream = d.ctx.create_external_stream(OpaquePointer[MutAnyOrigin](unsafe_from_address=Int(py=call[0])))
+    p.layer.raw = Global[dtype](unsafe_from_address=Int(py=call[1]))
+    var staged = Int(py=call[2])
+    if staged != Int(p.layer.staged):
+        p.layer.staged = Global[dtype](unsafe_from_address=staged)
+        if p.rows:
+            p.rows.value().see_staged(d.ctx, p.layer)
+    p.layer.outputs = Global[dtype](unsafe_from_address=Int(py=call[3]))
+    p.layer.ids = I32P(unsafe_from_address=Int(py=call[4]))
+    p.layer.gates = F32P(unsafe_from_address=Int(py=call[5]))
+    ref maps = kept[Maps[dtype]](p.maps)[]
+    comptime for q in range(2):
+        comptime for w in range(3):
+            if p.gated == (q == 1) and p.shape == w:
+                ref variant = kept[Variant[dtype, q == 1, shape_of[w]()]](p.variant)[]
+                variant.launch(stream, maps, p.rows.value(), p.layer, d.multiprocessors)
+        comptime if dtype != DType.float32:
+            comptime for w in range(2):
+                if p.gated == (q == 1) and p.shape == FIRST_SMALL + w:
+                    ref variant = kept[SmallVariant[dtype, q == 1, small_of[w]()]](p.variant)[]
+                    variant.launch(stream, maps, p.layer)
 
 
 def layer_of[dtype: DType](p: PythonObject, n: PythonObject, scale: PythonObject) raises -> Layer[dtype]:
@@ -196,32 +260,3 @@ def layer_of[dtype: DType](p: PythonObject, n: PythonObject, scale: PythonObject
         c0=Float32(Float64(py=scale[0])),
         c1=Float32(Float64(py=scale[1])),
     )
-
-
-def stream_of(device: PythonObject, handles: PythonObject) raises -> DeviceStream:
-    """The caller's stream."""
-    ref d = kept[Device](Int(py=device))[]
-    return d.ctx.create_external_stream(OpaquePointer[MutAnyOrigin](unsafe_from_address=Int(py=handles[5])))
-
-
-def launch[
-    dtype: DType, gated: Bool, shape: Shape
-](
-    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
-) raises:
-    """Enqueues one call of a variant."""
-    ref variant = kept[Variant[dtype, gated, shape]](Int(py=handles[3]))[]
-    ref maps = kept[Maps[dtype]](Int(py=handles[4]))[]
-    ref d = kept[Device](Int(py=device))[]
-    variant.launch(d.ctx, stream_of(device, handles), maps, layer_of[dtype](addresses, sizes, scale), d.multiprocessors)
-
-
-def launch_small[
-    dtype: DType, gated: Bool, shape: SmallShape
-](
-    device: PythonObject, handles: PythonObject, addresses: PythonObject, sizes: PythonObject, scale: PythonObject
-) raises:
-    """Enqueues one call of a variant for small layers."""
-    ref variant = kept[SmallVariant[dtype, gated, shape]](Int(py=handles[3]))[]
-    ref maps = kept[Maps[dtype]](Int(py=handles[4]))[]
-    variant.launch(stream_of(device, handles), maps, layer_of[dtype](addresses, sizes, scale))

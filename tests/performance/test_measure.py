@@ -61,9 +61,11 @@ class FakeWorker:
         inputs: Sequence[torch.Tensor],
         *,
         dry: bool = False,
+        queued: bool = False,
         cold: bool = False,
         due_ns: Sequence[int] | None = None,
     ) -> BlockOutput:
+        assert not queued
         assert due_ns is None
         self.cold_calls += len(inputs) if cold else 0
         if dry:

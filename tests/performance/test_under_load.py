@@ -55,9 +55,11 @@ class Server:
         inputs: Sequence[torch.Tensor],
         *,
         dry: bool = False,
+        queued: bool = False,
         cold: bool = False,
         due_ns: Sequence[int] | None = None,
     ) -> BlockOutput:
+        assert not queued
         assert not dry
         assert not cold
         self.due_ns = due_ns

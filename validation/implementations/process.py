@@ -194,7 +194,7 @@ class Worker:
             raise Misbehaved("forward", "wrote outside out: a guard around it changed", self.output)
         return output
 
-    def call_block(
+    def call_block(  # noqa: PLR0913 - a block is made in as many ways
         self,
         inputs: Sequence[torch.Tensor],
         *,
@@ -208,8 +208,8 @@ class Worker:
 
         With `due_ns` an input is revealed and its call made no sooner than so long after the block began.
 
-        A dry block calls no kernel: its `parent_ns` is the price of asking; `queued`, it finds a GPU at work, as calls of
-        captured kernels do. A cold one empties a GPU's cache before
+        A dry block calls no kernel: its `parent_ns` is the price of asking; `queued`, it finds a GPU at work, as calls
+        of captured kernels do. A cold one empties a GPU's cache before
         each call. Without `draw_addresses` the block lies where the last such block of its shape lay, as that of a
         captured kernel always does: a graph holds addresses.
         """

@@ -25,7 +25,7 @@ from hopper.activation import activate
 from hopper.layer import GELU_ERF, Layer, RELU, SIGMOID_FORM
 from hopper.memory import Global
 from hopper.producer import Ring, first_tile
-from hopper.ptx import add_release, arrive_barrier, fence_async_global, opaque_zero, wait_barrier
+from hopper.ptx import add_release, fence_async_global, opaque_zero, wait_barrier
 from hopper.schedule import (
     FIRST,
     ROUTER,
@@ -44,8 +44,6 @@ from hopper.shape import Block, GROUP_ROWS, ROW_BYTES, Shape
 
 comptime WARPGROUP_BARRIER = 4
 """Named barriers 4, 5: the threads of one consumer warpgroup."""
-comptime LEAD_BARRIER = 6
-"""Where the second warpgroup waits for the first's lead."""
 
 
 @inline(.always)
@@ -120,11 +118,8 @@ def multiply[
     stage_product[True](low, high)
     var previous = ring.stage
     ring.advance[shape.stages]()
-    for i in range(1, stages):
+    for _ in range(1, stages):
         stage_product[False](low, high)
-        comptime if shape.consumers == 2:
-            if i == 1 and warpgroup == 0 and stages >= shape.stages:
-                arrive_barrier[LEAD_BARRIER](256)
         wgmma_wait_group_sync[1]()
         if thread == 0:
             _ = block.empty()[unsafe_offset=previous].arrive()
@@ -277,11 +272,6 @@ def consume_matmul[
         var tile = find_tile[matmul](a, block, index)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         var stages = part[1] - part[0]
-        # The second warpgroup stays a stage behind the first, so that one's epilogue runs beside the other's products.
-        # The ring is no longer than the shorter tile, so that the first is never a whole tile ahead.
-        comptime if shape.consumers == 2 and dtype != DType.float32:
-            if warpgroup == 1 and stages >= shape.stages:
-                wait_barrier[LEAD_BARRIER](256)
         if tile.weight_row + warpgroup * GROUP_ROWS >= rows:
             skip_stages(block, own, stages, ring)
         else:

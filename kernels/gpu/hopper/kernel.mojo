@@ -8,20 +8,21 @@ from std.utils.static_tuple import StaticTuple
 from max.gpu import MAX_THREADS_PER_BLOCK_METADATA, thread_idx
 from max.gpu.intrinsics import warpgroup_reg_alloc, warpgroup_reg_dealloc
 from max.gpu.memory import external_memory, fence_mbarrier_init
-from max.gpu.sync import barrier
+from max.gpu.sync import barrier, syncwarp
 from layout import Coord
 from layout.tma_async import TMATensorTile
 
 from hopper.combine import combine
+from hopper.combine_rows import fetch_summands, sum_summands
 from hopper.consumer import consume_matmul
 from hopper.grid import START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
 from hopper.producer import Ring, are_few, fetch_tokens, fetch_weights, gather_tokens
-from hopper.ptx import wait_barrier
+from hopper.ptx import fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles
-from hopper.shape import Block, GATHERERS, Shape
+from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape
 from hopper.stamp import stamp
 from hopper.sort import clear_finished, count_pairs, place_pairs, sort_few, sort_rows
 
@@ -76,6 +77,10 @@ def moe_layer[
             # Weights arrive once; so do token rows, but each gathering thread's copies by themselves.
             block.full()[unsafe_offset=s].init(Int32(GATHERERS + 1 if shape.gathers else 2))
             block.empty()[unsafe_offset=s].init(Int32(shape.consumers))
+        comptime if not shape.gathers:
+            comptime for s in range(SUM_STAGES):
+                block.sum_full()[unsafe_offset=s].init(1)
+                block.sum_empty()[unsafe_offset=s].init(Int32(shape.consumers * 4))
         fence_mbarrier_init()
     barrier()
     if thread >= shape.consumers * 128:
@@ -124,6 +129,7 @@ def produce[
         else:
             if thread == 32:
                 fetch_tokens[ROUTER](a, block, staged_map, ring, 0)
+    syncwarp()
     wait_barrier[START_BARRIER](shape.threads())
     var tiles = count_tiles[FIRST](a, block)
     if thread == 0:
@@ -137,6 +143,10 @@ def produce[
         if thread == 32:
             fetch_tokens[FIRST](a, block, sorted_map, ring, 0)
             fetch_tokens[SECOND](a, block, hidden_map, ring, tiles)
+        syncwarp()
+        wait_barrier[START_BARRIER](shape.threads())
+        if thread < 32:
+            fetch_summands(a, block, thread)
 
 
 @inline(.always)
@@ -153,7 +163,7 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     if Int(a.route) == ROUTE_BY_TILES:
         consume_matmul[False, ROUTER](a, block, thread, ring, 0)
     else:
-        logits_by_dots(a, thread, threads)
+        logits_by_dots(a, block, thread, threads)
     stamp[1](a.sync, thread)
     meet_all_blocks(a.sync, thread, threads)
     stamp[2](a.sync, thread)
@@ -175,7 +185,14 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     stamp[7](a.sync, thread)
     consume_matmul[gated, SECOND](a, block, thread, ring, count_tiles[FIRST](a, block))
     stamp[8](a.sync, thread)
+    comptime if not shape.gathers:
+        # The last step reads what this thread stored through asynchronous copies.
+        fence_async_global()
     meet_all_blocks(a.sync, thread, threads)
     stamp[9](a.sync, thread)
-    combine[dtype, shape](a, thread, threads)
+    comptime if shape.gathers:
+        combine[dtype, shape](a, thread, threads)
+    else:
+        wait_barrier[START_BARRIER](shape.threads())
+        sum_summands(a, block, thread)
     stamp[10](a.sync, thread)

@@ -66,13 +66,17 @@ struct RowMaps[dtype: DType](Copyable, Movable):
 
     @staticmethod
     def of(ctx: DeviceContext, a: Layer[Self.dtype]) raises -> Self:
-        """The maps over the buffers of a call: 1 us each."""
+        """The maps over the buffers of calls with so many tokens: 1 us each."""
         var pairs = Int(a.n_tokens) * Int(a.top_k)
         return Self(
             map_of[Self.dtype, BOX_ROWS](ctx, Int(a.staged), Int(a.n_tokens), Int(a.staged_stride)),
             map_of[Self.dtype, BOX_ROWS](ctx, Int(a.sorted), pairs, Int(a.sorted_stride)),
             map_of[Self.dtype, BOX_ROWS](ctx, Int(a.hidden), pairs, Int(a.hidden_stride)),
         )
+
+    def see_staged(mut self, ctx: DeviceContext, a: Layer[Self.dtype]) raises:
+        """The staged activations of a call lie elsewhere."""
+        self.staged = map_of[Self.dtype, BOX_ROWS](ctx, Int(a.staged), Int(a.n_tokens), Int(a.staged_stride))
 
 
 comptime Kernel[dtype: DType, gated: Bool, shape: Shape] = moe_layer[
@@ -104,10 +108,14 @@ struct Variant[dtype: DType, gated: Bool, shape: Shape](Movable):
         self.function = compile[Self.dtype, Self.gated, Self.shape](ctx)
 
     def launch(
-        self, ctx: DeviceContext, stream: DeviceStream, maps: Maps[Self.dtype], layer: Layer[Self.dtype], blocks: Int
+        self,
+        stream: DeviceStream,
+        maps: Maps[Self.dtype],
+        rows: RowMaps[Self.dtype],
+        layer: Layer[Self.dtype],
+        blocks: Int,
     ) raises:
         """Enqueues one call on a stream; nothing waits."""
-        var rows = RowMaps[Self.dtype].of(ctx, layer)
         var attributes = List[LaunchAttribute]()
         attributes.append(LaunchAttribute(LaunchAttributeID.COOPERATIVE, LaunchAttributeValue(True)))
         stream.enqueue_function(

@@ -58,9 +58,10 @@ struct Layer[dtype: DType](DevicePassable, TrivialRegisterPassable):
     var position: I32P
     """The sorted position of pair t k + j [T k]."""
     var hidden: Global[Self.dtype]
-    """Hidden activations in sorted order [T k, hidden_stride]."""
+    """Hidden activations in sorted order [T k, hidden_stride]; in small layers the second set of parts."""
     var expert_out: Pointer[UInt8, MutUntrackedOrigin]
-    """Expert outputs in sorted order [splits, T k, d_stride], in dtype or float32."""
+    """Expert outputs in sorted order [splits, T k, d_stride], in dtype or float32; in small layers the first set of
+    parts."""
 
     var n_tokens: Int32
     var d_model: Int32

@@ -21,6 +21,18 @@ def arrive_after_copies(bar: UInt32):
 
 
 @inline(.always)
+def copy_bulk(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin], bytes: UInt32, bar: UInt32):
+    """Starts a copy of `bytes` bytes, a multiple of 16, from global to shared memory, which the mbarrier `bar` counts.
+    """
+    inlined_assembly[
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
+        NoneType,
+        constraints="r,l,r,r,~{memory}",
+        has_side_effect=True,
+    ](UInt32(Int(dst)), src, bytes, bar)
+
+
+@inline(.always)
 def max_over_warp(v: UInt32) -> UInt32:
     """Returns the largest `v` of the warp's 32 lanes, in every lane."""
     return inlined_assembly["redux.sync.max.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
@@ -94,6 +106,17 @@ def add_release(p: U32P, v: UInt32) -> UInt32:
 
 
 @inline(.always)
+def add_relaxed(p: U32P, v: UInt32) -> UInt32:
+    """Adds `v` for the whole GPU to see, and orders nothing."""
+    return inlined_assembly[
+        "atom.add.relaxed.gpu.global.u32 $0, [$1], $2;",
+        UInt32,
+        constraints="=r,l,r,~{memory}",
+        has_side_effect=True,
+    ](p, v)
+
+
+@inline(.always)
 def fence_async_global():
     """Orders this thread's view of device memory between ordinary accesses and those of the asynchronous copies.
 
@@ -150,11 +173,3 @@ def ballot(v: Bool) -> UInt32:
 def count_bits(v: UInt32) -> Int32:
     """Returns how many bits of `v` are set."""
     return inlined_assembly["popc.b32 $0, $1;", Int32, constraints="=r,r"](v)
-
-
-@inline(.always)
-def butterfly(v: UInt32, by: Int) -> UInt32:
-    """Returns the value of the lane whose number differs from this one's in the bits of `by`."""
-    return inlined_assembly[
-        "shfl.sync.bfly.b32 $0, $1, $2, 31, 0xffffffff;", UInt32, constraints="=r,r,r", has_side_effect=True
-    ](v, Int32(by))

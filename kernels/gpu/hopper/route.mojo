@@ -1,16 +1,18 @@
 """Routing: logits, the k largest of each token, their weights."""
 
-from std.math import ceildiv, exp
+from std.math import exp
 from std.memory import bitcast
 from std.sys import size_of
 from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
 from max.gpu.sync import syncwarp
 
+from hopper.grid import CONSUMERS_BARRIER
 from hopper.layer import Layer
 from hopper.memory import Global
-from hopper.ptx import fence_async_global, max_over_warp, min_over_warp, sum_over_warp
-from hopper.shape import MAX_EXPERTS
+from hopper.ptx import fence_async_global, max_over_warp, min_over_warp, sum_over_warp, wait_barrier
+from hopper.schedule import ceildiv, divide
+from hopper.shape import Block, MAX_EXPERTS, Shape
 
 comptime SLOTS = MAX_EXPERTS // 32
 """Experts a lane looks after: lane, lane + 32, ..."""
@@ -41,35 +43,60 @@ def load_router[dtype: DType](a: Layer[dtype], expert: Int, column: Int) -> SIMD
 
 
 @inline(.always)
-def logits_by_dots[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
-    """Logits of all tokens, shared out over the warps of the grid: a warp takes one expert and four tokens."""
+def logits_by_dots[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+    """Logits of all tokens, shared out over the warps of the grid: one expert and four tokens at a time.
+
+    Where there are fewer such pieces than warps, `ways` warps of a block share one's columns: what one warp has to do is
+    then so little that the first loads are most of it.
+    """
     var lane = Int(lane_id())
-    var warps = Int(grid_dim.x) * (threads // 32)
+    var warp = thread // 32
     var tokens = Int(a.n_tokens)
     var k = Int(a.k0)
     var items = Int(a.n_experts) * ceildiv(tokens, 4)
-    for item in range(Int(block_idx.x) + Int(grid_dim.x) * (thread // 32), items, warps):
-        var e = item % Int(a.n_experts)
-        var t = item // Int(a.n_experts) * 4
+    var ways = 4 if items <= Int(grid_dim.x) * (threads // 128) else 1
+    var groups = threads // 32 // ways
+    var group = warp // ways
+    var way = warp - group * ways
+    for item in range(Int(block_idx.x) + Int(grid_dim.x) * group, items, Int(grid_dim.x) * groups):
+        var t = divide(item, Int(a.n_experts))
+        var e = item - t * Int(a.n_experts)
+        t *= 4
         var sums = SIMD[DType.float32, 4](0)
-        for first in range(lane * 8, k, 256 * AT_ONCE):
+        for first in range((way * 32 + lane) * 8, k, 256 * ways * AT_ONCE):
             var w = StaticTuple[SIMD[DType.float32, 8], AT_ONCE]()
             var x = StaticTuple[SIMD[DType.float32, 8], 4 * AT_ONCE]()
             comptime for u in range(AT_ONCE):
-                var column = first + u * 256
+                var column = first + u * 256 * ways
                 w[u] = SIMD[DType.float32, 8](0)
                 if column < k:
                     w[u] = load_router(a, e, column)
                     comptime for i in range(4):
                         x[4 * u + i] = load_staged(a, min(t + i, tokens - 1), column)
             comptime for u in range(AT_ONCE):
-                if first + u * 256 < k:
+                if first + u * 256 * ways < k:
                     comptime for i in range(4):
                         sums[i] += (w[u] * x[4 * u + i]).reduce_add()
         comptime for i in range(4):
             var sum = sum_over_warp(sums[i])
             if lane == i and t + i < tokens:
-                a.logits[unsafe_offset=(t + i) * Int(a.logits_stride) + e] = sum
+                if ways == 1:
+                    a.logits[unsafe_offset=(t + i) * Int(a.logits_stride) + e] = sum
+                else:
+                    block.window().unsafe_bitcast[Float32]()[unsafe_offset=warp * 4 + i] = sum
+    if ways == 1:
+        return
+    # A piece a group at most: the block's sums lie in its window of ids, which nobody uses yet.
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    var item = Int(block_idx.x) + Int(grid_dim.x) * group
+    if way == 0 and item < items:
+        var t = divide(item, Int(a.n_experts))
+        var token = t * 4 + lane
+        if lane < 4 and token < tokens:
+            var parts = block.window().unsafe_bitcast[Float32]().unsafe_offset(warp * 4 + lane)
+            a.logits[unsafe_offset=token * Int(a.logits_stride) + item - t * Int(a.n_experts)] = (
+                parts[unsafe_offset=0] + parts[unsafe_offset=4]
+            ) + (parts[unsafe_offset=8] + parts[unsafe_offset=12])
 
 
 @inline(.always)

@@ -13,6 +13,10 @@ comptime GATHERERS = 96
 """Threads that gather token rows in narrow tiles: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
 comptime BOX_ROWS = 32
 """Token rows the tensor memory accelerator fetches at a time."""
+comptime SUM_STAGES = 4
+"""Stages of expert outputs in the last step."""
+comptime SUM_ROWS = 8
+"""Expert outputs a consumer adds up in one of them."""
 comptime MAX_EXPERTS = 256
 comptime WINDOW = 1024
 """Pairs sorted at a time."""
@@ -55,7 +59,11 @@ struct Shape(TrivialRegisterPassable):
 
     def shared_bytes(self) -> Int:
         """Shared memory of a block: stages, three tables of E + 1 words, a window of ids, barriers."""
-        return self.tables_at() + 3 * (MAX_EXPERTS + 8) * 4 + WINDOW * 4 + 2 * self.stages * 8
+        return self.tables_at() + 3 * (MAX_EXPERTS + 8) * 4 + WINDOW * 4 + 2 * (self.stages + SUM_STAGES) * 8
+
+    def sum_bytes(self) -> Int:
+        """Bytes of one of SUM_STAGES stages of expert outputs: SUM_ROWS times 16 bytes a consumer."""
+        return SUM_ROWS * self.consumers * 128 * 16
 
 
 comptime WIDE = Shape(consumers=2, max_tokens=160, stages=4, gathers=False)
@@ -109,3 +117,18 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     def empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: all consumers are done with it."""
         return self.full().unsafe_offset(Self.shape.stages)
+
+    @inline(.always)
+    def sum_full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier for each stage of the last step: its expert outputs have landed."""
+        return self.empty().unsafe_offset(Self.shape.stages)
+
+    @inline(.always)
+    def sum_empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier for each stage of the last step: every warp of consumers is done with it."""
+        return self.sum_full().unsafe_offset(SUM_STAGES)
+
+    @inline(.always)
+    def summands(self, stage: Int) -> Shared[DType.uint8]:
+        """The expert outputs of a stage of the last step, over the stages of the matmuls."""
+        return self.base.unsafe_offset(stage * Self.shape.sum_bytes())

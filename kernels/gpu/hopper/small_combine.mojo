@@ -1,32 +1,31 @@
-"""The end of the kernel for small layers: the blocks of a range meet, then sum the parts of its tokens' outputs."""
+"""The end of the kernel for small layers: the sums of the parts of a range's tokens' outputs, as the parts come in."""
 
+from std.memory import bitcast
 from std.utils.static_tuple import StaticTuple
 from max.gpu import lane_id
 
 from hopper.layer import Layer
-from hopper.ptx import add_release, load_acquire
-from hopper.small_matmul import meet_computing
+from hopper.memory import Global
+from hopper.small_parts import UNWRITTEN, parts_of
 from hopper.small_shape import COMPUTING, Part, SmallBlock, SmallShape
 
-comptime WORDS_APART = 32
-"""Words between the counters of two ranges: 128 bytes, so that they are not serialized with each other."""
 comptime AT_ONCE = 8
-"""Parts a lane loads before it adds the first: one after another, each would wait 0.4 us for the L2 cache."""
+"""Parts a lane loads before it looks at the first: one after another, each would wait 0.4 us for the L2 cache."""
 
 
 @inline(.always)
-def meet_range[dtype: DType](a: Layer[dtype], part: Part, thread: Int):
-    """Waits for all blocks of the range. The counter's top bit flips once a launch, so nothing resets it."""
-    meet_computing()
-    if thread == 0:
-        var word = a.sync.unsafe_offset((1 + part.index) * WORDS_APART)
-        var step = UInt32(1)
-        if part.member == 0:
-            step = UInt32(0x80000000) - UInt32(part.members) + 1
-        var before = add_release(word, step)
-        while ((before ^ load_acquire(word)) & 0x80000000) == 0:
-            pass
-    meet_computing()
+def load_part[dtype: DType, words: Int](p: Global[dtype]) -> SIMD[DType.uint32, words]:
+    """The words of a part that one lane adds up, past the L1 cache."""
+    return p.unsafe_bitcast[UInt32]().unsafe_load[width=words, alignment=4 * words, volatile=True]()
+
+
+@inline(.always)
+def is_there[words: Int](v: SIMD[DType.uint32, words]) -> Bool:
+    """Whether all words were written."""
+    var there = True
+    comptime for i in range(words):
+        there = there and v[i] != UNWRITTEN
+    return there
 
 
 @inline(.always)
@@ -35,6 +34,7 @@ def combine_range[
 ](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, thread: Int):
     """The weighted sums of this block's share of the range's tokens, a warp a token, always in the same order."""
     comptime width = shape.groups * 4
+    comptime words = width // 2
     var column = Int(lane_id()) * width
     var d = Int(a.d_model)
     if column >= d:
@@ -43,27 +43,34 @@ def combine_range[
     var stride = Int(a.d_stride)
     var slice_apart = Int(a.n_tokens) * k * stride
     var parts = k * Int(a.splits)
+    var whole = Int(a.outputs) % 16 == 0
+    var set = parts_of(a, block)
     for token in range(thread // 32 * part.members + part.member, part.tokens, COMPUTING // 32 * part.members):
-        var pair = (part.first + token) * k
-        var from_ = a.expert_out.unsafe_bitcast[Scalar[dtype]]().unsafe_offset(pair * stride + column)
+        var from_ = set.unsafe_offset((part.first + token) * k * stride + column)
         var sum = SIMD[DType.float32, width](0)
+        var choice = 0
         for batch in range(0, parts, AT_ONCE):
-            var loaded = StaticTuple[SIMD[dtype, width], AT_ONCE]()
+            var loaded = StaticTuple[SIMD[DType.uint32, words], AT_ONCE]()
+            var at = StaticTuple[Global[dtype], AT_ONCE]()
             var gates = SIMD[DType.float32, AT_ONCE](0)
             comptime for i in range(AT_ONCE):
-                # Choices fastest: number p is slice p / k of choice p % k.
-                var p = min(batch + i, parts - 1)
-                var slice = Int(UInt32(p) // UInt32(k))
-                var choice = p - slice * k
-                loaded[i] = from_.unsafe_offset(slice * slice_apart + choice * stride).unsafe_load[
-                    width=width, alignment=2 * width
-                ]()
+                # Choices fastest, then slices; past the last, the last again.
+                at[i] = from_.unsafe_offset(choice * stride)
                 gates[i] = block.gates()[unsafe_offset=token * k + choice]
+                if batch + i + 1 < parts:
+                    choice += 1
+                    if choice == k:
+                        choice = 0
+                        from_ = from_.unsafe_offset(slice_apart)
             comptime for i in range(AT_ONCE):
+                loaded[i] = load_part[dtype, words](at[i])
+            comptime for i in range(AT_ONCE):
+                while not is_there(loaded[i]):
+                    loaded[i] = load_part[dtype, words](at[i])
                 if batch + i < parts:
-                    sum += gates[i] * loaded[i].cast[DType.float32]()
+                    sum += gates[i] * bitcast[dtype, width](loaded[i]).cast[DType.float32]()
         var to = a.outputs.unsafe_offset((part.first + token) * d + column)
-        if Int(a.outputs) % 16 == 0:
+        if whole:
             to.unsafe_store[width=width, alignment=2 * width](sum.cast[dtype]())
         else:
             comptime for c in range(width):

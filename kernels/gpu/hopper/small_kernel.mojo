@@ -1,26 +1,39 @@
 """The kernel for small layers: the whole layer in one cooperative launch, every block alone until the sum at its end.
 
-A block takes one expert, a slice of its hidden features and a range of at most 128 tokens. Its weights are on their way
-from the first instruction on; it routes the range itself (small_route.mojo), computes its slice of both matmuls for the
-rows that chose its expert, and writes its part of their outputs. Only then do the blocks of a range wait for each other;
-each sums the parts for some of the range's tokens.
+A block takes one expert, a slice of its hidden features and a range of at most 128 tokens. It routes the range itself (small_route.mojo), computes its slice of both matmuls for the
+rows that chose its expert, and writes its part of their outputs. Last, the blocks of a range sum the parts of its tokens,
+each for some of them, as the parts come in (small_parts.mojo): no barrier anywhere.
+
+Every block asks for its rows before anything else, since all that it does waits for them; behind 160 KiB of weights they
+came 2 us later.
 """
 
 from std.utils.static_tuple import StaticTuple
-from max.gpu import MAX_THREADS_PER_BLOCK_METADATA, block_idx, lane_id, thread_idx
+from max.gpu import MAX_THREADS_PER_BLOCK_METADATA, thread_idx
 from max.gpu.memory import external_memory, fence_async_view_proxy, fence_mbarrier_init
-from max.gpu.sync import barrier
+from max.gpu.sync import syncwarp
 from layout import Coord, TileTensor, row_major
 from layout.tma_async import TMATensorTile
 
 from hopper.layer import Layer
 from hopper.producer import Ring
-from hopper.schedule import divide
+from hopper.ptx import wait_barrier
 from hopper.shape import GROUP_ROWS, ROW_BYTES
-from hopper.small_combine import combine_range, meet_range
+from hopper.small_combine import combine_range
 from hopper.small_matmul import count_stages, first_matmul, meet_computing, second_matmul, skip_stages
-from hopper.small_route import route_range
-from hopper.small_shape import COMPUTING, Part, RANGE, SLAB_BYTES, SmallBlock, SmallShape, THREADS
+from hopper.small_parts import clear_other_set, take_turn
+from hopper.small_route import Written, publish, route_range
+from hopper.small_shape import (
+    ASKED_BARRIER,
+    COMPUTING,
+    Part,
+    RANGE,
+    READY_BARRIER,
+    SLAB_BYTES,
+    SmallBlock,
+    SmallShape,
+    THREADS,
+)
 from hopper.stamp import stamp
 
 
@@ -42,7 +55,7 @@ def small_layer[
     Args:
         first_map: First weights [E * rows1, K].
         second_map: Second weights [E * d_stride, K].
-        a: Everything else. `tokens1` is the tokens of a range, `splits` the slices of an expert.
+        a: Everything else. `tokens1` is the tokens of a range, `splits` the slices of an expert; `expert_out` and `hidden` are the two sets of parts.
     """
     var block = SmallBlock[dtype, shape](
         external_memory[UInt8, address_space=.SHARED, alignment=1024]().unsafe_origin_cast[MutUntrackedOrigin]()
@@ -53,10 +66,11 @@ def small_layer[
     if thread >= COMPUTING:
         fetch_slices[gated](a, block, part, first_map, second_map, thread - COMPUTING)
         return
-    var rows = route_range(a, block, part, thread)
+    var written = Written(-1, 0)
+    var rows = route_range(a, block, part, thread, written)
     fence_async_view_proxy()
     meet_computing()
-    stamp[1](a.sync, thread)
+    stamp[4](a.sync, thread)
     var stages = count_stages[dtype, gated, shape](a, part)
     var ring = Ring(0, 0)
     if rows == 0:
@@ -65,13 +79,12 @@ def small_layer[
     comptime for w in range(1, RANGE // 16 + 1):
         if rows > w * 16 - 16 and rows <= w * 16:
             first_matmul[gated, w * 16](a, block, part, thread, stages[0], ring)
-            stamp[2](a.sync, thread)
+            stamp[6](a.sync, thread)
             second_matmul[w * 16](a, block, part, thread, rows, stages[1], ring)
-    stamp[3](a.sync, thread)
-    meet_range(a, part, thread)
-    stamp[4](a.sync, thread)
+    stamp[8](a.sync, thread)
+    publish(a, block, part, written)
     combine_range(a, block, part, thread)
-    stamp[5](a.sync, thread)
+    stamp[9](a.sync, thread)
 
 
 @inline(.always)
@@ -85,7 +98,10 @@ def fetch_slices[
     second_map: TMATensorTile[dtype, ts, ds],
     thread: Int,
 ):
-    """One warp: the block's slices of both weights, as many stages ahead as fit."""
+    """One warp: the block's slices of both weights, as many stages ahead as fit.
+
+    It also puts the parts of the launch before in order.
+    """
     var stages = count_stages[dtype, gated, shape](a, part)
     var all = stages[0] + stages[1]
     var ahead = min(all, shape.stages())
@@ -120,9 +136,17 @@ def fetch_slices[
             block.full()[unsafe_offset=s].init(1)
             block.empty()[unsafe_offset=s].init(2)
         fence_mbarrier_init()
+    syncwarp()
+    wait_barrier[ASKED_BARRIER](THREADS)
+    if thread == 0:
         for stage in range(ahead):
             fetch(stage)
-    barrier()
+    var turn = take_turn(a, thread)
+    if thread == 0:
+        block.set()[unsafe_offset=0] = turn
+    syncwarp()
+    wait_barrier[READY_BARRIER](THREADS)
+    clear_other_set(a, turn, thread)
     if thread == 0:
         for stage in range(ahead, all):
             block.empty()[unsafe_offset=ring.stage].wait(ring.parity)

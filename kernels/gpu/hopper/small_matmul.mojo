@@ -21,7 +21,9 @@ from hopper.layer import GELU_ERF, Layer, RELU, SIGMOID_FORM
 from hopper.producer import Ring
 from hopper.ptx import wait_barrier
 from hopper.shape import GROUP_ROWS
+from hopper.small_parts import parts_of
 from hopper.small_shape import COMPUTING, Part, SLAB_BYTES, SmallBlock, SmallShape
+from hopper.stamp import stamp
 
 comptime COMPUTING_BARRIER = 1
 """Named barrier of the threads that compute."""
@@ -136,6 +138,7 @@ def first_matmul[
     var low = StaticTuple[Float32, S.tokens // 2]()
     var high = StaticTuple[Float32, S.tokens // 2]()
     multiply[n](block, thread, stages, ring, low, high)
+    stamp[5](a.sync, thread)
     var lane = Int(lane_id())
     var share = S.of(thread // 128)
     var within = share.group * (32 * per_lane) + thread % 128 // 32 * (8 * per_lane) + lane // 4 * per_lane
@@ -193,6 +196,7 @@ def second_matmul[
     var low = StaticTuple[Float32, S.tokens // 2]()
     var high = StaticTuple[Float32, S.tokens // 2]()
     multiply[n](block, thread, stages, ring, low, high)
+    stamp[7](a.sync, thread)
     var lane = Int(lane_id())
     var share = S.of(thread // 128)
     var feature = share.group * GROUP_ROWS + thread % 128 // 32 * 32 + lane // 4 * 4
@@ -201,7 +205,7 @@ def second_matmul[
         bias = a.b2.unsafe_offset(part.expert * Int(a.d_stride) + feature).unsafe_load[width=4, alignment=16]()
     var token = share.first_token + lane % 4 * 2
     var first = (part.slice * Int(a.n_tokens) + part.first) * Int(a.top_k)
-    var to = a.expert_out.unsafe_bitcast[Scalar[dtype]]().unsafe_offset(first * Int(a.d_stride) + feature)
+    var to = parts_of(a, block).unsafe_offset(first * Int(a.d_stride) + feature)
     comptime for j in range(S.tokens // 8):
         comptime for side in range(2):
             comptime at = j * 8 + side
@@ -210,4 +214,7 @@ def second_matmul[
                     low[j * 4 + side], low[j * 4 + 2 + side], high[j * 4 + side], high[j * 4 + 2 + side]
                 )
                 var pair = Int(block.pairs()[unsafe_offset=token + at])
-                to.unsafe_offset(pair * Int(a.d_stride)).unsafe_store[width=4, alignment=8]((v + bias).cast[dtype]())
+                # Volatile: the sum polls for the words themselves.
+                to.unsafe_offset(pair * Int(a.d_stride)).unsafe_store[alignment=8, volatile=True](
+                    (v + bias).cast[dtype]()
+                )

@@ -10,12 +10,12 @@ from std.memory import bitcast
 from std.utils.static_tuple import StaticTuple
 from max.gpu import lane_id
 from max.gpu.compute.mma import mma
-from max.gpu.sync import barrier
 
 from hopper.layer import Layer
-from hopper.ptx import ballot, butterfly, count_bits
+from hopper.ptx import arrive_barrier, ballot, broadcast, count_bits, reciprocal, wait_barrier
 from hopper.route import rank_key, value_of
-from hopper.small_shape import CHOICES, Part, SmallBlock, SmallShape
+from hopper.stamp import stamp
+from hopper.small_shape import ASKED_BARRIER, CHOICES, EXPERTS, Part, READY_BARRIER, SmallBlock, SmallShape, THREADS
 
 comptime Words = SIMD[DType.uint32, 4]
 comptime NOTHING = UInt32(0)
@@ -40,24 +40,40 @@ struct Choice(TrivialRegisterPassable):
 
 
 @inline(.always)
-def choose[dtype: DType](a: Layer[dtype], expert: Int, logit0: Float32, logit1: Float32) -> Choice:
-    """The k best experts of a token whose eight logits lie in four neighbouring lanes, two each.
+def keys_of[dtype: DType](a: Layer[dtype], logits: SIMD[DType.float32, 4]) -> SIMD[DType.uint32, EXPERTS]:
+    """The rank keys of one token's logits, in every lane that looks after it.
+
+    Four neighbouring lanes have two logits each of two tokens: the first of them in lanes 0 and 1 of `logits`. Even lanes
+    look after the first token, odd ones after the second.
+    """
+    var lane = Int(lane_id())
+    var q = lane % 4
+    var keys = SIMD[DType.uint32, EXPERTS](0)
+    comptime for side in range(2):
+        var e = 2 * q + side
+        var first = logits[side]
+        var second = logits[2 + side]
+        var there = e < Int(a.n_experts)
+        if Int(a.router_bias) != 0 and there:
+            var bias = a.router_bias[unsafe_offset=e]
+            first += bias
+            second += bias
+        var key0 = Int32(rank_key(first) if there else NOTHING)
+        var key1 = Int32(rank_key(second) if there else NOTHING)
+        comptime for i in range(EXPERTS // 2):
+            var from0 = broadcast(key0, lane - q + i)
+            var from1 = broadcast(key1, lane - q + i)
+            keys[2 * i + side] = UInt32(from1 if q % 2 == 1 else from0)
+    return keys
+
+
+@inline(.always)
+def choose[dtype: DType](a: Layer[dtype], expert: Int, keys_given: SIMD[DType.uint32, EXPERTS]) -> Choice:
+    """The k best experts of a token, by each of its lanes alike: shuffles between rounds would take most of the time.
 
     The rules are those of `route_token`: ties to the lowest id, NaN below everything.
     """
-    var q = Int(lane_id()) % 4
-    var experts = Int(a.n_experts)
-    var l0 = logit0
-    var l1 = logit1
-    if Int(a.router_bias) != 0:
-        if 2 * q < experts:
-            l0 += a.router_bias[unsafe_offset=2 * q]
-        if 2 * q + 1 < experts:
-            l1 += a.router_bias[unsafe_offset=2 * q + 1]
-    var k0 = rank_key(l0) if 2 * q < experts else NOTHING
-    var k1 = rank_key(l1) if 2 * q + 1 < experts else NOTHING
-    var there0 = k0 != 0
-    var there1 = k1 != 0
+    var keys = keys_given
     var gates = SIMD[DType.float32, CHOICES](0)
     var ids = SIMD[DType.int32, CHOICES](0)
     var slot = Int32(-1)
@@ -65,19 +81,18 @@ def choose[dtype: DType](a: Layer[dtype], expert: Int, logit0: Float32, logit1: 
     var total = Float32(0)
     comptime for j in range(CHOICES):
         if j < Int(a.top_k):
-            var best = k0 if k0 >= k1 else k1
-            var id = UInt32(2 * q) if k0 >= k1 else UInt32(2 * q + 1)
-            comptime for s in range(1, 3):
-                var other = butterfly(best, s)
-                var other_id = butterfly(id, s)
-                if other > best or (other == best and other_id < id):
-                    best = other
-                    id = other_id
-            if id == UInt32(2 * q):
-                k0 = NOTHING
-            if id == UInt32(2 * q + 1):
-                k1 = NOTHING
-            var value = value_of(best)
+            var best = keys
+            var id = SIMD[DType.int32, EXPERTS](0, 1, 2, 3, 4, 5, 6, 7)
+            comptime for level in range(3):
+                comptime apart = 1 << level
+                comptime for e in range(0, EXPERTS, 2 * apart):
+                    if best[e + apart] > best[e]:
+                        best[e] = best[e + apart]
+                        id[e] = id[e + apart]
+            comptime for e in range(EXPERTS):
+                if id[0] == Int32(e):
+                    keys[e] = NOTHING
+            var value = value_of(best[0])
             comptime if j == 0:
                 largest = value
                 # An infinity makes the weights NaN, as PyTorch's softmax does.
@@ -85,30 +100,42 @@ def choose[dtype: DType](a: Layer[dtype], expert: Int, logit0: Float32, logit1: 
             else:
                 gates[j] = exp(value - largest)
             total += gates[j]
-            ids[j] = Int32(id)
-            if Int(id) == expert:
+            ids[j] = id[0]
+            if Int(id[0]) == expert:
                 slot = Int32(j)
     if a.renormalize == 0:
-        total = (exp(l0 - largest) if there0 else Float32(0)) + (exp(l1 - largest) if there1 else Float32(0))
-        comptime for s in range(1, 3):
-            total += bitcast[DType.float32, 1](butterfly(bitcast[DType.uint32, 1](total), s))
-    return Choice(gates / total, ids, slot)
+        total = 0
+        comptime for e in range(EXPERTS):
+            if e < Int(a.n_experts):
+                total += exp(value_of(keys_given[e]) - largest)
+    return Choice(gates * reciprocal(total), ids, slot)
+
+
+@fieldwise_init
+struct Written(TrivialRegisterPassable):
+    """The ids a lane is to write for the caller, and of which token; their weights lie in shared memory."""
+
+    var token: Int
+    """Within the range; -1: none."""
+    var ids: UInt32
+    """The choices' experts, eight bits each."""
 
 
 @inline(.always)
 def publish[
     dtype: DType, shape: SmallShape
-](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, token: Int, c: Choice, writes: Bool):
-    """One lane of a token: its weights for the block, and for the caller if this block is to write them."""
-    if token < part.tokens:
+](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, written: Written):
+    """One lane of a token: its choices and their weights for the caller.
+
+    Not where they are found: the fence before the matmuls would wait until they are in device memory.
+    """
+    if written.token >= 0:
         var k = Int(a.top_k)
+        var at = written.token * k
         comptime for j in range(CHOICES):
             if j < k:
-                block.gates()[unsafe_offset=token * k + j] = c.gates[j]
-                if writes:
-                    var at = (part.first + token) * k + j
-                    a.ids[unsafe_offset=at] = c.ids[j]
-                    a.gates[unsafe_offset=at] = c.gates[j]
+                a.ids[unsafe_offset=part.first * k + at + j] = Int32((written.ids >> UInt32(8 * j)) & 255)
+                a.gates[unsafe_offset=part.first * k + at + j] = block.gates()[unsafe_offset=at + j]
 
 
 @inline(.always)
@@ -127,7 +154,7 @@ def place_row[
 @inline(.always)
 def route_range[
     dtype: DType, shape: SmallShape
-](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, thread: Int) -> Int:
+](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, thread: Int, mut written: Written) -> Int:
     """Routes the range and gathers the rows of the tokens that chose the block's expert; returns how many.
 
     Args:
@@ -135,6 +162,7 @@ def route_range[
         block: Its shared memory.
         part: What it works on.
         thread: Below 256.
+        written: What this thread is to `publish`.
     """
     comptime blocks = shape.groups * 4
     var lane = Int(lane_id())
@@ -155,6 +183,8 @@ def route_range[
         row0[j] = load_16(at.unsafe_offset(j * 32), inside and token0 < part.tokens)
         row1[j] = load_16(at.unsafe_offset(8 * Int(a.d_model) + j * 32), inside and token1 < part.tokens)
         weights[j] = load_16(router.unsafe_offset(j * 32), inside and lane // 4 < Int(a.n_experts))
+    # Rows first: the weights are four times as many bytes, and nobody needs them yet.
+    arrive_barrier[ASKED_BARRIER](THREADS)
     var sums = StaticTuple[SIMD[DType.float32, 4], 4](SIMD[DType.float32, 4](0))
     comptime for j in range(blocks):
         comptime for half in range(2):
@@ -168,38 +198,48 @@ def route_range[
             mma(d, bitcast[dtype, 8](left), bitcast[dtype, 4](right), d)
             sums[s] = d
     var logits = (sums[0] + sums[1]) + (sums[2] + sums[3])
-    var first = choose(a, part.expert, logits[0], logits[1])
-    var second = choose(a, part.expert, logits[2], logits[3])
-    if q == 0:
-        var writes = part.member == warp % part.members
-        publish(a, block, part, token0, first, writes)
-        publish(a, block, part, token1, second, writes)
-    if token0 >= part.tokens:
-        first.slot = -1
-    if token1 >= part.tokens:
-        second.slot = -1
+    stamp[1](a.sync, thread)
+    # A lane looks after one of its two tokens, and tells the others which choice of it is the block's expert.
+    var q_odd = q % 2 == 1
+    var mine = choose(a, part.expert, keys_of(a, logits))
+    var token = token1 if q_odd else token0
+    if token >= part.tokens:
+        mine.slot = -1
+    elif q < 2:
+        comptime for j in range(CHOICES):
+            if j < Int(a.top_k):
+                block.gates()[unsafe_offset=token * Int(a.top_k) + j] = mine.gates[j]
+        # One block of the range writes them for the caller, another for each warp.
+        if part.member == warp % part.members:
+            written.token = token
+            comptime for j in range(CHOICES):
+                written.ids |= UInt32(mine.ids[j]) << UInt32(8 * j)
+    var slot0 = broadcast(mine.slot, lane - q)
+    var slot1 = broadcast(mine.slot, lane - q + 1)
     # Rows keep the order of their tokens: token0 of all lanes come before token1.
     comptime ONE_LANE = UInt32(0x11111111)
-    var mine0 = ballot(first.slot >= 0) & ONE_LANE
-    var mine1 = ballot(second.slot >= 0) & ONE_LANE
+    var mine0 = ballot(slot0 >= 0) & ONE_LANE
+    var mine1 = ballot(slot1 >= 0) & ONE_LANE
     var lower = (UInt32(1) << UInt32(lane // 4 * 4)) - 1
     if lane == 0:
         block.counts()[unsafe_offset=warp] = count_bits(mine0) + count_bits(mine1)
-    barrier()
+    stamp[2](a.sync, thread)
+    wait_barrier[READY_BARRIER](THREADS)
+    stamp[3](a.sync, thread)
     var before = Int32(0)
     var all = Int32(0)
+    var counts = block.counts().unsafe_load[width=8, alignment=16]()
     comptime for w in range(8):
-        var c = block.counts()[unsafe_offset=w]
-        all += c
-        before += c if w < warp else Int32(0)
+        all += counts[w]
+        before += counts[w] if w < warp else Int32(0)
     var at0 = Int(before + count_bits(mine0 & lower))
     var at1 = Int(before + count_bits(mine0) + count_bits(mine1 & lower))
-    if first.slot >= 0:
+    if slot0 >= 0:
         place_row[dtype, shape, blocks](block, at0, row0)
         if q == 0:
-            block.pairs()[unsafe_offset=at0] = Int32(token0) * a.top_k + first.slot
-    if second.slot >= 0:
+            block.pairs()[unsafe_offset=at0] = Int32(token0) * a.top_k + slot0
+    if slot1 >= 0:
         place_row[dtype, shape, blocks](block, at1, row1)
         if q == 0:
-            block.pairs()[unsafe_offset=at1] = Int32(token1) * a.top_k + second.slot
+            block.pairs()[unsafe_offset=at1] = Int32(token1) * a.top_k + slot1
     return Int(all)

@@ -11,12 +11,18 @@ comptime RANGE = 128
 """Most tokens a block looks at: eight warps, sixteen each."""
 comptime CHOICES = 4
 """Most experts a token may choose."""
+comptime EXPERTS = 8
+"""Most experts of a layer: a multiplication by the router's weights gives four lanes two logits each."""
 comptime SLAB_BYTES = RANGE * 128
 """128 bytes of K of every token row, or of 128 weight rows: one tensor map's box."""
 comptime COMPUTING = 256
 """Threads that compute: two warpgroups."""
 comptime THREADS = COMPUTING + 32
 """And a warp that fetches weights."""
+comptime READY_BARRIER = 2
+"""Named barrier of all threads: counts and the set of parts are in shared memory."""
+comptime ASKED_BARRIER = 3
+"""Named barrier of all threads: rows are on their way, so that weights may follow."""
 
 
 @fieldwise_init
@@ -37,13 +43,13 @@ struct SmallShape(TrivialRegisterPassable):
         return self.groups * 2
 
     def shared_bytes(self) -> Int:
-        """Shared memory of a block: stages, slabs, the list of rows, gates, counts, barriers."""
+        """Shared memory of a block: stages, slabs, the list of rows, gates, counts, the set of parts, barriers."""
         return (
             self.stages() * self.groups * SLAB_BYTES
             + self.slabs() * SLAB_BYTES
             + RANGE * 4
             + RANGE * CHOICES * 4
-            + 32
+            + 40
             + 2 * self.stages() * 8
         )
 
@@ -92,9 +98,14 @@ struct SmallBlock[dtype: DType, shape: SmallShape](TrivialRegisterPassable):
         return self.gates().unsafe_offset(RANGE * CHOICES).unsafe_bitcast[Int32]()
 
     @inline(.always)
+    def set(self) -> Shared[DType.int32]:
+        """Which of the two sets of parts this launch fills."""
+        return self.counts().unsafe_offset(8)
+
+    @inline(.always)
     def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: its weights have landed."""
-        return self.counts().unsafe_offset(8).unsafe_bitcast[SharedMemBarrier]()
+        return self.set().unsafe_offset(2).unsafe_bitcast[SharedMemBarrier]()
 
     @inline(.always)
     def empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:

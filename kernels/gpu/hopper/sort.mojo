@@ -4,16 +4,20 @@ Each block owns a run of tokens. It counts its pairs per expert (`count_pairs`);
 the counts, so that each knows where its pairs go (`place_pairs`). Within an expert, pairs keep the order of their tokens.
 """
 
+from std.bit import count_trailing_zeros
 from std.sys import size_of
 from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
 
 from hopper.grid import CONSUMERS_BARRIER
 from hopper.layer import Layer
-from hopper.ptx import add_over_warp, broadcast, fence_async_global, shift_up, wait_barrier
+from hopper.ptx import add_over_warp, broadcast, count_bits, fence_async_global, shift_up, wait_barrier
 from hopper.route import route_token
 from hopper.schedule import ceildiv, divide, weight_tiles
 from hopper.shape import Block, GROUP_ROWS, MAX_EXPERTS, Shape, WINDOW
+
+comptime AT_ONCE = 16
+"""Ids a thread compares at a time."""
 
 
 @fieldwise_init
@@ -99,8 +103,8 @@ def count_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
         comptime for i in range(MAX_EXPERTS // 128):
             var e = i * threads + thread
             if e < Int(a.n_experts):
-                for p in range((last - first) * k):
-                    counts[i] += Int32(1) if block.window()[unsafe_offset=p] == Int32(e) else Int32(0)
+                for p in range(0, (last - first) * k, AT_ONCE):
+                    counts[i] += count_bits(matches(block, p, e))
         wait_barrier[CONSUMERS_BARRIER](threads)
         first = last
     comptime for i in range(MAX_EXPERTS // 128):
@@ -113,11 +117,24 @@ def count_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
 def load_window[
     dtype: DType, shape: Shape
 ](a: Layer[dtype], block: Block[dtype, shape], first: Int, last: Int, thread: Int, threads: Int):
-    """The ids chosen by tokens [first, last), into shared memory."""
+    """The ids chosen by tokens [first, last), into shared memory, filled up to a multiple of AT_ONCE."""
     var k = Int(a.top_k)
-    for p in range(thread, (last - first) * k, threads):
-        block.window()[unsafe_offset=p] = a.ids[unsafe_offset=first * k + p]
+    var pairs = (last - first) * k
+    for p in range(thread, ceildiv(pairs, AT_ONCE) * AT_ONCE, threads):
+        block.window()[unsafe_offset=p] = a.ids[unsafe_offset=first * k + p] if p < pairs else Int32(-1)
     wait_barrier[CONSUMERS_BARRIER](threads)
+
+
+@inline(.always)
+def matches[dtype: DType, shape: Shape](block: Block[dtype, shape], start: Int, e: Int) -> UInt32:
+    """A bit for each of AT_ONCE ids of the window: whether it is `e`. One by one, each would wait for shared memory."""
+    var ids = StaticTuple[SIMD[DType.int32, 4], AT_ONCE // 4]()
+    comptime for i in range(AT_ONCE // 4):
+        ids[i] = block.window().unsafe_offset(start + 4 * i).unsafe_load[width=4, alignment=16]()
+    var found = UInt32(0)
+    comptime for i in range(AT_ONCE):
+        found |= (UInt32(1) << UInt32(i)) if ids[i // 4][i % 4] == Int32(e) else UInt32(0)
+    return found
 
 
 @inline(.always)
@@ -169,8 +186,11 @@ def place_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
         comptime for i in range(MAX_EXPERTS // 128):
             var e = i * threads + thread
             if e < experts:
-                for p in range((last - first) * k):
-                    if block.window()[unsafe_offset=p] == Int32(e):
+                for start in range(0, (last - first) * k, AT_ONCE):
+                    var found = matches(block, start, e)
+                    while found != 0:
+                        var p = start + Int(count_trailing_zeros(found))
+                        found &= found - 1
                         a.position[unsafe_offset=first * k + p] = next[i]
                         comptime if shape.gathers:
                             a.tokens[unsafe_offset=Int(next[i])] = Int32(first + divide(p, k))

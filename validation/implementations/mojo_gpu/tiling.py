@@ -75,6 +75,15 @@ def small_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling | None:
     return None
 
 
+def small_parts_bytes(layer: Packed, blocks: int) -> int:
+    """Bytes of the largest set of parts that blocks of the kernel for small layers hand on; 0: it never runs."""
+    tiling = small_tiling(layer, 1, blocks)
+    if tiling is None:
+        return 0
+    most = blocks // (layer.experts * tiling.splits) * tiling.shape.tokens
+    return tiling.splits * most * layer.top_k * layer.d_stride * layer.dtype.itemsize
+
+
 def choose_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling:
     """The cheapest variant and tiles for `tokens` tokens that spread evenly over the experts."""
     pairs = tokens * layer.top_k
