@@ -85,4 +85,4 @@ def test_time_of_a_call(
     started = time.perf_counter()
     forward(x, out)
     rounds = max(LEAST_ROUNDS, min(MOST_ROUNDS, int(SECONDS / (time.perf_counter() - started))))
-    benchmark.pedantic(forward, setup=fresh, rounds=rounds, warmup_rounds=2)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(forward, setup=fresh, rounds=rounds, warmup_rounds=2)  # type: ignore[no-untyped-call]  # it has no annotations

@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 
 from tests.implementations.kernels import forward_kernel
+from tests.watching import alive, until
 from validation.implementations import spawn
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.limits import Limits
@@ -41,20 +40,6 @@ DEATHS: Final = {
 }
 
 
-def _until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return holds()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def _body(pids: Path, end: str) -> str:
     return DAEMON.replace("PIDS", repr(str(pids))) + end
 
@@ -70,13 +55,13 @@ def test_nothing_outlives_a_candidate_that_dies(end: str, tmp_path: Path) -> Non
         worker_pid, mark = worker.pid, worker._spawned.mark
     daemons = [int(line) for line in pids.read_text().split()]
     assert len(daemons) == 2
-    assert not _alive(worker_pid)
+    assert not alive(worker_pid)
     assert spawn.descendants(mark) == ()
-    assert _until(lambda: not _alive(daemons[0]))
+    assert until(lambda: not alive(daemons[0]))
     if end in {DEATHS["hang"], DEATHS["raises"]}:
         # A process that wiped its environment is found while the worker lives, and by nothing afterwards.
-        assert _until(lambda: not _alive(daemons[1]))
-    elif _alive(daemons[1]):
+        assert until(lambda: not alive(daemons[1]))
+    elif alive(daemons[1]):
         os.kill(daemons[1], signal.SIGKILL)
 
 
@@ -106,14 +91,14 @@ def test_nothing_outlives_the_suite(number: signal.Signals, tmp_path: Path) -> N
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=Path.cwd()) as suite:
         assert suite.stdout is not None
         worker_pid, folder = suite.stdout.readline().decode().split()
-        assert _until((tmp_path / "there").exists, 60.0)
+        assert until((tmp_path / "there").exists, 60.0)
         assert list(Path(folder).iterdir()) != []
         # Memory is shared by anonymous files, which have no name that could be left.
         assert "/dev/shm/" not in Path(f"/proc/{worker_pid}/maps").read_text()  # noqa: S108 -- looked for, not used
         suite.send_signal(number)
     daemon = int(pids.read_text().split()[0])
-    assert _until(lambda: not _alive(int(worker_pid)) and not _alive(daemon) and not Path(folder).exists())
+    assert until(lambda: not alive(int(worker_pid)) and not alive(daemon) and not Path(folder).exists())
     # The one that wiped its environment is found when the suite has a last word, and not after a SIGKILL.
     other = int(pids.read_text().split()[1])
-    if _alive(other):
+    if alive(other):
         os.kill(other, signal.SIGKILL)

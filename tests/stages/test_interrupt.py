@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests import synthetic
 from tests.implementations.kernels import forward_kernel
+from tests.watching import alive, until
 from validation.cli import main
 from validation.evidence import atomic
 from validation.evidence.record import Status
@@ -22,7 +21,7 @@ from validation.stages import run
 from validation.stages.observe import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
     from types import FrameType
 
     from rich.console import Console
@@ -51,20 +50,6 @@ time.sleep(600)
 """
 
 
-def _until(holds: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return holds()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 @pytest.mark.parametrize("command", [("check",), ("run", "--profile", "smoke", "--workload", "seed-claim")])
 def test_an_interrupt_leaves_nothing_and_is_told_in_a_line(command: tuple[str, ...], tmp_path: Path) -> None:
     pids, temporary, out = tmp_path / "pids", tmp_path / "temporary", tmp_path / "out"
@@ -78,14 +63,14 @@ def test_an_interrupt_leaves_nothing_and_is_told_in_a_line(command: tuple[str, .
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
     ) as suite:
-        assert _until(pids.exists, 120.0)
+        assert until(pids.exists, 120.0)
         suite.send_signal(signal.SIGINT)
         _told, said = suite.communicate(timeout=60)
     assert suite.returncode == 130
     assert said.splitlines() == ["moe-validation: interrupted."]
     left = [int(pid) for pid in pids.read_text().split()]
-    assert _until(lambda: not any(map(_alive, left)), 20.0)
-    assert _until(lambda: list(temporary.iterdir()) == [], 20.0)
+    assert until(lambda: not any(map(alive, left)), 20.0)
+    assert until(lambda: list(temporary.iterdir()) == [], 20.0)
     assert not out.exists() or list(out.iterdir()) == []
 
 

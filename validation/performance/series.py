@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import numpy.typing as npt
 import torch
 
+from validation.cpu import available_cores
 from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, best_probe, judged
 from validation.performance.sustained import Sustained
 
@@ -284,7 +284,7 @@ def wrong_outputs(subject: Subject, batches: Sequence[tuple[Rows, torch.Tensor]]
 
     The kernel sleeps meanwhile, so every core may check: NumPy's loops over whole outputs release the GIL.
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(len(available_cores())) as pool:
         called = zip(batches, outputs, strict=True)
         return sum(pool.map(lambda call: not _right(subject, call[0][0], call[1]), called))
 
