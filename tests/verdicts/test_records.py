@@ -1,5 +1,6 @@
 """What was recorded on other machines is whole, and becomes verdicts on this one."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,16 @@ SUMS: Final = {
 def recorded(name: str) -> EvidenceFile:
     data = read_bytes(RECORDS / name)
     return EvidenceFile(data=data, evidence=parse(data, name))
+
+
+def test_every_record_that_the_docs_rest_on_is_kept() -> None:
+    named = {
+        name
+        for page in (RECORDS.parent / "docs").glob("*.md")
+        for name in re.findall(r"`(?:records/)?(h[12]00_[\w*]+\.(?:json|txt)(?:\.gz)?)`", page.read_text())
+    }
+    assert len(named) > 5
+    assert {name for name in named if not list(RECORDS.glob(name))} == set()
 
 
 def test_every_evidence_file_has_its_sum() -> None:
