@@ -1,4 +1,4 @@
-"""Sends its parent a signal."""
+"""Sends the process that started it a signal."""
 
 import os
 import signal

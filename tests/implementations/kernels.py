@@ -5,6 +5,10 @@ from textwrap import dedent, indent
 from typing import Final
 
 from validation.implementations.implementation import Implementation
+from validation.workloads.layer import LayerConfig
+
+#: The layer of most tests here.
+CONFIG: Final = LayerConfig(d_model=8, d_ff=16, n_experts=4, top_k=2)
 
 #: The layer, written as a user would: fills `out`, tells its routing.
 HONEST: Final = """

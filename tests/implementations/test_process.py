@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 import torch
 
-from tests.implementations.kernels import HONEST, forward_kernel, kernel
-from validation.implementations import spawn
+from tests.implementations.kernels import CONFIG, HONEST, forward_kernel, kernel
+from validation.implementations import inherited, spawn
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
 from validation.implementations.limits import Limits
@@ -20,19 +20,8 @@ from validation.implementations.process import Worker
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import Layer, LayerConfig
 
-CONFIG: Final = LayerConfig(d_model=8, d_ff=16, n_experts=4, top_k=2)
 #: A test that waits for the limit waits this long; a process that starts beside others needs some of it.
 LIMITS: Final = Limits(seconds=20, memory_bytes=1 << 30)
-
-
-@pytest.fixture(scope="module")
-def layer() -> Layer:
-    return make_layer(CONFIG)
-
-
-@pytest.fixture(scope="module")
-def x() -> torch.Tensor:
-    return draw_tokens(CONFIG, 16)
 
 
 @pytest.fixture(scope="module")
@@ -387,8 +376,8 @@ def test_threads_and_settings_reach_the_worker(tmp_path: Path, layer: Layer, x: 
 
 def test_variables_that_tune_a_library_are_dropped() -> None:
     base = {"OPENBLAS_CORETYPE": "Haswell", "OMP_PROC_BIND": "true", "HOME": "/root"}
-    environment = spawn.worker_environment(2, base=base)
-    assert spawn.dropped_variables(base) == ("OMP_PROC_BIND", "OPENBLAS_CORETYPE")
+    environment = inherited.worker_environment(2, base=base)
+    assert inherited.dropped_variables(base) == ("OMP_PROC_BIND", "OPENBLAS_CORETYPE")
     assert environment["HOME"] == "/root"
     assert environment["OMP_NUM_THREADS"] == "2"
     assert not {"OPENBLAS_CORETYPE", "OMP_PROC_BIND"} & set(environment)

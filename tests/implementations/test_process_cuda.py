@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.implementations.kernels import HONEST, forward_kernel, kernel
-from tests.implementations.test_process import CONFIG, answer
+from tests.implementations.kernels import CONFIG, HONEST, forward_kernel, kernel
+from tests.implementations.test_process import answer
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker

@@ -13,7 +13,7 @@ from typing import Final
 
 from validation.cpu import SYS_CPU, Cpu, read_cpu
 from validation.evidence.environment import Environment, Gpu
-from validation.implementations.spawn import dropped_variables
+from validation.implementations.inherited import dropped_variables
 from validation.performance.probe import FLAGS
 
 OS_RELEASE: Final = Path("/etc/os-release")

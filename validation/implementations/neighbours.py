@@ -7,12 +7,12 @@ the kernel took 14 to 21 ms for 6.7.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from validation.cpu import available_cores
 from validation.implementations.spawn import cpu_ns
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Neighbours:
         """Returns the CPU time the others took since, over the time of all cores this process may use."""
         elapsed_ns = time.perf_counter_ns() - self._at_ns
         taken_ns = sum(ns - self._before.get(pid, 0) for pid, ns in self._look().items())
-        return max(taken_ns, 0) / (elapsed_ns * len(os.sched_getaffinity(0)))
+        return max(taken_ns, 0) / (elapsed_ns * len(available_cores()))
 
     def _look(self) -> dict[int, int]:
         seen = {}

@@ -12,6 +12,7 @@ from validation.implementations import arena, spawn, vitals
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import Misbehaved
+from validation.implementations.inherited import importable_paths
 from validation.implementations.limits import Limits
 from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.neighbours import Neighbours
@@ -69,12 +70,12 @@ class Worker:
         self._memory = BlockMemory()
         # What a candidate forgets to remove goes with this process. A trusted torch.compile keeps its cache for later.
         own = () if trusted else (("TMPDIR", str(spawn.room().folder)),)
-        self._spawned = spawn.spawn(spawn.worker_environment(threads, (*own, *environment)))
+        self._spawned = spawn.spawn(threads, (*own, *environment), fresh=device == "cuda")
         self._mailbox = Mailbox(self._spawned)
         self._started = False
         self._captures = False
         message = {
-            "paths": spawn.importable_paths(ours=trusted),
+            "paths": importable_paths(ours=trusted),
             "prefix": sys.prefix,
             "memory_bytes": self.limits.memory_bytes,
             "device": device,
@@ -150,6 +151,7 @@ class Worker:
             "environment": dict(implementation.environment),
             "trusted": self._trusted,
             "graph": implementation.graph,
+            "judge": os.getpid(),
             "refused": _OURS,
             "forbidden": [str(_ROOT / name) for name in _OURS],
         }

@@ -1,4 +1,4 @@
-"""A fresh process for a kernel: what it inherits, how it is started, and how nothing of it is left."""
+"""A process for a kernel: how it is started, and how nothing of it is left."""
 
 from __future__ import annotations
 
@@ -14,32 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
+
+from validation.implementations.inherited import worker_environment
+from validation.implementations.nursery import MAIN, nursery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-#: Variables that tune a BLAS, an OpenMP runtime or an allocator: dropped, so that every contender runs as installed.
-#: OPENBLAS_CORETYPE=Haswell alone halves NumPy on an AVX-512 machine.
-DROPPED_PREFIXES: Final = (
-    "OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "NVPL_", "VECLIB_", "NUMEXPR_", "ATEN_", "MALLOC_",
-    "GLIBC_TUNABLES", "LD_PRELOAD",
-)  # fmt: skip
-
-#: Each is set to the number of threads of the run.
-THREAD_VARIABLES: Final = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NVPL_BLAS_NUM_THREADS",
-)
-
-#: Idle OpenBLAS threads spin for 2^N clock cycles; the default 28 is 100 ms, which would run into the speed probe
-#: after each block. 22 is 2 ms: longer than any gap between two products of one call.
-_OPENBLAS_SPIN: Final = ("OPENBLAS_THREAD_TIMEOUT", "22")
+    from collections.abc import Iterable
 
 #: Every descendant of a worker inherits this variable, so that one which left the process group is found.
 _MARK: Final = "MOE_VALIDATION_WORKER"
@@ -50,7 +31,6 @@ _DYING_S: Final = 2.0
 #: Processes that stay after torch.compile has compiled: its pool of compilers, and what minds its shared memory.
 _KEPT: Final = ("torch/_inductor/compile_worker", "multiprocessing.resource_tracker")
 
-_MAIN: Final = Path(__file__).parent / "worker" / "main.py"
 _REAPER: Final = Path(__file__).parent / "reaper.py"
 
 
@@ -85,49 +65,47 @@ def room() -> Room:
     return Room(mark=mark, folder=folder, pipe=pipe)
 
 
+class Process(Protocol):
+    """A process that was started, or forked for us by another."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Returns its exit code, minus a signal's number if that killed it; None while it lives."""
+
+    def wait(self) -> int:
+        """Returns its exit code once it is gone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spawned:
     """A started worker: its process and the parent's ends of its channel, its output and its reports."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     channel: socket.socket
     output: int
     reports: int
     mark: str
 
 
-def dropped_variables(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Returns the variables set here that no worker gets, sorted."""
-    return tuple(sorted(name for name in environment if name.startswith(DROPPED_PREFIXES)))
+def spawn(threads: int, variables: Iterable[tuple[str, str]] = (), *, fresh: bool = False) -> Spawned:
+    """Starts a worker in a session of its own, so that an interrupt at the terminal is the parent's to handle.
 
+    It is forked from a process that has imported torch, or, `fresh`, imports it itself. `variables` are set in its
+    environment beside those of every worker.
 
-def worker_environment(
-    threads: int, extra: Iterable[tuple[str, str]] = (), base: Mapping[str, str] = os.environ
-) -> dict[str, str]:
-    """Returns the environment of a worker: `base` without what tunes, `threads` for every library, then `extra`."""
-    dropped = set(dropped_variables(base))
-    kept = {name: value for name, value in base.items() if name not in dropped}
-    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict([_OPENBLAS_SPIN]) | dict(extra)
-
-
-def spawn(environment: Mapping[str, str]) -> Spawned:
-    """Starts a worker in a session of its own, so that an interrupt at the terminal is the parent's to handle."""
+    Raises:
+        OSError: the system starts no more processes.
+    """
     ours, theirs = socket.socketpair()
     output, output_end = os.pipe2(os.O_CLOEXEC)
     reports, reports_end = os.pipe2(os.O_CLOEXEC)
     mark = f"{room().mark}-{secrets.token_hex(8)}"
-    command = [sys.executable, "-I", "-S", "-B", str(_MAIN)]
-    command += [str(theirs.fileno()), str(reports_end), str(os.getpid())]
+    ends = (theirs.fileno(), reports_end, output_end)
     try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output_end,
-            stderr=output_end,
-            pass_fds=(theirs.fileno(), reports_end),
-            env={**environment, _MARK: mark},
-            start_new_session=True,
-        )
+        process = (_started if fresh else _forked)(threads, dict(variables), mark, ends)
     except BaseException:
         ours.close()
         os.close(output)
@@ -140,6 +118,30 @@ def spawn(environment: Mapping[str, str]) -> Spawned:
     os.set_blocking(output, False)
     os.set_blocking(reports, False)
     return Spawned(process=process, channel=ours, output=output, reports=reports, mark=mark)
+
+
+def _started(threads: int, variables: dict[str, str], mark: str, ends: tuple[int, int, int]) -> Process:
+    channel, reports, output = ends
+    command = [sys.executable, "-I", "-S", "-B", str(MAIN), "worker", str(channel), str(reports), str(os.getpid())]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(channel, reports),
+        env={**worker_environment(threads), **variables, _MARK: mark},
+        start_new_session=True,
+    )
+
+
+def _forked(threads: int, variables: dict[str, str], mark: str, ends: tuple[int, int, int]) -> Process:
+    # As long as a worker's mark, which is written over it.
+    environment = {**worker_environment(threads), _MARK: f"{room().mark}-{'0' * 16}"}
+    try:
+        return nursery(environment).bear((_MARK, mark), variables, ends)
+    except ConnectionError:
+        # Killed from outside; it takes its workers along, and this one is not born yet.
+        return nursery(environment).bear((_MARK, mark), variables, ends)
 
 
 def end(spawned: Spawned) -> None:
@@ -231,16 +233,3 @@ def anonymous_bytes(pid: int) -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def importable_paths(*, ours: bool) -> list[str]:
-    """Returns the folders a worker may import from: the parent's sys.path, which .pth files have already extended.
-
-    The folder that holds our packages is there only for trusted implementations (`ours`). Where our packages are
-    installed beside torch that folder cannot go, and the worker refuses them by name.
-    """
-    root = Path(__file__).resolve().parents[2]
-    folders = [Path(path).resolve() for path in sys.path if path and Path(path).is_dir()]
-    installed = root.name in {"site-packages", "dist-packages"}
-    libraries = [str(folder) for folder in folders if installed or folder != root]
-    return [*libraries, str(root)] if ours and not installed else libraries

@@ -70,28 +70,28 @@ def refuse_imports(names: Sequence[str], roots: Sequence[str]) -> None:
     sys.meta_path.insert(0, RefusingFinder(names, [Path(root) for root in roots]))
 
 
-def report_doings(descriptor: int, forbidden: Sequence[str], allowed: Sequence[str]) -> None:
+def report_doings(descriptor: int, forbidden: Sequence[str], allowed: Sequence[str], judge: int) -> None:
     """From now on every reported event, and every opening of a file under `forbidden` or of memory, is reported.
 
-    A report is a line on `descriptor`.
+    A report is a line on `descriptor`. Signals to `judge`, the suite's process, and to this one's parent are refused.
 
     `allowed` are the kernel's own files under `forbidden`, which may be opened; a folder allows what is in it.
     """
     roots = tuple(os.path.realpath(root) + os.sep for root in forbidden)
     own = [os.path.realpath(path) for path in allowed]
     folders = tuple(path + os.sep for path in own if os.path.isdir(path))  # noqa: PTH112 -- as plain as it can be
-    sys.addaudithook(_hook(descriptor, roots, frozenset(own), folders))
+    sys.addaudithook(_hook(descriptor, roots, frozenset(own), folders, judge))
 
 
 def _hook(
-    descriptor: int, roots: tuple[str, ...], allowed: frozenset[str], folders: tuple[str, ...]
+    descriptor: int, roots: tuple[str, ...], allowed: frozenset[str], folders: tuple[str, ...], judge: int
 ) -> Callable[[str, tuple[Any, ...]], None]:
     # Bound here, before the candidate is loaded, so that patching a module does not reach them.
     write, realpath, fsdecode, dumps, reported = os.write, os.path.realpath, os.fsdecode, json.dumps, REPORTED
     memory = _MEMORY.fullmatch
     said: set[tuple[str, str]] = set()
-    # The parent, its group, everybody.
-    judges = frozenset({os.getppid(), -os.getppid(), -1})
+    # The suite, who forked this process, their groups, everybody.
+    judges = frozenset({judge, -judge, os.getppid(), -os.getppid(), -1})
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":

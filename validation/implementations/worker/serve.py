@@ -80,7 +80,7 @@ class Worker:
             own = path.parent if path.name == "__init__.py" else path
             # A compiler looks up the source of every frame it meets, this package's too: no answer stands in it.
             harmless = [str(own), str(Path(__file__).parent), str(self._layer_file.__file__)]
-            fence.report_doings(self._audit, message["forbidden"], harmless)
+            fence.report_doings(self._audit, message["forbidden"], harmless, message["judge"])
         self._prepare, sha256 = kernel.load(path, message["function"])
         return {"sha256": sha256, "offers": kernel.declared(self._prepare)}
 

@@ -1,0 +1,58 @@
+"""What a worker inherits from this process: environment variables, and folders to import from."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Variables that tune a BLAS, an OpenMP runtime or an allocator: dropped, so that every contender runs as installed.
+#: OPENBLAS_CORETYPE=Haswell alone halves NumPy on an AVX-512 machine.
+DROPPED_PREFIXES: Final = (
+    "OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "NVPL_", "VECLIB_", "NUMEXPR_", "ATEN_", "MALLOC_",
+    "GLIBC_TUNABLES", "LD_PRELOAD",
+)  # fmt: skip
+
+#: Each is set to the number of threads of the run.
+THREAD_VARIABLES: Final = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NVPL_BLAS_NUM_THREADS",
+)
+
+#: Idle OpenBLAS threads spin for 2^N clock cycles; the default 28 is 100 ms, which would run into the speed probe
+#: after each block. 22 is 2 ms: longer than any gap between two products of one call.
+_OPENBLAS_SPIN: Final = ("OPENBLAS_THREAD_TIMEOUT", "22")
+
+
+def dropped_variables(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Returns the variables set here that no worker gets, sorted."""
+    return tuple(sorted(name for name in environment if name.startswith(DROPPED_PREFIXES)))
+
+
+def worker_environment(threads: int, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns the environment of a worker: `base` without what tunes, and `threads` for every library."""
+    dropped = set(dropped_variables(base))
+    kept = {name: value for name, value in base.items() if name not in dropped}
+    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict([_OPENBLAS_SPIN])
+
+
+def importable_paths(*, ours: bool) -> list[str]:
+    """Returns the folders a worker may import from: the parent's sys.path, which .pth files have already extended.
+
+    The folder that holds our packages is there only for trusted implementations (`ours`). Where our packages are
+    installed beside torch that folder cannot go, and the worker refuses them by name.
+    """
+    root = Path(__file__).resolve().parents[2]
+    folders = [Path(path).resolve() for path in sys.path if path and Path(path).is_dir()]
+    installed = root.name in {"site-packages", "dist-packages"}
+    libraries = [str(folder) for folder in folders if installed or folder != root]
+    return [*libraries, str(root)] if ours and not installed else libraries

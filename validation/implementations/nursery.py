@@ -1,0 +1,171 @@
+"""Workers forked from a process that has imported torch and nothing else: 10 ms each, where importing takes 1.3 s.
+
+That process (`worker/nursery.py`) never loads a kernel. What an exec would draw anew and a fork does not, the places of
+what is mapped from then on, each worker draws for itself; the code of libraries lies in the same physical pages in
+either case.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from validation.implementations.inherited import importable_paths
+from validation.implementations.worker import frames
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAIN: Final = Path(__file__).parent / "worker" / "main.py"
+
+#: One for each environment. A run has one, the tests two, of one thread and of two; each holds some 100 MB.
+_MOST: Final = 2
+
+#: A nursery that gave birth to nothing after this never will: importing torch took a minute under a load of 20.
+_BIRTH_S: Final = 300.0
+
+
+class Child:
+    """A worker that a nursery forked, as the nursery tells of it: `subprocess.Popen`, less what nobody asks."""
+
+    def __init__(self, nursery: Nursery, pid: int) -> None:
+        """The child `pid` of `nursery`."""
+        self._nursery = nursery
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        """Returns its exit code, minus a signal's number if that killed it; None while it lives."""
+        return self._nursery.exit_code(self.pid, wait=False)
+
+    def wait(self) -> int:
+        """Returns its exit code once it is gone."""
+        code = self._nursery.exit_code(self.pid, wait=True)
+        assert code is not None
+        return code
+
+
+class Nursery:
+    """A process with torch in it, and the workers it forked."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Starts the process; it imports torch while the caller does something else."""
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-I", "-S", "-B", str(MAIN), "nursery", "3"]
+        files = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+        # Its own session: an interrupt at the terminal is the suite's to handle.
+        self._pid = os.posix_spawn(
+            command[0],
+            command,
+            dict(environment),
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3), *files],
+            setsid=True,
+        )
+        theirs.close()
+        # At the end of the suite it ends by that.
+        atexit.register(ours.close)
+        self._channel = ours
+        self._channel.settimeout(_BIRTH_S)
+        self._living: set[int] = set()
+        self._codes: dict[int, int] = {}
+        self._lock = Lock()
+        self.gone = False
+        with suppress(OSError):
+            frames.send(ours, {"paths": importable_paths(ours=False), "prefix": sys.prefix})
+
+    @property
+    def empty(self) -> bool:
+        """Whether no worker it forked is alive."""
+        for pid in tuple(self._living):
+            self.exit_code(pid, wait=False)
+        return not self._living
+
+    def bear(self, mark: tuple[str, str], variables: Mapping[str, str], descriptors: tuple[int, int, int]) -> Child:
+        """Returns a new worker.
+
+        Its channel, its reports and its output go to the three descriptors. It is found by the variable `mark`, whose
+        value is as long as that of the nursery's own.
+
+        Raises:
+            ConnectionError: the nursery is gone.
+            OSError: the system forks no more.
+        """
+        message = {
+            "mark": mark,
+            "variables": dict(variables),
+            "folder": os.getcwd(),  # noqa: PTH109 -- told as it is
+            "cores": sorted(os.sched_getaffinity(0)),
+        }
+        with self._lock:
+            try:
+                frames.send(self._channel, message, descriptors)
+                while not (answer := self._told()):
+                    pass
+            except OSError as error:
+                self._lost()
+                raise ConnectionError(f"the process that forks workers is gone: {error}") from None
+            if "error" in answer:
+                raise OSError(int(answer["error"]), "a worker could not be forked")
+            self._living.add(int(answer["born"]))
+        return Child(self, int(answer["born"]))
+
+    def exit_code(self, pid: int, *, wait: bool) -> int | None:
+        """Returns the exit code of a worker, or None while it lives and is not waited for."""
+        with self._lock:
+            while pid in self._living and (wait or select.select([self._channel], [], [], 0)[0]):
+                try:
+                    self._told()
+                except OSError:
+                    self._lost()
+            return self._codes.get(pid)
+
+    def close(self) -> None:
+        """Ends the process, and with it all its workers."""
+        with self._lock:
+            self._lost()
+
+    def _told(self) -> frames.Message:
+        """The nursery's next answer to a request; nothing if it told of an end."""
+        received = frames.receive(self._channel)
+        if received is None:
+            raise ConnectionResetError("it closed its channel")
+        message = received[0]
+        if "ended" not in message:
+            return message
+        pid = int(message["ended"])
+        self._living.discard(pid)
+        self._codes[pid] = int(message["code"])
+        return {}
+
+    def _lost(self) -> None:
+        """Nothing comes from it any more. Linux kills its children with it."""
+        if self.gone:
+            return
+        self.gone = True
+        self._channel.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        self._codes |= dict.fromkeys(self._living, -signal.SIGKILL)
+        self._living.clear()
+
+
+_nurseries: dict[tuple[tuple[str, str], ...], Nursery] = {}
+
+
+def nursery(environment: Mapping[str, str]) -> Nursery:
+    """Returns the nursery of that environment, started when it is first asked for."""
+    key = tuple(sorted(environment.items()))
+    for other, one in tuple(_nurseries.items()):
+        if one.gone or (other != key and len(_nurseries) >= _MOST and one.empty):
+            _nurseries.pop(other).close()
+    if key not in _nurseries:
+        _nurseries[key] = Nursery(environment)
+    return _nurseries[key]
