@@ -28,7 +28,7 @@ from validation.workloads.layer import LayerConfig
 from validation.workloads.workload import Workload
 
 MS = 1_000_000
-PROFILE = Profile(name="test", pairs=2, least_calls=5, budget_s=0.4, warm_s=0.06)
+PROFILE = Profile(name="test", pairs=2, least_calls=5, budget_s=0.4, warm_s=0.06, block_s=0.05)
 WORKLOAD = Workload(name="tiny", tokens=4, layer=LayerConfig(d_model=8, d_ff=8, n_experts=2, top_k=1))
 
 

@@ -61,6 +61,16 @@ def test_the_float32_loop_is_multiply_adds_in_registers(library: Path) -> None:
 
 
 @x86
+def test_every_multiply_add_of_the_speed_probe_reads_memory(library: Path) -> None:
+    loop = hot_loop(library, "fma_l1_loop")
+    adds = [text for text in loop if "fmadd" in text]
+    assert len(adds) in {12, 24}
+    assert all("(%r" in text for text in adds)
+    assert len(loop) <= len(adds) + 10
+    assert not touches_stack(loop)
+
+
+@x86
 def test_the_bfloat16_loop_is_dot_products_in_registers(library: Path) -> None:
     with Probe(folder=library.parent) as probe:
         if not probe.supports("bfloat16"):

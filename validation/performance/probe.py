@@ -31,6 +31,7 @@ class Task(IntEnum):
     FMA_F32 = 0
     DOT_BF16 = 1
     READ = 2
+    FMA_L1 = 3
 
 
 PEAK_TASKS: Final = {"float32": Task.FMA_F32, "bfloat16": Task.DOT_BF16}
@@ -64,8 +65,8 @@ class Probe:
             )
 
     def __call__(self) -> float:
-        """Returns the FLOP/s of float32 multiply-adds over all cores, measured for 2 ms."""
-        return self._run(Task.FMA_F32, len(self.cores), PROBE_SECONDS, 0)
+        """Returns the FLOP/s of float32 multiply-adds of operands in L1 over all cores, measured for 2 ms."""
+        return self._run(Task.FMA_L1, len(self.cores), PROBE_SECONDS, 0)
 
     def supports(self, dtype: str) -> bool:
         """Whether this processor has instructions for `dtype` that the probe knows."""

@@ -28,7 +28,7 @@ class Profile:
     least_calls: int
     budget_s: float
     warm_s: float
-    block_s: float = 0.05
+    block_s: float = 0.02
     requests: int = 0
     retry: float = 2.0
     most_block_calls: int = MOST_BLOCK_CALLS
@@ -44,8 +44,8 @@ class Profile:
         return max(1, min(self.most_block_calls, int(self.block_s * 1e9 / max(call_ns, 1.0))))
 
 
-SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=3, budget_s=0.2, warm_s=0.03, retry=1.0)
-STANDARD: Final = Profile(name="standard", pairs=12, least_calls=5, budget_s=0.2, warm_s=0.05, retry=1.5, requests=20)
+SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=3, budget_s=0.1, warm_s=0.03, retry=1.5)
+STANDARD: Final = Profile(name="standard", pairs=12, least_calls=5, budget_s=0.1, warm_s=0.05, retry=1.5, requests=20)
 #: Ten workloads are to fit in an hour on two cores. Reckoned, not yet measured: 20 pairs with nine contenders and 6
 #: with ten take some 5 minutes each.
 FULL: Final = Profile(name="full", pairs=20, least_calls=5, budget_s=0.5, warm_s=0.1, retry=1.5, requests=64)

@@ -37,11 +37,11 @@ class Block(Record):
     """Timed calls between two speed probes; accepted when both ran at full speed and nobody else took the cores.
 
     `calls_ns` is each call by the worker's clock, `parent_ns` the whole block by the parent's. Probes are FLOP/s of
-    the all-core FMA probe. Every output of the block was checked after its clock stopped: `outputs_wrong` of them
-    failed. A rejected block keeps its samples and says why. `waits` probes were slow before the block began, and were
-    waited out. `others_share` is the CPU time of all other processes during the calls, over the time of all cores; None
-    where it was not looked at. Of a GPU's calls `calls_ns` lie between events and `hosts_ns` end when the GPU was idle,
-    the probe is a matmul on it, and its state was read beside the probes.
+    multiply-adds of operands in L1 on all cores. Every output of the block was checked after its clock stopped:
+    `outputs_wrong` of them failed. A rejected block keeps its samples and says why. `waits` probes were slow before
+    the block began, and were waited out. `others_share` is the CPU time of all other processes during the calls, over
+    the time of all cores; None where it was not looked at. Of a GPU's calls `calls_ns` lie between events and
+    `hosts_ns` end when the GPU was idle, the probe is a matmul on it, and its state was read beside the probes.
     """
 
     probe_before: float

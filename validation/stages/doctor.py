@@ -163,4 +163,4 @@ def check_probe(start: Callable[[], Probe]) -> Check:
             speed = max(probe() for _ in range(5))
     except UsageError as error:
         return Check(name="probe", state=State.MISSING, found=str(error), mend=f"{_APT} gcc")
-    return Check(name="probe", state=State.OK, found=f"{speed / 1e9:.0f} GFLOP/s float32 on all cores just now")
+    return Check(name="probe", state=State.OK, found=f"{speed / 1e9:.0f} GFLOP/s float32 from L1 on all cores just now")
