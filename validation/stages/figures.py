@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from validation.claims.claim import Reading
     from validation.implementations.implementation import Implementation
     from validation.stages.observe import Journal
-    from validation.stages.plan import Contest, RunPlan
+    from validation.stages.contest import Contest
+    from validation.stages.plan import RunPlan
 
 #: Rounds of energy, each of a second per contender; a verdict needs five.
 _ENERGY_ROUNDS: Final = 6

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from validation.implementations.mojo_build import BuiltKernel, Manifest
     from validation.performance.ceiling import Ceiling
     from validation.performance.sample import ProcessRun
-    from validation.stages.plan import Contest, RunPlan
+    from validation.stages.contest import Contest
+    from validation.stages.plan import RunPlan
     from validation.workloads.workload import Workload
 
 
