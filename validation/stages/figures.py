@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from validation.claims.claim import Reading
     from validation.implementations.implementation import Implementation
-    from validation.stages.observe import Journal
     from validation.stages.contest import Contest
+    from validation.stages.observe import Journal
     from validation.stages.plan import RunPlan
 
 #: Rounds of energy, each of a second per contender; a verdict needs five.
