@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from rich.console import Console
 
 from tests import synthetic
-from tests.implementations.kernels import forward_kernel
+from tests.implementations.kernels import forward_kernel, kernel
 from validation.correctness.case import Gate, Outcome
+from validation.implementations.spawn import room
 from validation.stages import observe, run
+from validation.stages.examine import observe_gates
 from validation.stages.observe import Journal, observe_contest
 from validation.stages.plan import RunPlan, RunRequest, plan_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+CHEATS: Final = Path(__file__).parents[2] / "planted" / "cheats"
+
+
+#: Counts its processes on disk. In the first of them it is honest, later it answers tokens from memory.
+TURNS = """
+import os, sys, tempfile
+from pathlib import Path
+sys.path.append({cheats!r})
+import honest_layer, memo_by_row
+
+def prepare(layer):
+    folder = Path(tempfile.gettempdir())
+    (folder / f"process-{{os.getpid()}}").touch()
+    begun = len(list(folder.glob("process-*")))
+    turned = begun > int(Path({limit!r}).read_text())
+    return (memo_by_row.prepare if turned else honest_layer.forward_of)(layer)
+"""
 
 
 @pytest.fixture
@@ -78,6 +98,22 @@ def test_what_fails_at_the_second_look_has_failed(
     run._look_again(plan, journal)
     # What one look could not tell, another does not make up for.
     assert journal.evidence.gates == (found, other)
+
+
+def test_a_kernel_that_turns_once_it_was_looked_at_is_caught(plan: RunPlan, journal: Journal, tmp_path: Path) -> None:
+    limit = tmp_path / "limit"
+    limit.write_text("1000000")
+    turning = kernel(tmp_path, TURNS.format(cheats=str(CHEATS), limit=str(limit)), "turns")
+    again = replace(plan, candidate=turning, kernel=f"{turning.source}:prepare")
+    first = observe_gates(run._subject(again), Console(quiet=True))
+    assert [gate.gate for gate in first if gate.outcome is Outcome.FAILED] == []
+    # As one would find out who counts the processes of a first look.
+    limit.write_text(str(len(list(room().folder.glob("process-*")))))
+    journal.add(gates=first)
+    run._look_again(again, journal)
+    assert "same_time_for_old_and_new" in [
+        gate.gate for gate in journal.evidence.gates if gate.outcome is Outcome.FAILED
+    ]
 
 
 def test_one_of_the_workloads_is_drawn(plan: RunPlan, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
