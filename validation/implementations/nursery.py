@@ -113,8 +113,11 @@ class Nursery:
                 raise ConnectionError(f"the process that forks workers is gone: {error}") from None
             if "error" in answer:
                 raise OSError(int(answer["error"]), "a worker could not be forked")
-            self._living.add(int(answer["born"]))
-        return Child(self, int(answer["born"]))
+            pid = int(answer["born"])
+            self._living.add(pid)
+            # Numbers come again: how the former bearer of this one ended is nobody's question any more.
+            self._codes.pop(pid, None)
+        return Child(self, pid)
 
     def exit_code(self, pid: int, *, wait: bool) -> int | None:
         """Returns the exit code of a worker, or None while it lives and is not waited for."""

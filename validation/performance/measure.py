@@ -82,8 +82,8 @@ def measure(
     open_one = open_worker or _open_worker
     for _round, group in groupby(turns, key=lambda turn: turn.round):
         with ExitStack() as stack:
-            # The workers of a round load torch side by side, which halves their start; then each waits, asleep and
-            # without a kernel, for its turn.
+            # On a GPU the workers of a round load torch side by side, which halves their start; then each waits, asleep
+            # and without a kernel, for its turn.
             opened: list[tuple[Turn, WorkerLike]] = []
             for turn in group:
                 worker = open_one(host if turn.host else measurement, turn)
