@@ -32,6 +32,9 @@ _MOST: Final = 2
 #: A nursery that gave birth to nothing after this never will: importing torch took a minute under a load of 20.
 _BIRTH_S: Final = 300.0
 
+#: The channel is closed, or was left in the middle of a frame by an interrupt.
+_BROKEN: Final = (OSError, frames.MalformedFrame)
+
 
 class Child:
     """A worker that a nursery forked, as the nursery tells of it: `subprocess.Popen`, less what nobody asks."""
@@ -108,7 +111,7 @@ class Nursery:
                 frames.send(self._channel, message, descriptors)
                 while not (answer := self._told()):
                     pass
-            except OSError as error:
+            except _BROKEN as error:
                 self._lost()
                 raise ConnectionError(f"the process that forks workers is gone: {error}") from None
             if "error" in answer:
@@ -125,7 +128,7 @@ class Nursery:
             while pid in self._living and (wait or select.select([self._channel], [], [], 0)[0]):
                 try:
                     self._told()
-                except OSError:
+                except _BROKEN:
                     self._lost()
             return self._codes.get(pid)
 
