@@ -18,7 +18,7 @@ from hopper.consumer import consume_matmul
 from hopper.grid import START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
-from hopper.producer import Ring, are_few, fetch_tokens, fetch_weights, gather_tokens
+from hopper.producer import Ring, are_few, fetch_tokens, fetch_weights, gather_rows, gather_tokens
 from hopper.ptx import fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles
@@ -140,8 +140,12 @@ def produce[
             gather_tokens[FIRST](a, block, thread - 32, ring, 0)
             gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
     else:
-        if thread == 32:
+        if Int(a.sorted) == 0:
+            if thread >= 32:
+                gather_rows(a, block, thread - 32, ring, 0)
+        elif thread == 32:
             fetch_tokens[FIRST](a, block, sorted_map, ring, 0)
+        if thread == 32:
             fetch_tokens[SECOND](a, block, hidden_map, ring, tiles)
         syncwarp()
         wait_barrier[START_BARRIER](shape.threads())
@@ -176,7 +180,8 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
         stamp[4](a.sync, thread)
         place_pairs(a, block, thread, threads)
         comptime if not shape.gathers:
-            sort_rows(a, thread, threads)
+            if Int(a.sorted) != 0:
+                sort_rows(a, thread, threads)
         stamp[5](a.sync, thread)
         meet_all_blocks(a.sync, thread, threads)
     stamp[6](a.sync, thread)

@@ -70,7 +70,7 @@ struct RowMaps[dtype: DType](Copyable, Movable):
         var pairs = Int(a.n_tokens) * Int(a.top_k)
         return Self(
             map_of[Self.dtype, BOX_ROWS](ctx, Int(a.staged), Int(a.n_tokens), Int(a.staged_stride)),
-            map_of[Self.dtype, BOX_ROWS](ctx, Int(a.sorted), pairs, Int(a.sorted_stride)),
+            map_of[Self.dtype, BOX_ROWS](ctx, Int(a.sorted) or Int(a.hidden), pairs, Int(a.sorted_stride)),
             map_of[Self.dtype, BOX_ROWS](ctx, Int(a.hidden), pairs, Int(a.hidden_stride)),
         )
 

@@ -5,13 +5,23 @@ Both come through the tensor memory accelerator, by one thread each; in narrow t
 
 from std.sys import size_of
 from max.gpu import block_idx, grid_dim
+from max.gpu.memory import fence_async_view_proxy
 from max.gpu.sync import syncwarp
 from layout import Coord, TileTensor, row_major
 from layout.tma_async import TMATensorTile
 
 from hopper.layer import Layer
 from hopper.memory import Global
-from hopper.ptx import arrive_after_copies, copy_16_bytes, fence_async_global, load_acquire
+from hopper.ptx import (
+    arrive_after_copies,
+    commit_copies,
+    copy_16_bytes,
+    fence_async_global,
+    load_acquire,
+    opaque_zero,
+    wait_barrier,
+    wait_for_copies,
+)
 from hopper.schedule import (
     FIRST,
     ROUTER,
@@ -28,6 +38,10 @@ from hopper.schedule import (
     weight_tiles,
 )
 from hopper.shape import Block, BOX_ROWS, FEW_PAIRS, FEW_TOKENS, GATHERERS, GROUP_ROWS, ROW_BYTES, Shape
+
+
+comptime GATHERED_BARRIER = 6
+"""Named barrier of the threads that gather rows."""
 
 
 @fieldwise_init
@@ -179,3 +193,69 @@ def gather_tokens[
                     )
             arrive_after_copies(UInt32(Int(block.full().unsafe_offset(ring.stage))))
             ring.advance[shape.stages]()
+
+
+@inline(.always)
+def gather_rows[
+    dtype: DType, shape: Shape, //
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
+    """GATHERERS threads: the token rows of all this block's tiles of the first matmul, where tiles are wide and there is no
+    copy sorted by expert.
+
+    One thread tells of a stage, once the next has been asked for: so does whoever fetches rows in bulk, and the stages'
+    barriers count alike.
+    """
+    comptime rows_at_once = GATHERERS // 8
+    comptime steps = (shape.max_tokens + rows_at_once - 1) // rows_at_once
+    comptime width = 16 // size_of[dtype]()
+    var chunk = thread % 8
+    var slot = thread // 8
+    # Where a thread's first row goes; a row 12 further on swizzles its chunks by 4 more.
+    var even = slot * ROW_BYTES + (chunk ^ (slot % 8)) * 16
+    var odd = even ^ 64
+    var last = -1
+    for index in range(first_tile[FIRST](before), count_tiles[FIRST](a, block), Int(grid_dim.x)):
+        var tile = find_tile[FIRST](a, block, index)
+        # Computed here for every tile: the compiler would do it once, for each of the steps, and spill them.
+        var first = slot + opaque_zero()
+        var left = Int32(tile.n_tokens - first)
+        var tokens = a.tokens.unsafe_offset(tile.row + first)
+        # In units of 16 bytes: 32 bits reach 64 GiB.
+        var offset = SIMD[DType.uint32, 16](0)
+        comptime for i in range(steps):
+            if Int32(i * rows_at_once) < left:
+                var token = tokens[unsafe_offset=i * rows_at_once]
+                offset[i] = UInt32(token) * UInt32(Int(a.staged_stride) // width) + UInt32(chunk)
+        # The tile before waits for its last rows, which have landed meanwhile.
+        tell[0](block, thread, last)
+        last = -1
+        for stage in range(k_blocks[dtype](a.k0)):
+            var from_ = a.staged.unsafe_offset(columns_of_stage[dtype](a.k0, stage)[1]).unsafe_bitcast[UInt8]()
+            block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+            var to = block.tokens(ring.stage).unsafe_bitcast[UInt8]()
+            comptime for i in range(steps):
+                # Rows beyond the last stay as they are: their products are never stored.
+                if Int32(i * rows_at_once) < left:
+                    copy_16_bytes(
+                        to.unsafe_offset(i * (rows_at_once * ROW_BYTES) + (even if i % 2 == 0 else odd)),
+                        from_.unsafe_offset(Int(offset[i]) * 16),
+                    )
+            commit_copies()
+            tell[1](block, thread, last)
+            last = ring.stage
+            ring.advance[shape.stages]()
+    tell[0](block, thread, last)
+
+
+@inline(.always)
+def tell[dtype: DType, shape: Shape, //, ahead: Int](block: Block[dtype, shape], thread: Int, stage: Int):
+    """GATHERERS threads: the rows of `stage` (-1: none) are there once all but the `ahead` newest groups have landed."""
+    if stage < 0:
+        return
+    wait_for_copies[ahead]()
+    # The tensor cores read through the asynchronous proxy.
+    fence_async_view_proxy()
+    syncwarp()
+    wait_barrier[GATHERED_BARRIER](GATHERERS)
+    if thread == 0:
+        _ = block.full()[unsafe_offset=stage].arrive()

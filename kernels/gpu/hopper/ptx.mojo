@@ -7,6 +7,18 @@ from hopper.memory import Shared, U32P
 
 
 @inline(.always)
+def commit_copies():
+    """Makes one group of this thread's asynchronous copies since the last."""
+    inlined_assembly["cp.async.commit_group;", NoneType, constraints="~{memory}", has_side_effect=True]()
+
+
+@inline(.always)
+def wait_for_copies[ahead: Int]():
+    """Waits until all but the `ahead` newest groups of this thread's asynchronous copies have landed."""
+    inlined_assembly["cp.async.wait_group $0;", NoneType, constraints="n,~{memory}", has_side_effect=True](Int32(ahead))
+
+
+@inline(.always)
 def copy_16_bytes(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]):
     """Starts an asynchronous copy of 16 bytes from global to shared memory, past L1."""
     inlined_assembly["cp.async.cg.shared.global [$0], [$1], 16;", NoneType, constraints="r,l,~{memory}"](

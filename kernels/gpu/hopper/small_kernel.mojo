@@ -22,7 +22,7 @@ from hopper.shape import GROUP_ROWS, ROW_BYTES
 from hopper.small_combine import combine_range
 from hopper.small_matmul import count_stages, first_matmul, meet_computing, second_matmul, skip_stages
 from hopper.small_parts import clear_other_set, take_turn
-from hopper.small_route import Written, publish, route_range
+from hopper.small_route import route_range
 from hopper.small_shape import (
     ASKED_BARRIER,
     COMPUTING,
@@ -66,8 +66,7 @@ def small_layer[
     if thread >= COMPUTING:
         fetch_slices[gated](a, block, part, first_map, second_map, thread - COMPUTING)
         return
-    var written = Written(-1, 0)
-    var rows = route_range(a, block, part, thread, written)
+    var rows = route_range(a, block, part, thread)
     fence_async_view_proxy()
     meet_computing()
     stamp[4](a.sync, thread)
@@ -82,7 +81,6 @@ def small_layer[
             stamp[6](a.sync, thread)
             second_matmul[w * 16](a, block, part, thread, rows, stages[1], ring)
     stamp[8](a.sync, thread)
-    publish(a, block, part, written)
     combine_range(a, block, part, thread)
     stamp[9](a.sync, thread)
 

@@ -111,33 +111,6 @@ def choose[dtype: DType](a: Layer[dtype], expert: Int, keys_given: SIMD[DType.ui
     return Choice(gates * reciprocal(total), ids, slot)
 
 
-@fieldwise_init
-struct Written(TrivialRegisterPassable):
-    """The ids a lane is to write for the caller, and of which token; their weights lie in shared memory."""
-
-    var token: Int
-    """Within the range; -1: none."""
-    var ids: UInt32
-    """The choices' experts, eight bits each."""
-
-
-@inline(.always)
-def publish[
-    dtype: DType, shape: SmallShape
-](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, written: Written):
-    """One lane of a token: its choices and their weights for the caller.
-
-    Not where they are found: the fence before the matmuls would wait until they are in device memory.
-    """
-    if written.token >= 0:
-        var k = Int(a.top_k)
-        var at = written.token * k
-        comptime for j in range(CHOICES):
-            if j < k:
-                a.ids[unsafe_offset=part.first * k + at + j] = Int32((written.ids >> UInt32(8 * j)) & 255)
-                a.gates[unsafe_offset=part.first * k + at + j] = block.gates()[unsafe_offset=at + j]
-
-
 @inline(.always)
 def place_row[
     dtype: DType, shape: SmallShape, blocks: Int
@@ -154,7 +127,7 @@ def place_row[
 @inline(.always)
 def route_range[
     dtype: DType, shape: SmallShape
-](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, thread: Int, mut written: Written) -> Int:
+](a: Layer[dtype], block: SmallBlock[dtype, shape], part: Part, thread: Int) -> Int:
     """Routes the range and gathers the rows of the tokens that chose the block's expert; returns how many.
 
     Args:
@@ -162,7 +135,6 @@ def route_range[
         block: Its shared memory.
         part: What it works on.
         thread: Below 256.
-        written: What this thread is to `publish`.
     """
     comptime blocks = shape.groups * 4
     var lane = Int(lane_id())
@@ -206,14 +178,16 @@ def route_range[
     if token >= part.tokens:
         mine.slot = -1
     elif q < 2:
+        # One block of the range writes them for the caller, another for each warp. Here, although the fence before the
+        # matmuls waits for it: written after them, a call took 2 % longer.
+        var writes = part.member == warp % part.members
+        var pair = token * Int(a.top_k)
         comptime for j in range(CHOICES):
             if j < Int(a.top_k):
-                block.gates()[unsafe_offset=token * Int(a.top_k) + j] = mine.gates[j]
-        # One block of the range writes them for the caller, another for each warp.
-        if part.member == warp % part.members:
-            written.token = token
-            comptime for j in range(CHOICES):
-                written.ids |= UInt32(mine.ids[j]) << UInt32(8 * j)
+                block.gates()[unsafe_offset=pair + j] = mine.gates[j]
+                if writes:
+                    a.ids[unsafe_offset=part.first * Int(a.top_k) + pair + j] = mine.ids[j]
+                    a.gates[unsafe_offset=part.first * Int(a.top_k) + pair + j] = mine.gates[j]
     var slot0 = broadcast(mine.slot, lane - q)
     var slot1 = broadcast(mine.slot, lane - q + 1)
     # Rows keep the order of their tokens: token0 of all lanes come before token1.

@@ -192,7 +192,7 @@ def place_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
                         var p = start + Int(count_trailing_zeros(found))
                         found &= found - 1
                         a.position[unsafe_offset=first * k + p] = next[i]
-                        comptime if shape.gathers:
+                        if Int(a.sorted) == 0:
                             a.tokens[unsafe_offset=Int(next[i])] = Int32(first + divide(p, k))
                         next[i] += 1
         wait_barrier[CONSUMERS_BARRIER](threads)
