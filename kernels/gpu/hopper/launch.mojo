@@ -68,9 +68,11 @@ struct RowMaps[dtype: DType](Copyable, Movable):
     def of(ctx: DeviceContext, a: Layer[Self.dtype]) raises -> Self:
         """The maps over the buffers of calls with so many tokens: 1 us each."""
         var pairs = Int(a.n_tokens) * Int(a.top_k)
+        # Where rows are gathered there is nothing sorted, and no map over nothing: one that nobody reads through.
+        var sorted = Int(a.sorted) if Int(a.sorted) != 0 else Int(a.hidden)
         return Self(
             map_of[Self.dtype, BOX_ROWS](ctx, Int(a.staged), Int(a.n_tokens), Int(a.staged_stride)),
-            map_of[Self.dtype, BOX_ROWS](ctx, Int(a.sorted) or Int(a.hidden), pairs, Int(a.sorted_stride)),
+            map_of[Self.dtype, BOX_ROWS](ctx, sorted, pairs, Int(a.sorted_stride)),
             map_of[Self.dtype, BOX_ROWS](ctx, Int(a.hidden), pairs, Int(a.hidden_stride)),
         )
 

@@ -52,9 +52,9 @@ struct Layer[dtype: DType](DevicePassable, TrivialRegisterPassable):
     var histogram: I32P
     """Pairs per expert of each block's tokens [blocks, E]."""
     var tokens: I32P
-    """The token of each pair, pairs sorted by expert [T k]; only where blocks gather rows themselves."""
+    """The token of each pair, pairs sorted by expert [T k]; only where the first matmul's rows are gathered."""
     var sorted: Global[Self.dtype]
-    """The staged activations of each pair, sorted by expert [T k, sorted_stride]; only where they do not."""
+    """The staged activations of each pair, sorted by expert [T k, sorted_stride]; null where they are gathered."""
     var position: I32P
     """The sorted position of pair t k + j [T k]."""
     var hidden: Global[Self.dtype]

@@ -1,6 +1,7 @@
 """The producer warpgroup: weights and token rows, into the ring of stages.
 
-Both come through the tensor memory accelerator, by one thread each; in narrow tiles three warps gather the token rows.
+Both come through the tensor memory accelerator, by one thread each; in narrow tiles three warps gather the token rows, in
+wide ones those of the first matmul where there is no copy of them sorted by expert.
 """
 
 from std.sys import size_of
@@ -211,11 +212,15 @@ def gather_rows[
     var chunk = thread % 8
     var slot = thread // 8
     # Where a thread's first row goes; a row 12 further on swizzles its chunks by 4 more.
-    var even = slot * ROW_BYTES + (chunk ^ (slot % 8)) * 16
+    # 32-bit numbers: the producers have 40 registers each.
+    var even = UInt32(slot * ROW_BYTES + (chunk ^ (slot % 8)) * 16)
     var odd = even ^ 64
-    var last = -1
-    for index in range(first_tile[FIRST](before), count_tiles[FIRST](a, block), Int(grid_dim.x)):
-        var tile = find_tile[FIRST](a, block, index)
+    var stages = UInt32(k_blocks[dtype](a.k0))
+    var tiles = UInt32(count_tiles[FIRST](a, block))
+    var index = UInt32(first_tile[FIRST](before))
+    var last = Int32(-1)
+    while index < tiles:
+        var tile = find_tile[FIRST](a, block, Int(index))
         # Computed here for every tile: the compiler would do it once, for each of the steps, and spill them.
         var first = slot + opaque_zero()
         var left = Int32(tile.n_tokens - first)
@@ -229,27 +234,31 @@ def gather_rows[
         # The tile before waits for its last rows, which have landed meanwhile.
         tell[0](block, thread, last)
         last = -1
-        for stage in range(k_blocks[dtype](a.k0)):
-            var from_ = a.staged.unsafe_offset(columns_of_stage[dtype](a.k0, stage)[1]).unsafe_bitcast[UInt8]()
+        var stage = UInt32(0)
+        while stage < stages:
+            var from_ = a.staged.unsafe_offset(columns_of_stage[dtype](a.k0, Int(stage))[1]).unsafe_bitcast[UInt8]()
             block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
             var to = block.tokens(ring.stage).unsafe_bitcast[UInt8]()
             comptime for i in range(steps):
                 # Rows beyond the last stay as they are: their products are never stored.
                 if Int32(i * rows_at_once) < left:
                     copy_16_bytes(
-                        to.unsafe_offset(i * (rows_at_once * ROW_BYTES) + (even if i % 2 == 0 else odd)),
+                        to.unsafe_offset(i * (rows_at_once * ROW_BYTES) + Int(even if i % 2 == 0 else odd)),
                         from_.unsafe_offset(Int(offset[i]) * 16),
                     )
             commit_copies()
             tell[1](block, thread, last)
-            last = ring.stage
+            last = Int32(ring.stage)
             ring.advance[shape.stages]()
+            stage += 1
+        index += UInt32(grid_dim.x)
     tell[0](block, thread, last)
 
 
 @inline(.always)
-def tell[dtype: DType, shape: Shape, //, ahead: Int](block: Block[dtype, shape], thread: Int, stage: Int):
-    """GATHERERS threads: the rows of `stage` (-1: none) are there once all but the `ahead` newest groups have landed."""
+def tell[dtype: DType, shape: Shape, //, ahead: Int](block: Block[dtype, shape], thread: Int, stage: Int32):
+    """GATHERERS threads: the rows of `stage` (-1: none) are there once all but the `ahead` newest groups have landed.
+    """
     if stage < 0:
         return
     wait_for_copies[ahead]()
@@ -258,4 +267,4 @@ def tell[dtype: DType, shape: Shape, //, ahead: Int](block: Block[dtype, shape],
     syncwarp()
     wait_barrier[GATHERED_BARRIER](GATHERERS)
     if thread == 0:
-        _ = block.full()[unsafe_offset=stage].arrive()
+        _ = block.full()[unsafe_offset=Int(stage)].arrive()

@@ -38,8 +38,8 @@ struct Shape(TrivialRegisterPassable):
     var max_tokens: Int
     var stages: Int
     var gathers: Bool
-    """Whether each block gathers token rows itself, 16 bytes a copy: where a copy sorted by expert costs more than it
-    saves. Otherwise rows are sorted once and fetched by the tensor memory accelerator."""
+    """Whether each block gathers the rows of both matmuls itself, 16 bytes a copy. Otherwise the second's are fetched by the
+    tensor memory accelerator, and so are the first's where there is a copy of them sorted by expert."""
 
     def threads(self) -> Int:
         """Threads of a block: the producer warpgroup and the consumers."""
