@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 ROUTE_BY_DOTS, ROUTE_BY_TILES = 0, 1
 MOST_PAIRS = 2**31
 #: Rows per expert up to which weights come slower from memory (2.7 TB/s) than the tensor cores (790 TFLOP/s) multiply
-#: them: there, rows are gathered, and a copy of them sorted by expert, which the same memory would have to take, is saved.
-#: With more of them the copy pays: gathering holds the tensor cores up by a fifth.
+#: them: there, rows are gathered, since a copy sorted by expert would have to pass through the same memory. With
+#: more of them the copy pays: gathering holds the tensor cores up by a fifth.
 GATHERED_ROWS = 290
 
 
