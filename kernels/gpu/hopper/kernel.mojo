@@ -18,7 +18,7 @@ from hopper.consumer import consume_matmul
 from hopper.grid import START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
-from hopper.producer import Ring, are_few, fetch_tokens, fetch_weights, gather_rows, gather_tokens
+from hopper.producer import Ring, are_few, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages
 from hopper.ptx import fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles
@@ -129,6 +129,10 @@ def produce[
         else:
             if thread == 32:
                 fetch_tokens[ROUTER](a, block, staged_map, ring, 0)
+            else:
+                # They gather the next rows together: each must be at the same stage.
+                if thread > 32:
+                    ring.skip[shape.stages](router_stages(a, block))
     syncwarp()
     wait_barrier[START_BARRIER](shape.threads())
     var tiles = count_tiles[FIRST](a, block)

@@ -28,6 +28,7 @@ from hopper.schedule import (
     ROUTER,
     SECOND,
     Tile,
+    ceildiv,
     columns_of_stage,
     count_tiles,
     divide,
@@ -60,6 +61,13 @@ struct Ring(TrivialRegisterPassable):
             self.stage = 0
             self.parity ^= 1
 
+    @inline(.always)
+    def skip[stages: Int](mut self, n: Int):
+        """Goes `n` stages on."""
+        var rounds = divide(self.stage + n, stages)
+        self.stage += n - rounds * stages
+        self.parity ^= UInt32(rounds) & 1
+
 
 @inline(.always)
 def first_tile[matmul: Int](tiles_before: Int) -> Int:
@@ -67,6 +75,13 @@ def first_tile[matmul: Int](tiles_before: Int) -> Int:
     var blocks = Int(grid_dim.x)
     var ahead = Int(block_idx.x) + blocks - (tiles_before - divide(tiles_before, blocks) * blocks)
     return ahead - blocks if ahead >= blocks else ahead
+
+
+@inline(.always)
+def router_stages[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
+    """How many stages the router's tiles of this block take."""
+    var tiles = ceildiv(max(0, count_tiles[ROUTER](a, block) - Int(block_idx.x)), Int(grid_dim.x))
+    return tiles * k_blocks[dtype](a.k0)
 
 
 @inline(.always)
