@@ -7,10 +7,10 @@ FOLDER: Final = Path(__file__).parent / "kernels"
 
 CHEATS: Final[dict[str, str]] = {
     "lower_precision": "settings_unchanged",
-    "memo_by_content": "same_time_for_old_and_new",
+    "memo_by_content": "every_output_right",
     "memo_by_shape": "every_output_right",
     "mutates_input": "inputs_unchanged",
     "overruns": "guards_held",
-    "patched_events": "clocks_agree",
+    "patched_events": "settings_unchanged",
     "side_stream": "clocks_agree",
 }

@@ -7,7 +7,7 @@ from validation.evidence.environment import Gpu
 from validation.evidence.record import Evidence
 from validation.performance.ceiling import Resource
 from validation.verdicts.datasheet import find
-from validation.verdicts.floors import Floor, Hardware, floor
+from validation.verdicts.floors import Floor, Hardware, floor, usual_floor
 
 EVIDENCE = synthetic.evidence(pairs=1, times_us={"seed-claim": {synthetic.CANDIDATE: 10_000.0}})
 GPU = synthetic.gpu_evidence(pairs=1)
@@ -44,6 +44,25 @@ def test_weights_that_fit_a_cache_owe_nothing_to_memory() -> None:
         one.model_copy(update={"value": 1e6}) if one.level == "DRAM" else one for one in EVIDENCE.ceilings
     )
     assert least("seed-claim-t1", EVIDENCE.model_copy(update={"ceilings": slow_memory})) == least("seed-claim-t1")
+
+
+def test_one_burst_of_turbo_lowers_the_floor_but_not_what_is_usual() -> None:
+    def floors(samples: tuple[float, ...]) -> tuple[float, float]:
+        ceilings = [
+            one.model_copy(update={"samples": samples, "value": max(samples)})
+            for one in EVIDENCE.ceilings
+            if one.resource is Resource.COMPUTE and one.dtype == "float32"
+        ]
+        hardware = Hardware.of_cpu(ceilings, {}, 2)
+        workload = next(one for one in EVIDENCE.workloads if (one.name, one.dtype) == ("seed-claim", "float32"))
+        found, usual = floor(hardware, workload), usual_floor(hardware, workload)
+        assert found is not None
+        assert usual is not None
+        return found.ns, usual.ns
+
+    calm, burst = floors((350e9,) * 24), floors((350e9,) * 23 + (389e9,))
+    assert burst[0] == pytest.approx(calm[0] * 350 / 389)
+    assert burst[1] == calm[1] == calm[0]
 
 
 def test_a_dtype_without_a_ceiling_has_no_floor() -> None:

@@ -1,7 +1,6 @@
 """What the clock saw: timed calls, the probes around them, and the process they ran in."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -9,13 +8,10 @@ from pydantic import Field
 
 from validation.performance.gpu_state import GpuState
 from validation.performance.sustained import Sustained
+from validation.performance.usual import usual_speed
 from validation.record import Record
 
 Nanoseconds = Annotated[int, Field(ge=0)]
-
-
-#: The quantile of a run's probes that is its best.
-_BEST: Final = 0.8
 
 
 class Role(StrEnum):
@@ -104,8 +100,8 @@ class ProcessRun(Record):
 class ProbeRule(Record):
     """The acceptance rule, fixed before the first sample.
 
-    Both probes at >= `share` of the run's best, `best_probe`, and at most `others` of the cores' time taken by others:
-    four times the 0.5 % that 19 of 20 blocks stayed below on two cores where nothing else was started.
+    Both probes at >= `share` of the run's usual speed (`usual.py`), and at most `others` of the cores' time taken by
+    others: four times the 0.5 % that 19 of 20 blocks stayed below on two cores where nothing else was started.
     """
 
     share: float = 0.93
@@ -123,16 +119,6 @@ class ProbeRule(Record):
         return OTHERS_RAN if others_share is not None and others_share > self.others else ""
 
 
-def best_probe(probes: Sequence[float]) -> float:
-    """Returns the speed that one probe in five exceeds (the largest of up to five), 0 without any.
-
-    Not the largest of all: a burst of turbo, which cores that slept are given, is no speed that calls run at.
-    Of runs on two shared machines the fastest probe had 41 % of the blocks rejected, the fastest twentieth 25 to 43 %,
-    the fastest fifth 15 to 28 %: that is the machine's slow tail, and the rest is its usual speed.
-    """
-    return sorted(probes)[math.ceil(_BEST * (len(probes) - 1))] if probes else 0.0
-
-
 def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: str | None = None) -> ProbeRule | None:
     """Returns the rule with the best probe filled in, of `device` alone if named; None when nothing was probed."""
     probes = [
@@ -143,7 +129,7 @@ def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: 
         for block in series.blocks
         for speed in (block.probe_before, block.probe_after)
     ]
-    return ProbeRule(share=share, best_flop_per_s=best_probe(probes)) if probes else None
+    return ProbeRule(share=share, best_flop_per_s=usual_speed(probes)) if probes else None
 
 
 def judged(block: Block, rule: ProbeRule) -> Block:

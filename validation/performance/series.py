@@ -14,8 +14,9 @@ import numpy.typing as npt
 import torch
 
 from validation.cpu import available_cores
-from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, best_probe, judged
+from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, judged
 from validation.performance.sustained import Sustained
+from validation.performance.usual import usual_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,7 +119,7 @@ class Gauge:
     @property
     def rule(self) -> ProbeRule:
         """The acceptance rule with the best probe so far."""
-        return ProbeRule(best_flop_per_s=max(self.before, best_probe(self.readings)))
+        return ProbeRule(best_flop_per_s=max(self.before, usual_speed(self.readings)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from validation.evidence.record import Evidence
 from validation.performance.ceiling import Ceiling, Resource
 from validation.performance.sample import ProcessRun, Role, Series
 from validation.performance.statistics import Estimate, accepted_calls, process_value
-from validation.verdicts.floors import Floor, Hardware, floor
+from validation.verdicts.floors import Floor, Hardware, floor, usual_floor
 from validation.verdicts.samples import Subject, measured
 
 
@@ -35,6 +35,7 @@ class Timing:
     flops: int
     min_bytes: int
     floor: Floor | None
+    usual_floor: Floor | None
 
     @property
     def gflop_per_s(self) -> float:
@@ -43,8 +44,8 @@ class Timing:
 
     @property
     def floor_share(self) -> float | None:
-        """Share of the hardware's limit that is reached: 1 is the limit."""
-        return None if self.floor is None else self.floor.ns / self.median_ns
+        """Share of the hardware's usual limit that is reached: 1 is the limit."""
+        return None if self.usual_floor is None else self.usual_floor.ns / self.median_ns
 
 
 def over(evidence: Evidence, one: Timing, other: Timing, confidence: float) -> Estimate | None:
@@ -100,6 +101,7 @@ def timings(evidence: Evidence) -> tuple[Timing, ...]:
                 flops=workload.flops,
                 min_bytes=workload.min_bytes,
                 floor=floor(Hardware.of(evidence, device), workload),
+                usual_floor=usual_floor(Hardware.of(evidence, device), workload),
             )
         )
     order = {(record.name, record.dtype): index for index, record in enumerate(evidence.workloads)}

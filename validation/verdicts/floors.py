@@ -4,7 +4,7 @@ A floor calls claims impossible, so it must be a true lower bound: each doubt is
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
 from validation.evidence.record import Evidence, WorkloadRecord
@@ -51,6 +51,15 @@ class Hardware:
             cache_bytes=None if sheet is None else sheet.cache_bytes,
             sheet=sheet,
         )
+
+
+def usual_floor(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:
+    """Returns the floor by the ceilings as they usually are: what a share of the hardware's limit is a share of.
+
+    No bound: a call that meets a burst of turbo may fall below.
+    """
+    ceilings = tuple(one.model_copy(update={"value": one.usual}) for one in hardware.ceilings)
+    return floor(replace(hardware, ceilings=ceilings), workload)
 
 
 def floor(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:

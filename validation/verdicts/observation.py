@@ -10,7 +10,7 @@ from validation.performance.figure import Figure
 from validation.performance.sample import Role
 from validation.performance.statistics import NULL_CONFIDENCE, Estimate, quantile
 from validation.verdicts.figures import figure_estimate, find_figures
-from validation.verdicts.floors import Floor, Hardware, floor
+from validation.verdicts.floors import Floor, Hardware, floor, usual_floor
 from validation.verdicts.loads import load_calls
 from validation.verdicts.samples import Calls, Measured, Subject, baselines, digest, digest_of, measured
 
@@ -20,12 +20,13 @@ CANDIDATE: Final = "candidate"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """A contender as it was measured; `floor` is that of its own workload record and device."""
+    """A contender as it was measured; `floor` and `usual_floor` are those of its own workload record and device."""
 
     subject: Subject
     measured: Measured
     level: Estimate | None
     floor: Floor | None
+    usual_floor: Floor | None
 
     @property
     def beats_floor(self) -> bool:
@@ -169,11 +170,13 @@ def _menu(reading: Reading, evidence: Evidence, confidence: float, besides: str)
 def _side(subject: Subject, evidence: Evidence, confidence: float) -> Side:
     found = measured(evidence, subject)
     workload = _workload(evidence, subject.workload, subject.dtype)
+    hardware = Hardware.of(evidence, subject.device)
     return Side(
         subject=subject,
         measured=found,
         level=found.level(confidence),
-        floor=None if workload is None else floor(Hardware.of(evidence, subject.device), workload),
+        floor=None if workload is None else floor(hardware, workload),
+        usual_floor=None if workload is None else usual_floor(hardware, workload),
     )
 
 
@@ -224,7 +227,7 @@ def _estimate(  # noqa: PLR0911  # one return per metric
     if metric is Metric.LATENCY_US:
         return time.times(1e-3)
     if metric is Metric.FLOOR_SHARE:
-        return None if candidate.floor is None else time.inverse(candidate.floor.ns)
+        return None if candidate.usual_floor is None else time.inverse(candidate.usual_floor.ns)
     if metric in QUANTILES:
         found = quantile(list(candidate.measured.calls.values()), QUANTILES[metric], confidence)
         return None if found is None else found.times(1e-3)
@@ -251,7 +254,7 @@ def _claimed_ns(
     if reading.metric is Metric.GFLOP_PER_S:
         return workload.flops / bound
     if reading.metric is Metric.FLOOR_SHARE:
-        return None if candidate.floor is None else candidate.floor.ns / bound
+        return None if candidate.usual_floor is None else candidate.usual_floor.ns / bound
     return bound * 1e3 if reading.requirement.at_most is not None and reading.metric is not Metric.FIGURE else None
 
 

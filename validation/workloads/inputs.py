@@ -66,6 +66,10 @@ def make_layer(config: LayerConfig, seed: int = 0) -> Layer:
         tensors["router_bias"] = _vector((*key, "router_bias"), experts)
     if config.correction_bias:
         tensors["correction_bias"] = _vector((*key, "correction_bias"), experts)
+        if config.n_groups == 1:
+            # Below zero all of them, which an expert that is none, of zeros that fill up, must not be chosen for. With
+            # groups transformers' own router puts zeros for what is not among the best.
+            tensors["correction_bias"] -= 1
     if config.shared_d_ff:
         tensors |= _shared_expert(config, (*key, "shared", config.shared_d_ff))
     dtypes = {"correction_bias": "float32", "router_weight": config.router_dtype, "router_bias": config.router_dtype}

@@ -135,6 +135,15 @@ def test_a_call_of_several_may_not_be_much_shorter_than_one_made_alone(
     assert does_its_own_work(replace(HONEST, blocks=(*blocks, *disturbed))).outcome is outcome
 
 
+def test_a_call_alone_on_a_gpu_may_take_three_times_as_long() -> None:
+    blocks = (seen(Scene.KNOWN, 9.0, calls=1), seen(Scene.MANY, 4.0, calls=8))
+    assert does_its_own_work(replace(HONEST, blocks=blocks)).outcome is Outcome.FAILED
+    gpu = tuple(replace(block, hosts_ns=tuple(2 * ns for ns in block.calls_ns)) for block in blocks)
+    assert does_its_own_work(replace(HONEST, blocks=gpu)).outcome is Outcome.PASSED
+    putting_off = (gpu[0], replace(seen(Scene.MANY, 2.0, calls=8), hosts_ns=gpu[1].hosts_ns))
+    assert does_its_own_work(replace(HONEST, blocks=putting_off)).outcome is Outcome.FAILED
+
+
 @pytest.mark.parametrize("parent_ms", [20.0, 80.0])
 def test_most_blocks_must_agree_with_the_parents_clock(parent_ms: float) -> None:
     blocks = tuple(seen(Scene.FRESH, 10, parent_ms) for _block in range(3))

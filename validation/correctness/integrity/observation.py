@@ -77,6 +77,11 @@ class Observation:
         """The blocks whose calls are on all tokens of the workload."""
         return tuple(block for block in self.blocks if block.scene not in {Scene.ONE, Scene.ONE_FRESH})
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether calls were timed by a clock of a GPU's own."""
+        return any(block.hosts_ns not in {(), block.calls_ns} for block in self.blocks)
+
     def of(self, *scenes: Scene) -> tuple[Seen, ...]:
         """Returns the blocks of these scenes."""
         return tuple(block for block in self.blocks if block.scene in scenes)
