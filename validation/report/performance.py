@@ -175,7 +175,7 @@ def _bars(group: tuple[Timing, ...], title: str) -> Chart | None:
     return floor_bars(
         bars,
         alt=f"Share of the hardware's limit on {group[0].workload}: {bars[0].name} comes nearest, with {bars[0].text}.",
-        caption=f"{title}: share of the hardware's limit: the least time by the ceilings as they usually are, over the median.",
+        caption=f"{title}: share of the hardware's usual limit, the least time the ceilings allow over the median.",
     )
 
 
