@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from validation.implementations.fork_server import MAIN, fork_server
 from validation.implementations.inherited import worker_environment
-from validation.implementations.nursery import MAIN, nursery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,10 +138,10 @@ def _forked(threads: int, variables: dict[str, str], mark: str, ends: tuple[int,
     # As long as a worker's mark, which is written over it.
     environment = {**worker_environment(threads), _MARK: f"{room().mark}-{'0' * 16}"}
     try:
-        return nursery(environment).bear((_MARK, mark), variables, ends)
+        return fork_server(environment).fork((_MARK, mark), variables, ends)
     except ConnectionError:
-        # Killed from outside; it takes its workers along, and this one is not born yet.
-        return nursery(environment).bear((_MARK, mark), variables, ends)
+        # Killed from outside; it takes its workers along, and this one is not forked yet.
+        return fork_server(environment).fork((_MARK, mark), variables, ends)
 
 
 def end(spawned: Spawned) -> None:

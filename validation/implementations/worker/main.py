@@ -1,6 +1,6 @@
 """Starts a worker, or the process that forks them.
 
-`python -I -S -B main.py worker CONTROL_FD AUDIT_FD PARENT_PID` or `python -I -S -B main.py nursery CONTROL_FD`.
+`python -I -S -B main.py worker CONTROL_FD AUDIT_FD PARENT_PID` or `python -I -S -B main.py fork_server CONTROL_FD`.
 -I and -S keep the user's and the site's start-up files out; the parent's first frame says what may be imported.
 """
 
@@ -19,10 +19,10 @@ def main() -> None:
     assert spec is not None
     sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
     numbers = [int(word) for word in descriptors]
-    if role == "nursery":
-        importlib.import_module(f"{PACKAGE}.nursery").tend(*numbers)
+    if role == "fork_server":
+        importlib.import_module(f"{PACKAGE}.fork_server").run(*numbers)
     else:
-        importlib.import_module(f"{PACKAGE}.birth").live(*numbers)
+        importlib.import_module(f"{PACKAGE}.lifetime").live(*numbers)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 import resource
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import fence, frames, kernel, memory, state, watched
 from .device import CLOCK, Cuda, Host, bytes_of, tensor_in
 from .graphs import Graphs
+from .importing import import_torch
 
 if TYPE_CHECKING:
     import mmap
@@ -53,13 +53,8 @@ class Worker:
         sys.path.extend(message["paths"])
         sys.prefix, sys.exec_prefix = message["prefix"], message["prefix"]
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # Nothing of what an import makes is garbage: 1.27 s become 1.19, in a score of processes.
-        gc.disable()
-        import torch  # noqa: PLC0415 -- sys.path was not set before
-
-        gc.enable()
         # Nobody trains here; a kernel of modules would else build a graph in its measured time.
-        torch.set_grad_enabled(False)
+        import_torch().set_grad_enabled(False)
         state.remember()
         if message["device"] == "cuda":
             self._device = Cuda()

@@ -1,8 +1,8 @@
-"""Workers forked from a process that has imported torch and nothing else: 10 ms each, where importing takes 1.3 s.
+"""Workers forked from a process that has imported torch and nothing else: 0.06 s until one is ready, not 1.3.
 
-That process (`worker/nursery.py`) never loads a kernel. What an exec would draw anew and a fork does not, the places of
-what is mapped from then on, each worker draws for itself; the code of libraries lies in the same physical pages in
-either case.
+That process (`worker/fork_server.py`) never loads a kernel. What an exec would draw anew and a fork does not, the
+places of what is mapped from then on, each worker draws for itself; the code of libraries lies in the same physical
+pages in either case.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from validation.cpu import available_cores
 from validation.implementations.inherited import importable_paths
 from validation.implementations.worker import frames
 
@@ -26,42 +27,42 @@ if TYPE_CHECKING:
 
 MAIN: Final = Path(__file__).parent / "worker" / "main.py"
 
-#: One for each environment. A run has one, the tests two, of one thread and of two; each holds some 100 MB.
+#: One for each environment: of one thread and of all, which the tests and a full run take turns at. Each holds 100 MB.
 _MOST: Final = 2
 
-#: A nursery that gave birth to nothing after this never will: importing torch took a minute under a load of 20.
-_BIRTH_S: Final = 300.0
+#: A fork server that forked nothing after this never will: importing torch took a minute under a load of 20.
+_FORK_S: Final = 300.0
 
 #: The channel is closed, or was left in the middle of a frame by an interrupt.
 _BROKEN: Final = (OSError, frames.MalformedFrame)
 
 
 class Child:
-    """A worker that a nursery forked, as the nursery tells of it: `subprocess.Popen`, less what nobody asks."""
+    """A worker that a fork server forked, as the server tells of it: `subprocess.Popen`, less what nobody asks."""
 
-    def __init__(self, nursery: Nursery, pid: int) -> None:
-        """The child `pid` of `nursery`."""
-        self._nursery = nursery
+    def __init__(self, server: ForkServer, pid: int) -> None:
+        """The child `pid` of `server`."""
+        self._server = server
         self.pid = pid
 
     def poll(self) -> int | None:
         """Returns its exit code, minus a signal's number if that killed it; None while it lives."""
-        return self._nursery.exit_code(self.pid, wait=False)
+        return self._server.exit_code(self.pid, wait=False)
 
     def wait(self) -> int:
         """Returns its exit code once it is gone."""
-        code = self._nursery.exit_code(self.pid, wait=True)
+        code = self._server.exit_code(self.pid, wait=True)
         assert code is not None
         return code
 
 
-class Nursery:
+class ForkServer:
     """A process with torch in it, and the workers it forked."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Starts the process; it imports torch while the caller does something else."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-I", "-S", "-B", str(MAIN), "nursery", "3"]
+        command = [sys.executable, "-I", "-S", "-B", str(MAIN), "fork_server", "3"]
         files = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         # Its own session: an interrupt at the terminal is the suite's to handle.
         self._pid = os.posix_spawn(
@@ -75,7 +76,7 @@ class Nursery:
         # At the end of the suite it ends by that.
         atexit.register(ours.close)
         self._channel = ours
-        self._channel.settimeout(_BIRTH_S)
+        self._channel.settimeout(_FORK_S)
         self._living: set[int] = set()
         self._codes: dict[int, int] = {}
         self._lock = Lock()
@@ -90,21 +91,21 @@ class Nursery:
             self.exit_code(pid, wait=False)
         return not self._living
 
-    def bear(self, mark: tuple[str, str], variables: Mapping[str, str], descriptors: tuple[int, int, int]) -> Child:
+    def fork(self, mark: tuple[str, str], variables: Mapping[str, str], descriptors: tuple[int, int, int]) -> Child:
         """Returns a new worker.
 
         Its channel, its reports and its output go to the three descriptors. It is found by the variable `mark`, whose
-        value is as long as that of the nursery's own.
+        value is as long as that of the server's own.
 
         Raises:
-            ConnectionError: the nursery is gone.
+            ConnectionError: the fork server is gone.
             OSError: the system forks no more.
         """
         message = {
             "mark": mark,
             "variables": dict(variables),
             "folder": os.getcwd(),  # noqa: PTH109 -- told as it is
-            "cores": sorted(os.sched_getaffinity(0)),
+            "cores": available_cores(),
         }
         with self._lock:
             try:
@@ -116,7 +117,7 @@ class Nursery:
                 raise ConnectionError(f"the process that forks workers is gone: {error}") from None
             if "error" in answer:
                 raise OSError(int(answer["error"]), "a worker could not be forked")
-            pid = int(answer["born"])
+            pid = int(answer["forked"])
             self._living.add(pid)
             # Numbers come again: how the former bearer of this one ended is nobody's question any more.
             self._codes.pop(pid, None)
@@ -138,7 +139,7 @@ class Nursery:
             self._lost()
 
     def _told(self) -> frames.Message:
-        """The nursery's next answer to a request; nothing if it told of an end."""
+        """The server's next answer to a request; nothing if it told of an end."""
         received = frames.receive(self._channel)
         if received is None:
             raise ConnectionResetError("it closed its channel")
@@ -163,15 +164,15 @@ class Nursery:
         self._living.clear()
 
 
-_nurseries: dict[tuple[tuple[str, str], ...], Nursery] = {}
+_servers: dict[tuple[tuple[str, str], ...], ForkServer] = {}
 
 
-def nursery(environment: Mapping[str, str]) -> Nursery:
-    """Returns the nursery of that environment, started when it is first asked for."""
+def fork_server(environment: Mapping[str, str]) -> ForkServer:
+    """Returns the fork server of that environment, started when it is first asked for."""
     key = tuple(sorted(environment.items()))
-    for other, one in tuple(_nurseries.items()):
-        if one.gone or (other != key and len(_nurseries) >= _MOST and one.empty):
-            _nurseries.pop(other).close()
-    if key not in _nurseries:
-        _nurseries[key] = Nursery(environment)
-    return _nurseries[key]
+    for other, one in tuple(_servers.items()):
+        if one.gone or (other != key and len(_servers) >= _MOST and one.empty):
+            _servers.pop(other).close()
+    if key not in _servers:
+        _servers[key] = ForkServer(environment)
+    return _servers[key]

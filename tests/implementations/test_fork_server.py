@@ -10,9 +10,9 @@ import torch
 from tests.implementations.kernels import forward_kernel, kernel
 from tests.watching import alive, until
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
+from validation.implementations.fork_server import ForkServer, fork_server
 from validation.implementations.inherited import worker_environment
 from validation.implementations.limits import Limits
-from validation.implementations.nursery import Nursery, nursery
 from validation.implementations.process import Worker
 from validation.workloads.layer import Layer
 
@@ -34,15 +34,15 @@ def told(tmp_path: Path, layer: Layer, x: torch.Tensor, body: str) -> float:
         return float(worker.call(x).out[0, 0])
 
 
-def mother(worker: Worker) -> int:
+def parent(worker: Worker) -> int:
     """The process that forked a worker."""
     return int(Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_workers_of_one_environment_have_one_mother_and_another_has_another() -> None:
+def test_workers_of_one_environment_have_one_parent_and_another_has_another() -> None:
     with Worker(threads=1) as one, Worker(threads=1) as two, Worker(threads=2) as other:
-        assert mother(one) == mother(two)
-        assert mother(one) != mother(other)
+        assert parent(one) == parent(two)
+        assert parent(one) != parent(other)
 
 
 def test_every_worker_draws_where_its_memory_lies(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
@@ -78,42 +78,42 @@ def test_a_worker_ends_with_the_code_it_gives_itself(tmp_path: Path) -> None:
         worker.load(kernel(tmp_path, "import os\nos._exit(5)"))
 
 
-def test_a_killed_mother_takes_her_workers_along_and_the_next_has_another(tmp_path: Path) -> None:
+def test_a_killed_fork_server_takes_its_workers_along_and_the_next_has_another(tmp_path: Path) -> None:
     with Worker(threads=1, limits=LIMITS) as worker:
         worker.start()
-        killed = mother(worker)
+        killed = parent(worker)
         os.kill(killed, signal.SIGKILL)
         assert until(lambda: not alive(worker.pid))
         with pytest.raises(WorkerEnded, match="killed by signal SIGKILL"):
             worker.load(kernel(tmp_path, "def prepare(layer): pass"))
     with Worker(threads=1, limits=LIMITS) as after:
         after.start()
-        assert mother(after) != killed
+        assert parent(after) != killed
 
 
 @pytest.mark.parametrize("judge", ["os.getppid()", "{suite}"])
-def test_a_candidate_may_signal_neither_suite_nor_mother(tmp_path: Path, judge: str) -> None:
+def test_a_candidate_may_signal_neither_suite_nor_fork_server(tmp_path: Path, judge: str) -> None:
     source = f"import os\nos.kill({judge.format(suite=os.getpid())}, 18)"
     with Worker(threads=1, limits=LIMITS) as worker, pytest.raises(ImplementationFailed, match="PermissionError"):
         worker.load(kernel(tmp_path, source))
 
 
 def test_environments_beyond_the_second_take_the_place_of_an_idle_one() -> None:
-    kept = [nursery(worker_environment(threads)) for threads in (3, 4)]
+    kept = [fork_server(worker_environment(threads)) for threads in (3, 4)]
     assert not any(one.gone for one in kept)
-    nursery(worker_environment(5))
+    fork_server(worker_environment(5))
     assert kept[0].gone
 
 
-def test_a_nursery_that_cannot_be_reached_says_so() -> None:
-    one = Nursery(worker_environment(1))
+def test_a_fork_server_that_cannot_be_reached_says_so() -> None:
+    one = ForkServer(worker_environment(1))
     one.close()
     with pytest.raises(ConnectionError, match="the process that forks workers is gone"):
-        one.bear(("MARK", ""), {}, (0, 1, 2))
+        one.fork(("MARK", ""), {}, (0, 1, 2))
 
 
 def test_the_process_that_forks_ends_with_the_channel() -> None:
-    one = Nursery(worker_environment(1))
+    one = ForkServer(worker_environment(1))
     pid = one._pid
     one._channel.close()
     assert until(lambda: not alive(pid))

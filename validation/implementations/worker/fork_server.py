@@ -13,19 +13,21 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from . import birth, frames
+from . import frames, lifetime
+from .importing import import_torch
 
 if TYPE_CHECKING:
     from .frames import Message
 
-#: A worker's mappings begin so many pages lower than they would, drawn up to this: 1 GiB, of addresses alone.
+#: A worker's mappings begin so many pages lower than they would, drawn up to this: 1 GiB, of addresses alone. Two
+#: workers share a place once in 262,144 times: an address remembered on disk is no way to know an input again.
 _MOST_PAGES = 1 << 18
 
 #: As an interpreter ends that an exception ended.
 _LOST = 1
 
 
-def tend(control: int) -> None:
+def run(control: int) -> None:
     """Answers requests for workers, and tells of each that ended, until the suite closes the channel."""
     # What the suite inherited from its shell is not for a worker.
     os.closerange(control + 1, os.sysconf("SC_OPEN_MAX"))
@@ -52,11 +54,11 @@ def tend(control: int) -> None:
                 _tell(channel, {"error": error.errno})
             else:
                 if pid == 0:
-                    _be_born(message, descriptors, [channel.detach(), *ends])
+                    _become_worker(message, descriptors, [channel.detach(), *ends])
                 end = os.pidfd_open(pid)
                 ends[end] = pid
                 poll.register(end, select.POLLIN)
-                _tell(channel, {"born": pid})
+                _tell(channel, {"forked": pid})
             for descriptor in descriptors:
                 os.close(descriptor)
 
@@ -75,18 +77,15 @@ def _import_torch(channel: socket.socket) -> None:
     path, prefixes = list(sys.path), (sys.prefix, sys.exec_prefix)
     sys.path.extend(message["paths"])
     sys.prefix = sys.exec_prefix = message["prefix"]
-    # Nothing of what an import makes is garbage: 1.27 s become 1.19.
-    gc.disable()
     # A worker that is asked to start imports it again, and says what is wrong.
     with suppress(Exception):
-        import torch  # noqa: F401, PLC0415 -- sys.path was not set before
-    gc.enable()
+        import_torch()
     # A collection in a worker would write to, and so copy, every page that holds an object.
     gc.freeze()
     sys.path[:], (sys.prefix, sys.exec_prefix) = path, prefixes
 
 
-def _be_born(message: Message, descriptors: list[int], others: list[int]) -> None:
+def _become_worker(message: Message, descriptors: list[int], others: list[int]) -> None:
     """Makes the forked process what a started one is, and serves; does not return."""
     try:
         for descriptor in others:
@@ -97,20 +96,20 @@ def _be_born(message: Message, descriptors: list[int], others: list[int]) -> Non
             os.dup2(output, standard)
         os.close(output)
         parent = os.getppid()
-        _carry(*message["mark"])
+        _take_mark(*message["mark"])
         os.environ.update(message["variables"])
         os.chdir(message["folder"])
         os.sched_setaffinity(0, message["cores"])
         # Kept for as long as the process lives.
         gap = mmap.mmap(-1, random.SystemRandom().randint(1, _MOST_PAGES) * mmap.PAGESIZE, prot=0)
-        birth.live(control, audit, parent)
+        lifetime.live(control, audit, parent)
         del gap
     finally:
         os._exit(_LOST)
 
 
-def _carry(name: str, value: str) -> None:
-    """Writes the worker's mark over the nursery's, which is as long: /proc/PID/environ shows what stands there."""
+def _take_mark(name: str, value: str) -> None:
+    """Writes the worker's mark over the server's, which is as long: /proc/PID/environ shows what stands there."""
     libc = ctypes.CDLL(None)
     libc.getenv.restype = ctypes.c_void_p
     place = libc.getenv(name.encode())
