@@ -67,7 +67,7 @@ def test_each_device_has_a_rule_of_its_own(runs: list[ProcessRun]) -> None:
     gpu, host = probe_rule(runs, device="cuda"), probe_rule(runs, device="cpu")
     assert gpu is not None
     assert host is not None
-    assert (gpu.best_flop_per_s, host.best_flop_per_s) == (700e12, 1e12)
+    assert (gpu.usual_flop_per_s, host.usual_flop_per_s) == (700e12, 1e12)
     judged = apply_rule(apply_rule(runs, gpu, device="cuda"), host, device="cpu")
     assert all(block.accepted for run in judged for series in run.series for block in series.blocks)
 

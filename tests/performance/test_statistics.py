@@ -21,7 +21,7 @@ from validation.performance.statistics import (
     ratio,
 )
 
-RULE = ProbeRule(best_flop_per_s=100.0)
+RULE = ProbeRule(usual_flop_per_s=100.0)
 times = st.lists(st.floats(min_value=1e2, max_value=1e12), min_size=2, max_size=20)
 
 

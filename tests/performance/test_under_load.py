@@ -163,7 +163,7 @@ def test_requests_that_end_after_the_parent_had_its_answer_are_rejected(subject:
     run = served(subject, CLOSED_10, Server(slow_clock=2))
     assert (run.accepted, run.reason) == (False, CLOCK_DISAGREES)
     assert not accepts_load(None, run)
-    assert judged_load(run, ProbeRule(best_flop_per_s=1.0)).reason == CLOCK_DISAGREES
+    assert judged_load(run, ProbeRule(usual_flop_per_s=1.0)).reason == CLOCK_DISAGREES
 
 
 def test_an_empty_calls_share_is_of_a_full_one(subject: Subject) -> None:

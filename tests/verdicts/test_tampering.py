@@ -39,9 +39,9 @@ def flipped() -> Evidence:
     ("evidence", "rule"),
     [
         (flipped(), "accepted must be False by its probes"),
-        (changed(probe=ProbeRule(share=0.5, best_flop_per_s=synthetic.PROBE_BEST)), "share must be 0.93"),
-        (changed(probe=ProbeRule(others=0.5, best_flop_per_s=synthetic.PROBE_BEST)), "others must be 0.02"),
-        (changed(probe=ProbeRule(best_flop_per_s=1e9)), "must be the best probe seen"),
+        (changed(probe=ProbeRule(share=0.5, usual_flop_per_s=synthetic.PROBE_USUAL)), "share must be 0.93"),
+        (changed(probe=ProbeRule(others=0.5, usual_flop_per_s=synthetic.PROBE_USUAL)), "others must be 0.02"),
+        (changed(probe=ProbeRule(usual_flop_per_s=1e9)), "must be the usual probe"),
     ],
 )
 def test_acceptance_that_does_not_follow_from_the_probes_is_refused(evidence: Evidence, rule: str) -> None:

@@ -14,8 +14,8 @@ from validation.performance.load import LoadRun
 from validation.performance.sample import ProbeRule, ProcessRun
 from validation.record import Record
 
-#: 1: first version.
-SCHEMA_VERSION: Final = 1
+#: 1: first version. 2: the usual probe is called so (`probe.usual_flop_per_s`); it was called the best one.
+SCHEMA_VERSION: Final = 2
 
 
 class Status(StrEnum):
@@ -73,7 +73,7 @@ class Evidence(Record):
     `probe` is the acceptance rule of blocks on `device`, `host_probe` that of blocks on the CPU in a run on a GPU.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     run_id: str
     recorded_at: str
     profile: str

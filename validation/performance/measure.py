@@ -34,7 +34,7 @@ class Measurement:
     """All that one workload's measuring is told.
 
     `check` gets the rows of the bank that a call was given and what came out, and says whether that is right.
-    `probe` returns FLOP/s of all cores; `best_probe` is the best that this run saw already. `afterwards` is called in
+    `probe` returns FLOP/s of all cores; `usual_probe` is what this run usually saw already. `afterwards` is called in
     each of the candidate's first processes that count, with its round, once its series is measured.
 
     On a GPU `gpu_state` and `energy_j` read it, calls of implementations in `energy` are also made without a pause, and
@@ -50,7 +50,7 @@ class Measurement:
     seed: int
     probe: Callable[[], float]
     check: Check
-    best_probe: float = 0.0
+    usual_probe: float = 0.0
     limits: Limits = field(default_factory=Limits)
     afterwards: Callable[[Subject, WorkerLike, Gauge, int], None] | None = None
     gpu_state: Callable[[], GpuState | None] = lambda: None
@@ -68,7 +68,7 @@ def measure(
 ) -> Iterator[ProcessRun]:
     """Yields every process as soon as it is measured.
 
-    `finished` are the (round, position) an earlier run has already measured. Blocks are judged by the best probe
+    `finished` are the (round, position) an earlier run has already measured. Blocks are judged by the usual probe
     seen so far; `sample.apply_rule` judges them by the best of all when the run is complete. Whatever a kernel does
     ends in the run's `ended`; an interrupt leaves no process behind.
     """
@@ -111,7 +111,7 @@ def measure(
 def _gauge(measurement: Measurement) -> Gauge:
     return Gauge(
         probe=measurement.probe,
-        before=measurement.best_probe,
+        before=measurement.usual_probe,
         state=measurement.gpu_state,
         energy_j=measurement.energy_j,
     )

@@ -106,11 +106,11 @@ class ProbeRule(Record):
 
     share: float = 0.93
     others: float = 0.02
-    best_flop_per_s: float
+    usual_flop_per_s: float
 
     def holds(self, flop_per_s: float) -> bool:
         """Whether a probe ran at full speed."""
-        return flop_per_s >= self.share * self.best_flop_per_s
+        return flop_per_s >= self.share * self.usual_flop_per_s
 
     def objection(self, probe_before: float, probe_after: float, others_share: float | None) -> str:
         """Why calls between two probes do not count, or nothing."""
@@ -120,7 +120,7 @@ class ProbeRule(Record):
 
 
 def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: str | None = None) -> ProbeRule | None:
-    """Returns the rule with the best probe filled in, of `device` alone if named; None when nothing was probed."""
+    """Returns the rule with the usual probe filled in, of `device` alone if named; None when nothing was probed."""
     probes = [
         speed
         for process in processes
@@ -129,7 +129,7 @@ def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: 
         for block in series.blocks
         for speed in (block.probe_before, block.probe_after)
     ]
-    return ProbeRule(share=share, best_flop_per_s=usual_speed(probes)) if probes else None
+    return ProbeRule(share=share, usual_flop_per_s=usual_speed(probes)) if probes else None
 
 
 def judged(block: Block, rule: ProbeRule) -> Block:
@@ -143,7 +143,7 @@ def judged(block: Block, rule: ProbeRule) -> Block:
 def apply_rule(
     processes: Iterable[ProcessRun], rule: ProbeRule, *, device: str | None = None
 ) -> tuple[ProcessRun, ...]:
-    """Returns the processes with every block (on `device`) judged by `rule`, whose best probe is the whole run's."""
+    """Returns the processes with every block (on `device`) judged by `rule`, whose usual probe is the whole run's."""
     return tuple(
         process.model_copy(
             update={

@@ -118,8 +118,8 @@ class Gauge:
 
     @property
     def rule(self) -> ProbeRule:
-        """The acceptance rule with the best probe so far."""
-        return ProbeRule(best_flop_per_s=max(self.before, usual_speed(self.readings)))
+        """The acceptance rule with the usual probe so far."""
+        return ProbeRule(usual_flop_per_s=max(self.before, usual_speed(self.readings)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ def _blocks(
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
         most_waits = _MOST_WAITS - sum(block.waits for block in blocks)
         blocks.append(_block(subject, worker, gauge, [next(draws) for _ in range(size)], most_waits))
-        # An earlier block stands or falls by the best probe of now.
+        # An earlier block stands or falls by the usual probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
     return blocks
 

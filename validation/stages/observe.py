@@ -192,7 +192,7 @@ def _measurement(contest: Contest, plan: RunPlan, journal: Journal, stack: ExitS
         seed=journal.evidence.seed,
         probe=gauges.probe,
         check=on.check,
-        best_probe=rule.best_flop_per_s if rule else 0.0,
+        usual_probe=rule.usual_flop_per_s if rule else 0.0,
         gpu_state=gauges.gpu_state,
         energy_j=gauges.energy_j,
         energy=plan.energy if device == "cuda" else frozenset(),
@@ -200,7 +200,7 @@ def _measurement(contest: Contest, plan: RunPlan, journal: Journal, stack: ExitS
 
 
 def complete(journal: Journal) -> Evidence:
-    """Judges every block by the best probe of its device in the whole run and closes the evidence."""
+    """Judges every block by the usual probe of its device in the whole run and closes the evidence."""
     evidence = by_rule(journal.evidence)
     figures = (*evidence.figures, *gpu_figures(evidence.processes))
     journal.add(**_ruled(evidence), figures=figures, status=Status.COMPLETE)
@@ -208,7 +208,7 @@ def complete(journal: Journal) -> Evidence:
 
 
 def by_rule(evidence: Evidence) -> Evidence:
-    """Returns the evidence with every block judged by the best probe of its device so far.
+    """Returns the evidence with every block judged by the usual probe of its device so far.
 
     Also what is cut off in the middle is so judged, and can be judged by others.
     """

@@ -116,7 +116,7 @@ def check_acceptance(evidence: Evidence) -> None:
     """Passes when every stored acceptance follows from the probes beside the block and the rule of the suite.
 
     Raises:
-        UsageError: the rule is not the suite's, its best probe is below one that was seen, or a block's flag disagrees.
+        UsageError: the rule is not the suite's, its usual probe is below the one seen, or a block's flag disagrees.
     """
     where = f"evidence of {evidence.environment.machine} (run {evidence.run_id})"
     for device in ("cpu", "cuda"):
@@ -143,15 +143,15 @@ def check_acceptance(evidence: Evidence) -> None:
 def _check_rule(rule: ProbeRule | None, seen: ProbeRule | None, where: str) -> None:
     if rule is None:
         return
-    fixed = ProbeRule(best_flop_per_s=rule.best_flop_per_s)
+    fixed = ProbeRule(usual_flop_per_s=rule.usual_flop_per_s)
     for name in ("share", "others"):
         must, got = getattr(fixed, name), getattr(rule, name)
         if got != must:
             raise UsageError(f"{where}: probe.{name} must be {must}, fixed before any sample; got {got}. Run again.")
-    if seen is not None and seen.best_flop_per_s > rule.best_flop_per_s:
+    if seen is not None and seen.usual_flop_per_s > rule.usual_flop_per_s:
         raise UsageError(
-            f"{where}: probe.best_flop_per_s must be the best probe seen, {seen.best_flop_per_s:.6g}; "
-            f"got {rule.best_flop_per_s:.6g}. The file was altered or is from another suite: run again."
+            f"{where}: probe.usual_flop_per_s must be the usual probe, {seen.usual_flop_per_s:.6g}; "
+            f"got {rule.usual_flop_per_s:.6g}. The file was altered or is from another suite: run again."
         )
 
 
