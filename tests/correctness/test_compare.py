@@ -7,6 +7,7 @@ from tests.correctness.kernels import forward, small_layer
 from validation.correctness.compare import compare
 from validation.correctness.comparison import Criterion
 from validation.correctness.expected import expect
+from validation.workloads.layer import Layer
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -97,3 +98,27 @@ def test_a_token_that_overflows_float16_on_the_way_is_excused_and_many_make_the_
     x[2:8] = x[2]
     out[2:8] = float("inf")
     assert "6 of 24 tokens may overflow" in compare(expect(layer, x), out).mistrusted
+
+
+@pytest.mark.parametrize("experts", [16, 64, 200])
+def test_a_sum_of_alike_terms_may_round_one_way_but_no_further(experts: int) -> None:
+    layer, x = small_layer(dtype="bfloat16", n_experts=experts, top_k=experts)
+    alike = replace(
+        layer,
+        router_weight=torch.zeros_like(layer.router_weight),
+        w1=layer.w1[:1].expand_as(layer.w1).contiguous(),
+        w2=layer.w2[:1].abs().expand_as(layer.w2).contiguous(),
+    )
+    term = torch.relu(x @ alike.w1[0]) @ alike.w2[0]
+    total = torch.zeros_like(x)
+    for _expert in range(experts):
+        total += term * (1 / experts)
+    expected = expect(alike, x)
+    assert compare(expected, total).passed
+    # Larger by what the k roundings come to, twice over: k s / 3.
+    off = 1 + 2 * experts * 2**-8 / 3
+    assert Criterion.EFFECTIVE_BITS in compare(expected, (expected_output(alike, x) * off).to(x.dtype)).failed
+
+
+def expected_output(layer: Layer, x: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(expect(layer, x).answers.output)

@@ -81,6 +81,9 @@ def test_an_honest_kernel_is_never_rejected(name: str, dtype: str) -> None:
         # The gate on effective bits allowed for ten roundings, and a sum over 256 experts is stored after every term.
         ("torch_per_token", "random:1x16x1-E256-k256-sigmoid-raw-bias-shared17-bfloat16"),
         ("torch_per_token", "random:1x16x1-E255-k255-sigmoid-float32_router-scaled2.5-float16-seed2"),
+        # And where the experts' answers are of one sign and size, all those roundings go one way.
+        ("torch_per_token", "constant_sign.positive:1x16x1-E128-k128-bfloat16"),
+        ("torch_per_expert", "constant_sign.positive:1x16x1-E255-k255-bfloat16"),
         # Products and partial sums of them below float16's least normal number.
         ("torch_sorted", "scale.x-1w-1:1x10x1-E31-k31-silu-gated-float16"),
         # A sum of 60 equal terms.

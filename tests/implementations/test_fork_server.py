@@ -118,3 +118,10 @@ def test_the_process_that_forks_ends_with_the_channel() -> None:
     one._channel.close()
     assert until(lambda: not alive(pid))
     os.waitpid(pid, 0)
+
+
+def test_a_worker_can_be_ended_before_it_is_anything() -> None:
+    # Ended by its group alone, of 200 that had not founded one yet some were waited for without end.
+    for _worker in range(50):
+        with Worker(threads=1):
+            pass

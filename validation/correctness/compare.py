@@ -33,6 +33,12 @@ _TINY_STEPS: Final = 16.0
 #: 16 elements are few. With k up to 8 it is lost in the other roundings; with 256 it is all there is.
 _SUM_SHARE: Final = 3.0 * 0.425**2 / 2.0
 
+#: Where the terms are equal all those roundings may go one way: by half a unit in the last place for each of the k / 2
+#: terms of the last binade, half as much for the k / 4 of the one before, and so on, k s / 3 of the sum in all. With
+#: eight terms that is less than the bits allow.
+_ALIKE_TERMS: Final = 8
+_ALIKE_SHARE: Final = 1.0 / 3.0
+
 #: Shares of the tokens that may be routed in more than one way, and of those with too many ways to list, above which a
 #: case proves nothing. METHOD: near-ties are capped so that they cannot excuse everything.
 NEAR_TIE_CAP: Final = 0.5
@@ -172,9 +178,11 @@ def _rms(expected: Expected, answers: Answers, values: Array, judged: NDArray[np
         noise = np.square(_some(values, judged) - output).mean(axis=1)
     noise = np.where(np.isfinite(noise), noise, np.inf)
     share = 4.0**-expected.precision.bits + _SUM_SHARE * expected.slots * expected.precision.store**2
-    scale = np.maximum(answers.energy[judged], np.square(output).mean(axis=1))
+    size = np.square(output).mean(axis=1)
+    scale = np.maximum(answers.energy[judged], size)
+    alike = (_ALIKE_SHARE * max(0, expected.slots - _ALIKE_TERMS) * expected.precision.store) ** 2 * size
     # Values near zero are stored to within `tiny`; a few of those add up along the way.
-    return noise, share * scale + answers.coherent[judged] + (_TINY_STEPS * expected.precision.tiny) ** 2
+    return noise, share * scale + alike + answers.coherent[judged] + (_TINY_STEPS * expected.precision.tiny) ** 2
 
 
 def _some(rows: Array, which: NDArray[np.bool_]) -> Array:

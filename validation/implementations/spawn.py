@@ -150,7 +150,8 @@ def end(spawned: Spawned) -> None:
     family = _family(spawned.process.pid) if spawned.process.poll() is None else ()
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(spawned.process.pid, signal.SIGKILL)
-    _kill(family)
+    # One that was forked a moment ago may have no group of its own yet.
+    _kill((spawned.process.pid, *family))
     spawned.process.wait()
     deadline = time.monotonic() + _DYING_S
     while (left := descendants(spawned.mark)) and time.monotonic() < deadline:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
+    from validation.performance.batch import Batch
     from validation.performance.events import Event
     from validation.performance.gpu_state import GpuState
     from validation.performance.profile import Profile
@@ -34,6 +35,7 @@ class Measurement:
     """All that one workload's measuring is told.
 
     `check` gets the rows of the bank that a call was given and what came out, and says whether that is right.
+    `unseen` draws a batch of tokens that nobody has seen, for calls of the candidate among its others.
     `probe` returns FLOP/s of all cores; `usual_probe` is what this run usually saw already. `afterwards` is called in
     each of the candidate's first processes that count, with its round, once its series is measured.
 
@@ -50,6 +52,7 @@ class Measurement:
     seed: int
     probe: Callable[[], float]
     check: Check
+    unseen: Callable[[], Batch] | None = None
     usual_probe: float = 0.0
     limits: Limits = field(default_factory=Limits)
     afterwards: Callable[[Subject, WorkerLike, Gauge, int], None] | None = None
@@ -179,6 +182,7 @@ def _subject(measurement: Measurement, turn: Turn, implementation: Implementatio
         price=price,
         # Not the same for the two candidates: what one process stored on disk is of no use to the other.
         key=(turn.round, turn.role.value, implementation.name),
+        unseen=None if turn.role is Role.BASELINES else measurement.unseen,
         discarded=turn.discarded,
         energy=implementation.name in measurement.energy,
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from validation.performance.gpu_state import GpuState
 from validation.performance.sustained import Sustained
@@ -37,7 +37,8 @@ class Block(Record):
     `outputs_wrong` of them failed. A rejected block keeps its samples and says why. `waits` probes were slow before
     the block began, and were waited out. `others_share` is the CPU time of all other processes during the calls, over
     the time of all cores; None where it was not looked at. Of a GPU's calls `calls_ns` lie between events and
-    `hosts_ns` end when the GPU was idle, the probe is a matmul on it, and its state was read beside the probes.
+    `hosts_ns` end when the GPU was idle, the probe is a matmul on it, and its state was read beside the probes. The
+    calls at the places `unseen` were on tokens drawn for them alone.
     """
 
     probe_before: float
@@ -46,12 +47,20 @@ class Block(Record):
     reason: str = ""
     parent_ns: Nanoseconds
     calls_ns: tuple[Nanoseconds, ...]
+    unseen: tuple[Annotated[int, Field(ge=0)], ...] = ()
     outputs_wrong: int = 0
     waits: Annotated[int, Field(ge=0)] = 0
     others_share: Annotated[float, Field(ge=0)] | None = None
     hosts_ns: tuple[Nanoseconds, ...] = ()
     gpu_before: GpuState | None = None
     gpu_after: GpuState | None = None
+
+    @model_validator(mode="after")
+    def _unseen_calls_exist(self) -> Self:
+        if any(place >= len(self.calls_ns) for place in self.unseen):
+            msg = f"unseen must name places of calls_ns, below {len(self.calls_ns)}; got {max(self.unseen)}"
+            raise ValueError(msg)
+        return self
 
 
 class Series(Record):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from validation.cpu import available_cores
+from validation.performance.batch import Batch, mixed
 from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, judged
 from validation.performance.sustained import Sustained
 from validation.performance.usual import usual_speed
@@ -126,8 +128,9 @@ class Gauge:
 class Subject:
     """What is measured: an implementation, on which layer and tokens, how much, and how it is checked.
 
-    `key` names the process: the batches drawn under it are no other process's. With `energy` its calls are also made
-    without a pause, long enough for a GPU's energy counter.
+    `key` names the process: the batches drawn under it are no other process's. `unseen` draws batches of tokens that
+    nobody has seen, for a candidate. With `energy` its calls are also made without a pause, long enough for a GPU's
+    energy counter.
     """
 
     implementation: Implementation
@@ -137,6 +140,7 @@ class Subject:
     check: Check
     price: Price
     key: tuple[int | str, ...]
+    unseen: Callable[[], Batch] | None = None
     discarded: bool = False
     energy: bool = False
 
@@ -150,7 +154,7 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
     workload, draws = subject.bank.workload, batches(subject)
     worker.load(subject.implementation)
     prepared = worker.prepare(subject.layer)
-    first_ns = worker.call_block([next(draws)[1]]).calls_ns[0]
+    first_ns = worker.call_block([next(draws).x]).calls_ns[0]
     call_ns = _warm_up(subject, worker, draws)
     blocks = _blocks(subject, worker, gauge, draws, call_ns)
     cold_ns, cold_wrong = _cold(subject, worker, draws)
@@ -170,20 +174,20 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
     )
 
 
-def batches(subject: Subject, *more: int | str) -> Iterator[tuple[Rows, torch.Tensor]]:
-    """Rows and tokens of call after call; no batch comes twice, nor under another key."""
+def batches(subject: Subject, *more: int | str) -> Iterator[Batch]:
+    """Batches of the bank for call after call; none comes twice, nor under another key."""
     for call in count():
         rows = subject.bank.rows(*subject.key, *more, call=call)
-        yield rows, subject.bank.gather(rows)
+        yield Batch(x=subject.bank.gather(rows), right=partial(subject.check, rows))
 
 
-def _warm_up(subject: Subject, worker: WorkerLike, draws: Iterator[tuple[Rows, torch.Tensor]]) -> float:
+def _warm_up(subject: Subject, worker: WorkerLike, draws: Iterator[Batch]) -> float:
     """Makes the warm-up calls and returns what a warm call takes, ns: the median of the later half."""
     spent: list[int] = []
     while len(spent) < _LEAST_WARM_CALLS or sum(spent) < subject.profile.warm_s * 1e9:
         # Twice as many each time: short calls need not ask a thousand times.
         size = min(max(1, len(spent)), most_calls(subject))
-        spent += worker.call_block([next(draws)[1] for _ in range(size)]).calls_ns
+        spent += worker.call_block([next(draws).x for _ in range(size)]).calls_ns
     return statistics.median(spent[len(spent) // 2 :])
 
 
@@ -191,7 +195,7 @@ def _blocks(
     subject: Subject,
     worker: WorkerLike,
     gauge: Gauge,
-    draws: Iterator[tuple[Rows, torch.Tensor]],
+    draws: Iterator[Batch],
     call_ns: float,
 ) -> list[Block]:
     """Blocks until enough calls were accepted, or the bound on repeats is reached."""
@@ -203,12 +207,13 @@ def _blocks(
     bound = planned if subject.discarded else max(int(profile.retry * planned), planned + 2)
     if subject.implementation.graph:
         # Every place of a block is captured now, not while the parent's clock runs.
-        worker.call_block([next(draws)[1] for _ in range(size)])
+        worker.call_block([next(draws).x for _ in range(size)])
+    timed = mixed(draws, subject.unseen, wanted)
     blocks: list[Block] = []
     worker.settle()
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
         most_waits = _MOST_WAITS - sum(block.waits for block in blocks)
-        blocks.append(_block(subject, worker, gauge, [next(draws) for _ in range(size)], most_waits))
+        blocks.append(_block(subject, worker, gauge, [next(timed) for _ in range(size)], most_waits))
         # An earlier block stands or falls by the usual probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
     return blocks
@@ -218,7 +223,7 @@ def _block(
     subject: Subject,
     worker: WorkerLike,
     gauge: Gauge,
-    batches: Sequence[tuple[Rows, torch.Tensor]],
+    batches: Sequence[Batch],
     most_waits: int,
 ) -> Block:
     """One block between its probes, its outputs checked after everything that is timed.
@@ -227,13 +232,13 @@ def _block(
     """
     before, waits = gauge.await_full_speed(most_waits)
     gpu_before = gauge.state()
-    made = worker.call_block([x for _rows, x in batches])
+    made = worker.call_block([batch.x for batch in batches])
     gpu_after = gauge.state()
     worker.settle()
     after = gauge.read()
     on_gpu = subject.bank.workload.layer.device == "cuda"
     agrees = subject.price.agrees(made.calls_ns, made.parent_ns, made.hosts_ns)
-    wrong = wrong_outputs(subject, batches, made.outputs)
+    wrong = wrong_outputs(batches, made.outputs)
     return judged(
         Block(
             probe_before=before,
@@ -242,6 +247,7 @@ def _block(
             reason="" if agrees else CLOCK_DISAGREES,
             parent_ns=made.parent_ns,
             calls_ns=made.calls_ns,
+            unseen=tuple(place for place, batch in enumerate(batches) if batch.unseen),
             # A broken guard is nobody's in particular: it spoils one output at least.
             outputs_wrong=max(wrong, int(not made.guards_held)),
             waits=waits,
@@ -259,15 +265,13 @@ def others_share(subject: Subject, made: BlockOutput) -> float | None:
     return None if subject.bank.workload.layer.device == "cuda" else made.others_share
 
 
-def _cold(
-    subject: Subject, worker: WorkerLike, draws: Iterator[tuple[Rows, torch.Tensor]]
-) -> tuple[tuple[int, ...], int]:
+def _cold(subject: Subject, worker: WorkerLike, draws: Iterator[Batch]) -> tuple[tuple[int, ...], int]:
     """Calls on a GPU whose cache was emptied before each, and how many of their outputs were wrong; none on a CPU."""
     if subject.discarded or subject.bank.workload.layer.device != "cuda":
         return (), 0
     drawn = [next(draws) for _ in range(min(_COLD_CALLS, most_calls(subject)))]
-    made = worker.call_block([x for _rows, x in drawn], cold=True)
-    wrong = wrong_outputs(subject, drawn, made.outputs)
+    made = worker.call_block([batch.x for batch in drawn], cold=True)
+    wrong = wrong_outputs(drawn, made.outputs)
     return made.calls_ns, max(wrong, int(not made.guards_held))
 
 
@@ -281,18 +285,18 @@ def _sustained(worker: WorkerLike, gauge: Gauge) -> Sustained:
     return Sustained(calls=made.calls, parent_ns=made.parent_ns, energy_j=energy_j)
 
 
-def wrong_outputs(subject: Subject, batches: Sequence[tuple[Rows, torch.Tensor]], outputs: Sequence[Output]) -> int:
+def wrong_outputs(batches: Sequence[Batch], outputs: Sequence[Output]) -> int:
     """Returns how many calls did not write the right answer or did not leave their input as it was.
 
     The kernel sleeps meanwhile, so every core may check: NumPy's loops over whole outputs release the GIL.
     """
     with ThreadPoolExecutor(len(available_cores())) as pool:
         called = zip(batches, outputs, strict=True)
-        return sum(pool.map(lambda call: not _right(subject, call[0][0], call[1]), called))
+        return sum(pool.map(lambda call: not _right(*call), called))
 
 
-def _right(subject: Subject, rows: Rows, output: Output) -> bool:
-    return output.written and output.x_unchanged and subject.check(rows, output.out, output.ids, output.weights)
+def _right(batch: Batch, output: Output) -> bool:
+    return output.written and output.x_unchanged and batch.right(output.out, output.ids, output.weights)
 
 
 def most_calls(subject: Subject) -> int:

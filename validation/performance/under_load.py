@@ -40,10 +40,10 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
     due = None if load.per_s is None else arrivals_ns(count, load.per_s, ":".join(map(str, subject.key)))
     worker.settle()
     before, _waits = gauge.await_full_speed(_MOST_WAITS)
-    made = worker.call_block([x for _rows, x in sent], due_ns=due)
+    made = worker.call_block([batch.x for batch in sent], due_ns=due)
     worker.settle()
     after = gauge.read()
-    wrong = wrong_outputs(subject, sent, made.outputs)
+    wrong = wrong_outputs(sent, made.outputs)
     run = LoadRun(
         implementation=subject.implementation.name,
         workload=workload.name,

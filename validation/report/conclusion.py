@@ -11,6 +11,7 @@ from validation.report.material import Material
 from validation.report.quantity import claimed, limit, quantity
 from validation.report.recorded import sources
 from validation.report.words import count, day, listed, machine_name, number_word, sentence
+from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Finding, Verdict, Verdicts
 
 #: How many claims a sentence names before it counts the rest.
@@ -88,11 +89,17 @@ def _kernel(evidences: Sequence[Evidence]) -> str:
         for block in series.blocks
     ]
     wrong = sum(block.outputs_wrong for block in blocks)
+    knows = sum(
+        bool(knows_tokens(evidence, one.name))
+        for evidence in evidences
+        for one in evidence.implementations
+        if one.role == "candidate"
+    )
     faults = [
         count(number, one, many)
         for number, one, many in (
             (cases.count(Outcome.FAILED), "correctness case failed", "correctness cases failed"),
-            (gates.count(Outcome.FAILED), "way of cheating was found", "ways of cheating were found"),
+            (gates.count(Outcome.FAILED) + knows, "way of cheating was found", "ways of cheating were found"),
             (wrong, "output was wrong while it was timed", "outputs were wrong while they were timed"),
         )
         if number

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from validation.correctness.case import Outcome
 from validation.performance.sample import Role
+from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def objections(evidences: Iterable[Evidence], verdicts: Verdicts | None) -> tupl
         )
         if wrong:
             found.append(f"timed outputs: {wrong} of the candidate's timed calls returned a wrong output")
+        found.extend(f"timed calls: {knows}" for name in candidates if (knows := knows_tokens(evidence, name)))
     if verdicts is not None:
         found.extend(
             f"promise {finding.claim}: {finding.explanation}"

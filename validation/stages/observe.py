@@ -192,6 +192,7 @@ def _measurement(contest: Contest, plan: RunPlan, journal: Journal, stack: ExitS
         seed=journal.evidence.seed,
         probe=gauges.probe,
         check=on.check,
+        unseen=on.unseen,
         usual_probe=rule.usual_flop_per_s if rule else 0.0,
         gpu_state=gauges.gpu_state,
         energy_j=gauges.energy_j,

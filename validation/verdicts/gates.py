@@ -15,6 +15,7 @@ from validation.verdicts.observation import Observation, Side, closed_loop_of_on
 from validation.verdicts.reasons import Reason
 from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, WIDEST
 from validation.verdicts.samples import deaths, wrong_outputs
+from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Verdict
 
 
@@ -233,7 +234,8 @@ def _failed_checks(seen: Observation) -> Ruling | None:
     for gate in seen.evidence.gates:
         if gate.implementation == name and gate.outcome is Outcome.FAILED:
             return _invalid(Reason.INTEGRITY_FAILED, f"{name} failed the integrity gate {gate.gate}: {gate.message}")
-    return None
+    knows = knows_tokens(seen.evidence, name)
+    return _invalid(Reason.KNOWS_TOKENS, f"{name} remembers answers while it is timed: {knows}.") if knows else None
 
 
 def _died(seen: Observation) -> Ruling | None:

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     FASTER_THAN_FLOOR = "faster_than_floor"
     CORRECTNESS_FAILED = "correctness_failed"
     INTEGRITY_FAILED = "integrity_failed"
+    KNOWS_TOKENS = "knows_tokens"
     TIMED_OUTPUT_WRONG = "timed_output_wrong"
     PROCESS_DIED = "process_died"
     BASELINE_WRONG = "baseline_wrong"

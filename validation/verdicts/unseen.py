@@ -1,0 +1,65 @@
+"""Whether a candidate answers faster what it could know beforehand, in the very calls that its time is taken from."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+from validation.evidence.record import Evidence
+from validation.performance.sample import Role
+from validation.performance.statistics import accepts, ratio
+from validation.verdicts.explain import number
+from validation.verdicts.rules import DELTA
+
+#: Had it no margin of DELTA, one honest kernel in a thousand would be accused on a workload.
+_CONFIDENCE: Final = 0.998
+
+#: One that remembers in a few of its processes moves the mean too little: so many in which every call on unseen tokens,
+#: of two at least, takes so many times the median on known ones. It is the gate's own limit, turned round.
+_PROCESSES: Final = 3
+_LEAST_CALLS: Final = 2
+_MANY_TIMES: Final = 1 / 0.6
+
+#: Calls of a process on unseen tokens, and its others, ns.
+_Calls = tuple[list[int], list[int]]
+
+
+def knows_tokens(evidence: Evidence, implementation: str) -> str:
+    """Returns how much longer the candidate took for tokens that nobody had seen, in a sentence, or nothing."""
+    found = (_slower(calls, where) for where, calls in _calls(evidence, implementation).items())
+    return next(filter(None, found), "")
+
+
+def _slower(calls: Sequence[_Calls], where: str) -> str:
+    if len(calls) < _PROCESSES:
+        return ""
+    slow = sum(len(unseen) >= _LEAST_CALLS and min(unseen) > _MANY_TIMES * median(known) for unseen, known in calls)
+    if slow >= _PROCESSES:
+        return (
+            f"in {slow} of {len(calls)} processes on {where} every call on tokens that nobody had seen took more than "
+            f"{number(_MANY_TIMES)} times as long as those on tokens of the bank"
+        )
+    found = ratio([median(unseen) for unseen, _ in calls], [median(known) for _, known in calls], _CONFIDENCE)
+    if found is None or found.low <= 1 + DELTA:
+        return ""
+    return (
+        f"calls on {where} took {number(found.value)} [{number(found.low)}, {number(found.high)}] times as long on "
+        f"tokens that nobody had seen as on tokens of the bank, in {found.count} processes"
+    )
+
+
+def _calls(evidence: Evidence, implementation: str) -> dict[str, list[_Calls]]:
+    """The accepted calls of each of the candidate's processes that has both kinds, by workload."""
+    found: dict[str, list[_Calls]] = defaultdict(list)
+    for process in evidence.processes:
+        if process.role is Role.BASELINES or process.discarded:
+            continue
+        for series in process.series:
+            blocks = [block for block in series.blocks if accepts(evidence.rule_of(series.device), block)]
+            if series.implementation != implementation or not any(block.unseen for block in blocks):
+                continue
+            unseen = [block.calls_ns[place] for block in blocks for place in block.unseen]
+            known = [ns for block in blocks for place, ns in enumerate(block.calls_ns) if place not in block.unseen]
+            if known:
+                found[f"{series.workload} in {series.dtype} ({series.device})"].append((unseen, known))
+    return found
