@@ -11,6 +11,7 @@ from validation.correctness.case import Outcome
 from validation.correctness.trials import PlantedCount
 from validation.evidence.record import Evidence
 from validation.performance.figure import Figure
+from validation.performance.statistics import Estimate
 from validation.report.ablation import ablation_charts, variants
 from validation.report.audited import audit_view
 from validation.report.conclusion import conclude
@@ -23,6 +24,7 @@ from validation.report.recorded import sources
 from validation.report.timing import timings
 from validation.stages.observe import by_rule
 from validation.verdicts.floors import Hardware, floor
+from validation.verdicts.unseen import UnseenCalls
 
 RECORDED = SUITE.model_copy(update={"commit": "fedcba9876543210fedcba9876543210fedcba98"})
 
@@ -217,6 +219,21 @@ def test_section_3_says_how_many_planted_kernels_were_caught(
     view = correctness_view(cases(), gates(), found)
     assert view.planted_outcome is outcome
     assert re.search(text, view.planted)
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [("", Outcome.PASSED), ("calls took twice as long", Outcome.FAILED)])
+def test_section_3_says_how_long_calls_on_unseen_tokens_took(fault: str, outcome: Outcome) -> None:
+    found = UnseenCalls(
+        on="seed-claim in float32 (cpu)",
+        calls=31,
+        all_calls=1240,
+        ratio=Estimate(value=1.004, low=0.98, high=1.03, count=20),
+        fault=fault,
+    )
+    view = correctness_view(cases(), gates(), None, [found])
+    assert view.unseen_outcome is outcome
+    assert "1.00 [0.980, 1.03] times on seed-claim in float32 (cpu), 31 of 1,240 calls" in view.unseen
+    assert not correctness_view(cases(), gates()).unseen
 
 
 def test_page_one_names_the_planted_kernels_that_this_suite_caught() -> None:

@@ -10,6 +10,7 @@ from validation.correctness.case import Case, Gate, Outcome
 from validation.correctness.trials import PlantedCount
 from validation.report.quantity import significant
 from validation.report.words import count, sentence
+from validation.verdicts.unseen import UnseenCalls
 
 #: Classes of token counts: a column per class, however many shapes were drawn.
 _TOKENS: Final = ((1, "T ≤ 1"), (16, "2–16"), (64, "17–64"), (256, "65–256"))
@@ -54,12 +55,17 @@ class CorrectnessView:
     summary: str
     gates_passed: tuple[str, ...]
     gates_told: tuple[Gate, ...]
+    unseen: str
+    unseen_outcome: Outcome
     planted: str
     planted_outcome: Outcome
 
 
 def correctness_view(
-    cases: Sequence[Case], gates: Sequence[Gate], planted: PlantedCount | None = None
+    cases: Sequence[Case],
+    gates: Sequence[Gate],
+    planted: PlantedCount | None = None,
+    unseen: Sequence[UnseenCalls] = (),
 ) -> CorrectnessView:
     """Returns the cases by check, and the gates: those that passed without a remark by name alone."""
     groups: dict[tuple[str, str], list[Case]] = {}
@@ -81,6 +87,8 @@ def correctness_view(
         summary=_summary(cases, trusted),
         gates_passed=tuple(dict.fromkeys(_words(gate.gate) for gate in quiet)),
         gates_told=tuple(gate for gate in gates if gate not in quiet),
+        unseen=_unseen(unseen),
+        unseen_outcome=Outcome.FAILED if any(one.fault for one in unseen) else Outcome.PASSED,
         planted=_planted(planted),
         planted_outcome=_planted_outcome(planted),
     )
@@ -117,6 +125,16 @@ def _summary(cases: Sequence[Case], trusted: Sequence[Case]) -> str:
     bound = "" if largest is None else f" The largest error is {significant(largest, 2)} of its bound."
     told = f"{count(len(cases), 'case')} in {dtypes}: {', '.join(parts)}"
     return sentence(told) + bound if cases else ""
+
+
+def _unseen(unseen: Sequence[UnseenCalls]) -> str:
+    """How long calls on tokens that nobody had seen took beside the others, or nothing."""
+    told = []
+    for one in unseen:
+        if one.ratio is not None:
+            value, low, high = (significant(end) for end in (one.ratio.value, one.ratio.low, one.ratio.high))
+            told.append(f"{value} [{low}, {high}] times on {one.on}, {one.calls:,} of {one.all_calls:,} calls")
+    return f"Timed calls on tokens that nobody had seen, beside the others (99.8 %): {'; '.join(told)}." if told else ""
 
 
 def _planted(planted: PlantedCount | None) -> str:

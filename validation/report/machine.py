@@ -23,6 +23,7 @@ from validation.report.timing import timings
 from validation.report.timing_matrix import TimingMatrix, timing_matrices
 from validation.report.under_load import LoadRow, load_charts, load_rows
 from validation.report.words import count
+from validation.verdicts.unseen import unseen_calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,12 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
     workloads = workload_views(evidence, times, source.letter, variants(evidence))
     loads = load_rows(evidence)
     blocks = [block for process in evidence.processes for series in process.series for block in series.blocks]
+    candidates = [one.name for one in evidence.implementations if one.role == "candidate"]
+    unseen = [calls for name in candidates for calls in unseen_calls(evidence, name)]
     return MachineView(
         evidence=evidence,
         source=source,
-        correctness=correctness_view(evidence.cases, evidence.gates, evidence.planted),
+        correctness=correctness_view(evidence.cases, evidence.gates, evidence.planted, unseen),
         workloads=workloads,
         matrices=timing_matrices([workload for workload in workloads if not workload.drawn]),
         charts=(

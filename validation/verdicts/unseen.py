@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from validation.evidence.record import Evidence
 from validation.performance.sample import Role
-from validation.performance.statistics import accepts, ratio
+from validation.performance.statistics import Estimate, accepts, ratio
 from validation.verdicts.explain import number
 from validation.verdicts.rules import DELTA
 
@@ -24,26 +25,55 @@ _MANY_TIMES: Final = 1 / 0.6
 _Calls = tuple[list[int], list[int]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnseenCalls:
+    """The candidate's accepted calls `on` one workload: `calls` of `all_calls` were on tokens that nobody had seen.
+
+    Those took `ratio` times as long as the others (99.8 % interval; None of fewer than three processes). `fault` says
+    in a sentence that this is too long, or nothing.
+    """
+
+    on: str
+    calls: int
+    all_calls: int
+    ratio: Estimate | None
+    fault: str
+
+
+def unseen_calls(evidence: Evidence, implementation: str) -> tuple[UnseenCalls, ...]:
+    """Returns what is known of the candidate's calls on unseen tokens, by workload."""
+    return tuple(_compared(on, calls) for on, calls in _calls(evidence, implementation).items())
+
+
 def knows_tokens(evidence: Evidence, implementation: str) -> str:
     """Returns how much longer the candidate took for tokens that nobody had seen, in a sentence, or nothing."""
-    found = (_slower(calls, where) for where, calls in _calls(evidence, implementation).items())
-    return next(filter(None, found), "")
+    return next((one.fault for one in unseen_calls(evidence, implementation) if one.fault), "")
 
 
-def _slower(calls: Sequence[_Calls], where: str) -> str:
-    if len(calls) < _PROCESSES:
-        return ""
+def _compared(on: str, calls: Sequence[_Calls]) -> UnseenCalls:
+    found = None
+    if len(calls) >= _PROCESSES:
+        found = ratio([median(unseen) for unseen, _ in calls], [median(known) for _, known in calls], _CONFIDENCE)
+    return UnseenCalls(
+        on=on,
+        calls=sum(len(unseen) for unseen, _ in calls),
+        all_calls=sum(len(unseen) + len(known) for unseen, known in calls),
+        ratio=found,
+        fault=_fault(on, calls, found),
+    )
+
+
+def _fault(on: str, calls: Sequence[_Calls], found: Estimate | None) -> str:
     slow = sum(len(unseen) >= _LEAST_CALLS and min(unseen) > _MANY_TIMES * median(known) for unseen, known in calls)
     if slow >= _PROCESSES:
         return (
-            f"in {slow} of {len(calls)} processes on {where} every call on tokens that nobody had seen took more than "
+            f"in {slow} of {len(calls)} processes on {on} every call on tokens that nobody had seen took more than "
             f"{number(_MANY_TIMES)} times as long as those on tokens of the bank"
         )
-    found = ratio([median(unseen) for unseen, _ in calls], [median(known) for _, known in calls], _CONFIDENCE)
     if found is None or found.low <= 1 + DELTA:
         return ""
     return (
-        f"calls on {where} took {number(found.value)} [{number(found.low)}, {number(found.high)}] times as long on "
+        f"calls on {on} took {number(found.value)} [{number(found.low)}, {number(found.high)}] times as long on "
         f"tokens that nobody had seen as on tokens of the bank, in {found.count} processes"
     )
 
