@@ -2,6 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from validation.implementations.menu import KNOWN
+from validation.implementations.menu_cuda import GPU_FORMS
+from validation.report.charts import bars, quantiles
 from validation.report.charts.bars import Bar, floor_bars
 from validation.report.charts.contributions import Contribution, contributions
 from validation.report.charts.forest import ForestRow, _span, forest
@@ -53,6 +56,11 @@ def test_a_long_name_is_cut_to_its_room() -> None:
     cut = fit("W" * 5000, 1.5, SMALL)
     assert cut.endswith("…")
     assert text_width(cut, SMALL) <= 1.5
+
+
+@pytest.mark.parametrize("room", [quantiles._RIGHT - 0.06, bars._LEFT - 0.06])
+def test_every_name_on_the_menus_has_room(room: float) -> None:
+    assert [one.name for one in (*KNOWN, *GPU_FORMS.values()) if fit(one.name, room, SMALL) != one.name] == []
 
 
 @pytest.mark.parametrize("number", [1, 5, 60])

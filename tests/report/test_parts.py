@@ -22,6 +22,7 @@ from validation.report.html import render
 from validation.report.performance import figure_rows
 from validation.report.recorded import sources
 from validation.report.timing import timings
+from validation.report.words import count
 from validation.stages.observe import by_rule
 from validation.verdicts.floors import Hardware, floor
 from validation.verdicts.unseen import UnseenCalls
@@ -186,6 +187,19 @@ def test_a_declined_variant_is_no_doubt_about_the_rest() -> None:
     declined = cases()[0].model_copy(update={"outcome": Outcome.NOT_SUPPORTED})
     told = conclude(material(evidence().model_copy(update={"cases": (declined, *cases()[1:])})))
     assert "right in all 14 cases" in told.kernel
+
+
+def test_a_case_that_proves_nothing_is_not_counted_as_right_or_wrong() -> None:
+    empty = cases()[0].model_copy(update={"outcome": Outcome.MISTRUSTED})
+    told = conclude(material(evidence().model_copy(update={"cases": (empty, *cases()[1:])})))
+    assert f"right in {len(cases()) - 1} cases, and one case more proves nothing" in told.kernel
+
+
+def test_ways_to_cheat_are_counted_once_however_many_machines_looked() -> None:
+    one, two = conclude(material(evidence())), conclude(material(evidence(), gpu_evidence()))
+    ways = f"of {count(len(gates()), 'way')} to cheat"
+    assert ways in one.kernel
+    assert ways in two.kernel
 
 
 def planted(*, missed: tuple[str, ...] = (), these_sources: bool = True) -> PlantedCount:

@@ -108,10 +108,12 @@ def _kernel(evidences: Sequence[Evidence]) -> str:
         return f"{sentence(listed(faults))} So no speed of it counts."
     if not cases and not gates:
         return "Nothing was checked for correctness in this evidence."
-    passed, asked = cases.count(Outcome.PASSED), len(cases) - cases.count(Outcome.NOT_SUPPORTED)
-    told = [f"its answers are right in {'all' if passed == asked else f'{passed:,} of'} {count(asked, 'case')}"]
-    if gates:
-        told.append(f"of {count(len(gates), 'way')} to cheat that were looked for none was found")
+    passed, empty = cases.count(Outcome.PASSED), cases.count(Outcome.MISTRUSTED)
+    besides = f", and {count(empty, 'case')} more {'proves' if empty == 1 else 'prove'} nothing" if empty else ""
+    told = [f"its answers are right in {'' if empty else 'all '}{count(passed, 'case')}{besides}"]
+    looked = {one.gate for evidence in evidences for one in evidence.gates}
+    if looked:
+        told.append(f"of {count(len(looked), 'way')} to cheat that were looked for none was found")
     if blocks:
         calls = sum(len(block.calls_ns) for block in blocks)
         told.append(f"every one of {calls:,} timed outputs, the baselines' included, was checked too")

@@ -21,7 +21,7 @@ from validation.report.charts.style import (
     time_label,
 )
 
-_LEFT, _RIGHT, _HEIGHT = 0.72, 1.36, 1.65
+_LEFT, _RIGHT, _HEIGHT = 0.72, 1.44, 1.65
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (1, 1, 4, 1)))
 _POINTS = 400
 #: Shares of calls that are slower, in the order in which they are wanted where not all have room.
