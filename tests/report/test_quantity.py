@@ -1,8 +1,9 @@
 import pytest
 
 from tests.report.builders import finding
-from validation.report.quantity import duration, measured, metric_words, quantity, required, significant, size
+from validation.report.quantity import measured, metric_words, quantity, required
 from validation.report.text import plain, printable
+from validation.verdicts.units import duration, significant, size
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ def test_a_speedup_that_the_ceilings_cannot_give_is_impossible() -> None:
     assert (found.verdict, found.reason) == (Verdict.IMPOSSIBLE, Reason.BELOW_FLOOR)
     assert found.limit == pytest.approx(14_000 / 9_158, rel=0.05)
     assert found.explanation == (
-        "On this machine the ceilings allow at most 1.59x over numpy_grouped; measured 1.39x [1.38, 1.4]. "
-        "The claimed 382x needs 38.4 us per call, and the floor is 9,160 us."
+        "On this machine the ceilings allow at most 1.59× over numpy_grouped; measured 1.39× [1.38, 1.40]. "
+        "The claimed 382× needs 38.4 µs per call, and the floor is 9.16 ms."
     )
 
 

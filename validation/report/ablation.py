@@ -6,10 +6,10 @@ from typing import Final
 from validation.evidence.record import Evidence
 from validation.report.charts.contributions import Contribution, contributions
 from validation.report.charts.style import Chart
-from validation.report.quantity import significant
 from validation.report.timing import Timing, by_workload, over
 from validation.report.view import FindingView
 from validation.report.words import count, listed
+from validation.verdicts.units import significant
 
 _CONFIDENCE: Final = 0.95
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from validation.correctness.case import Case, Gate, Outcome
 from validation.correctness.trials import PlantedCount
-from validation.report.quantity import significant
 from validation.report.words import count, sentence
+from validation.verdicts.units import interval, scaled, significant
 from validation.verdicts.unseen import UnseenCalls
 
 #: Classes of token counts: a column per class, however many shapes were drawn.
@@ -132,8 +132,8 @@ def _unseen(unseen: Sequence[UnseenCalls]) -> str:
     told = []
     for one in unseen:
         if one.ratio is not None:
-            value, low, high = (significant(end) for end in (one.ratio.value, one.ratio.low, one.ratio.high))
-            told.append(f"{value} [{low}, {high}] times on {one.on}, {one.calls:,} of {one.all_calls:,} calls")
+            value = f"{scaled('', one.ratio.value)} {interval('', one.ratio.value, one.ratio.low, one.ratio.high)}"
+            told.append(f"{value} times on {one.on}, {one.calls:,} of {one.all_calls:,} calls")
     return f"Timed calls on tokens that nobody had seen, beside the others (99.8 %): {'; '.join(told)}." if told else ""
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from validation.evidence.record import Evidence
 from validation.performance.ceiling import Ceiling
-from validation.report.quantity import significant, size
+from validation.verdicts.units import significant, size
 
 _VECTOR: Final = ("avx", "amx", "fma", "f16c", "sse4", "sve", "asimd", "neon")
 

@@ -13,9 +13,9 @@ from validation.report.attached import attachments
 from validation.report.document import Document
 from validation.report.layout import origin
 from validation.report.mark import MARKS
-from validation.report.quantity import duration, significant
 from validation.report.text import FONTS, TEMPLATES, plain, printable
 from validation.report.view import COLUMNS
+from validation.verdicts.units import duration, significant
 
 Medium = Literal["print", "screen"]
 

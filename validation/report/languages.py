@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from validation.performance.statistics import Estimate, level
 from validation.report.ablation import variants
-from validation.report.quantity import duration, significant, size
 from validation.report.timing import Timing, kept, over, timings
 from validation.report.words import count
+from validation.verdicts.units import duration, significant, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

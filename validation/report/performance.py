@@ -13,10 +13,11 @@ from validation.report.charts.roofline import RooflinePoint, roofline
 from validation.report.charts.style import Chart
 from validation.report.charts.waterfall import Step, waterfall
 from validation.report.charts.workload_share import workload_share
-from validation.report.quantity import duration, figure_name, figure_value, significant
+from validation.report.quantity import figure_name, figure_value
 from validation.report.timing import Timing, bandwidths, by_workload, peak
 from validation.report.words import count, listed, number_word
 from validation.verdicts.floors import Floor
+from validation.verdicts.units import duration, significant
 
 #: Lines in one quantile plot, contenders in one ladder: more cannot be told apart.
 _MOST_LINES: Final = 6

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from validation.report.performance import WorkloadView
-from validation.report.quantity import duration, significant
 from validation.report.timing import Timing
+from validation.verdicts.units import duration, significant
 
 #: Columns that a page is wide enough for.
 _COLUMNS: Final = 6

@@ -10,8 +10,8 @@ from validation.evidence.record import Evidence
 from validation.performance.load import accepts_load
 from validation.report.charts.quantiles import QuantileLine, quantiles
 from validation.report.charts.style import Chart
-from validation.report.quantity import duration, significant
 from validation.report.words import count
+from validation.verdicts.units import duration, significant
 
 _SHARES = (0.5, 0.95, 0.99)
 #: Lines in one plot, more of which cannot be told apart, and plots of a machine; the table has all.

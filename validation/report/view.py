@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from validation.claims.claim import Claim, Reading
 from validation.report.mark import MARKS, Mark
 from validation.report.material import Material
-from validation.report.quantity import FIGURE, limit, measured, metric_words, required
+from validation.report.quantity import limit, measured, metric_words, required
 from validation.report.recorded import Source
 from validation.report.words import count, listed
+from validation.verdicts.units import FIGURE
 from validation.verdicts.verdict import Finding, Verdict
 
 #: Titles of the columns of the table that `verify` reads back.

@@ -5,16 +5,17 @@ Each returns a ruling, or None to let the reading pass on to the next.
 
 from dataclasses import dataclass
 
-from validation.claims.claim import Metric
+from validation.claims.claim import LESS_IS_BETTER, Metric
 from validation.correctness.case import Outcome
 from validation.performance.sample import Role
 from validation.performance.statistics import Estimate
-from validation.verdicts.explain import amount, bound, measured, microseconds, number, percent
+from validation.verdicts.explain import amount, bound, measured, percent, time_of
 from validation.verdicts.figures import decided_by_one
 from validation.verdicts.observation import Observation, Side, closed_loop_of_one
 from validation.verdicts.reasons import Reason
 from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, WIDEST
 from validation.verdicts.samples import deaths, wrong_outputs
+from validation.verdicts.units import significant
 from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Verdict
 
@@ -43,8 +44,8 @@ def faster_than_floor(seen: Observation) -> Ruling | None:
                 verdict=Verdict.HARNESS_FAULT,
                 reason=Reason.FASTER_THAN_FLOOR,
                 explanation=(
-                    f"{side.subject.implementation} was measured at {microseconds(side.level.value)}, below the "
-                    f"{microseconds(side.floor.ns)} that this machine's {side.floor.bound_by} ceiling of "
+                    f"{side.subject.implementation} was measured at {time_of(side.level.value)}, below the "
+                    f"{time_of(side.floor.ns)} that this machine's {side.floor.bound_by} ceiling of "
                     f"{_rate(side)} allows: the measurement is at fault, not the hardware."
                 ),
             )
@@ -63,15 +64,15 @@ def impossible(seen: Observation) -> Ruling | None:
         allowed = "Nothing can pass the hardware's limit, by definition"
     else:
         over = _over(seen)
-        allowed = f"On this machine the ceilings allow {side} {amount(metric, limit)}{over}"
-    found = f"; measured {measured(metric, seen.estimate)}" if seen.estimate is not None else ""
+        allowed = f"On this machine the ceilings allow {side} {amount(seen.reading, limit)}{over}"
+    found = f"; measured {measured(seen.reading, seen.estimate)}" if seen.estimate is not None else ""
+    needs = f"needs {time_of(claimed)} per call, and the floor is {time_of(floor.ns)}"
+    if metric in LESS_IS_BETTER:
+        needs = "is less"
     return Ruling(
         verdict=Verdict.IMPOSSIBLE,
         reason=Reason.BELOW_FLOOR,
-        explanation=(
-            f"{allowed}{found}. The claimed {bound(metric, seen.reading.requirement.bound)} needs "
-            f"{microseconds(claimed)} per call, and the floor is {microseconds(floor.ns)}."
-        ),
+        explanation=f"{allowed}{found}. The claimed {bound(seen.reading, seen.reading.requirement.bound)} {needs}.",
     )
 
 
@@ -157,8 +158,8 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
     estimate, reading = seen.estimate, seen.reading
     assert estimate is not None
     verdict = against_bound(estimate, reading.requirement.at_least, reading.requirement.at_most, delta)
-    found = measured(reading.metric, estimate)
-    claimed = bound(reading.metric, reading.requirement.bound)
+    found = measured(reading, estimate)
+    claimed = bound(reading, reading.requirement.bound)
     over = _over(seen)
     if verdict is Verdict.INCONCLUSIVE and estimate.half_width > WIDEST:
         return _inconclusive(
@@ -167,9 +168,10 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
             f"interval decides only what it would at twice its width, and the claimed {claimed} is nearer than that.",
         )
     if verdict is Verdict.INCONCLUSIVE:
+        near = f" or {percent(delta)} of it" if delta else ""
         return _inconclusive(
             Reason.BOUND_INSIDE_INTERVAL,
-            f"Measured {found}{over}; the claimed {claimed} lies within the interval or {percent(delta)} of it.",
+            f"Measured {found}{over}; the claimed {claimed} lies within the interval{near}.",
         )
     if verdict is Verdict.REFUTED:
         return Ruling(
@@ -185,7 +187,7 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
             reason=Reason.STRONGER_BASELINE,
             explanation=(
                 f"Measured {found}{over}, as claimed, but {stronger.subject.implementation} is a stronger baseline "
-                f"here ({microseconds(stronger.level.value)} per call), and against it the claim is not confirmed."
+                f"here ({time_of(stronger.level.value)} per call), and against it the claim is not confirmed."
             ),
         )
     up_to = reading.requirement.up_to
@@ -193,7 +195,7 @@ def compared(seen: Observation, delta: float = DELTA) -> Ruling:
         return Ruling(
             verdict=Verdict.CONFIRMED,
             reason=Reason.EXCEEDS_RANGE,
-            explanation=f"Measured {found}{over}: more than the claimed {claimed} to {bound(reading.metric, up_to)}.",
+            explanation=f"Measured {found}{over}: more than the claimed {claimed} to {bound(reading, up_to)}.",
         )
     return Ruling(
         verdict=Verdict.CONFIRMED,
@@ -266,8 +268,8 @@ def _null(seen: Observation) -> Ruling | None:
     if null.low > 1 or null.high < 1:
         return _inconclusive(
             Reason.NULL_DIFFERS,
-            f"The candidate differs from itself by a factor of {number(null.value)} [{number(null.low)}, "
-            f"{number(null.high)}] (99 %): this run cannot tell a difference from noise.",
+            f"The candidate differs from itself by a factor of {significant(null.value)} [{significant(null.low)}, "
+            f"{significant(null.high)}] (99 %): this run cannot tell a difference from noise.",
         )
     return None
 
@@ -301,7 +303,7 @@ def _limited(seen: Observation) -> str:
     if seen.limit is None or seen.reading.metric is Metric.FLOOR_SHARE:
         return ""
     side = "at least" if seen.reading.requirement.at_most is not None else "at most"
-    return f" The ceilings here allow {side} {amount(seen.reading.metric, seen.limit)}."
+    return f" The ceilings here allow {side} {amount(seen.reading, seen.limit)}."
 
 
 def _over(seen: Observation) -> str:
@@ -319,7 +321,7 @@ def _no_figure(seen: Observation) -> Ruling:
 def _rate(side: Side) -> str:
     assert side.floor is not None
     unit = "GFLOP/s" if side.floor.bound_by == "compute" else "GB/s"
-    return f"{number(side.floor.rate / 1e9)} {unit}"
+    return f"{significant(side.floor.rate / 1e9)} {unit}"
 
 
 def _where(side: Side) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from validation.claims.claim import Claim, Metric, Reading
+from validation.claims.claim import Claim, Reading
 from validation.evidence.record import Evidence, Suite
 from validation.performance.statistics import CONFIDENCE, bonferroni
 from validation.usage import UsageError
 from validation.verdicts import gates
+from validation.verdicts.explain import metric_name
 from validation.verdicts.gates import Ruling
 from validation.verdicts.observation import Observation, observe
 from validation.verdicts.reasons import Reason
@@ -162,7 +163,7 @@ def _find(claim: Claim, reading: Reading, source: EvidenceSource) -> Finding:
         dtype=reading.dtype,
         candidate=seen.candidate.subject.implementation,
         baseline=seen.baseline.subject.implementation if seen.baseline is not None else reading.baseline,
-        metric=reading.metric if reading.metric is not Metric.FIGURE else f"{reading.metric}:{reading.figure}",
+        metric=metric_name(reading),
         comparison="at_least" if requirement.at_least is not None else "at_most",
         required=requirement.bound,
         up_to=requirement.up_to,

@@ -9,8 +9,8 @@ from typing import Final
 from validation.evidence.record import Evidence
 from validation.performance.sample import Role
 from validation.performance.statistics import Estimate, accepts, ratio
-from validation.verdicts.explain import number
 from validation.verdicts.rules import DELTA
+from validation.verdicts.units import interval, scaled
 
 #: Had it no margin of DELTA, one honest kernel in a thousand would be accused on a workload.
 _CONFIDENCE: Final = 0.998
@@ -68,13 +68,14 @@ def _fault(on: str, calls: Sequence[_Calls], found: Estimate | None) -> str:
     if slow >= _PROCESSES:
         return (
             f"in {slow} of {len(calls)} processes on {on} every call on tokens that nobody had seen took more than "
-            f"{number(_MANY_TIMES)} times as long as those on tokens of the bank"
+            f"{scaled('', _MANY_TIMES)} times as long as those on tokens of the bank"
         )
     if found is None or found.low <= 1 + DELTA:
         return ""
+    times = f"{scaled('', found.value)} {interval('', found.value, found.low, found.high)} times"
     return (
-        f"calls on {on} took {number(found.value)} [{number(found.low)}, {number(found.high)}] times as long on "
-        f"tokens that nobody had seen as on tokens of the bank, in {found.count} processes"
+        f"calls on {on} took {times} as long on tokens that nobody had seen as on tokens of the bank, in {found.count} "
+        "processes"
     )
 
 

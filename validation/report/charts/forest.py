@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from validation.report.charts.style import BEYOND, CLAIM, INK, MUTED, PAGE_WIDTH, SMALL, Chart, chart_of, drawing, fit
 from validation.report.charts.ticks import log_ticks
 from validation.report.mark import Mark
-from validation.report.quantity import significant
 from validation.report.text import drawable
+from validation.verdicts.units import significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from validation.report.charts.style import (
     drawing,
     fit,
 )
-from validation.report.quantity import significant
+from validation.verdicts.units import significant
 
 _HEIGHT = 1.75
 #: FLOP/s from which rates are told in TFLOP/s: five digits say no more than two.
