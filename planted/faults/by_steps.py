@@ -77,3 +77,13 @@ class Steps(NamedTuple):
 
 
 prepare = Steps().prepare
+
+
+def offering(prepare: Callable[..., Any], *offers: str) -> Callable[..., Any]:
+    """The kernel, which says that it offers these options and so is held to them."""
+
+    def declared(layer: Any) -> Any:
+        return prepare(layer)
+
+    declared.offers = offers
+    return declared

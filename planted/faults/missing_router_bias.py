@@ -1,10 +1,10 @@
 """The router's bias is forgotten."""
 
-from by_steps import Steps
+from by_steps import Steps, offering
 
 
 def unbiased(layer, x):
     return x.float() @ layer.router_weight.float()
 
 
-prepare = Steps(logits_of=unbiased).prepare
+prepare = offering(Steps(logits_of=unbiased).prepare, "router_bias")

@@ -1,11 +1,11 @@
 """Weights are renormalised where the layer asks for raw probabilities."""
 
 import torch
-from by_steps import Steps
+from by_steps import Steps, offering
 
 
 def renormalised(layer, logits, ids):
     return torch.softmax(logits.gather(1, ids), dim=1)
 
 
-prepare = Steps(weigh=renormalised).prepare
+prepare = offering(Steps(weigh=renormalised).prepare, "raw")

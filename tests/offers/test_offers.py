@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from validation.correctness.case import Outcome
+from validation.correctness.planted_faults import FOLDER as PLANTED
 from validation.correctness.survey import Standing
 from validation.implementations.kernel_spec import parse_kernel
 from validation.stages.examine import Examined, examine
@@ -100,3 +101,27 @@ def test_a_declaration_is_taken_at_its_word() -> None:
 
 def test_what_is_declared_must_be_dealt_with() -> None:
     assert failures(examined("declares_too_much")) != []
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed"),
+    [
+        ("highest_id_wins", "exact_ties"),
+        ("missing_router_bias", "random:40x64x96-E8-k2-router_bias"),
+        ("no_tokens_crash", "random:0x"),
+        ("renormalised_always", "random:40x64x96-E8-k2-raw"),
+    ],
+)
+def test_a_planted_kernel_that_breaks_what_it_says_of_itself_is_wrong(fault: str, failed: str) -> None:
+    kernel = parse_kernel(str(PLANTED / f"{fault}.py"))
+    found = examine(Subject(implementation=kernel, threads=1), "smoke", Console(quiet=True))
+    assert any(one.startswith(failed) for one in failures(found)), failures(found)
+
+
+def test_promises_that_are_required_are_no_options_and_are_kept_an_eye_on() -> None:
+    kernel = parse_kernel(str(PLANTED / "by_steps.py"))
+    held = Subject(implementation=kernel, threads=1, require=("lowest_id_wins", "any_input"))
+    assert held.required() == ()
+    assert (held.candidate.lowest_id_wins, held.candidate.strict) == (True, True)
+    free = Subject(implementation=kernel, threads=1).candidate
+    assert (free.lowest_id_wins, free.strict) == (False, False)

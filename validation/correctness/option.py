@@ -69,6 +69,13 @@ OPTIONS: Final = (
 )
 
 
+#: No options of the layer, but a kernel may say them and is held to them: exact ties go to the lowest expert id; no
+#: input is declined, be it empty, strided or of an odd width.
+LOWEST_ID_WINS: Final = "lowest_id_wins"
+ANY_INPUT: Final = "any_input"
+PROMISES: Final = (LOWEST_ID_WINS, ANY_INPUT)
+
+
 def options_beside(base: LayerVariant, dtype: str) -> tuple[Option, ...]:
     """Returns the options that ask for something else than `base` in `dtype`."""
     return tuple(
@@ -83,6 +90,8 @@ def options_beside(base: LayerVariant, dtype: str) -> tuple[Option, ...]:
 def find_options(names: Iterable[str], base: LayerVariant, dtype: str) -> tuple[Option, ...]:
     """Returns the options of these names; `all` are all that there are beside `base` in `dtype`.
 
+    Promises are none of them.
+
     Raises:
         UsageError: a name is no option's.
     """
@@ -92,8 +101,8 @@ def find_options(names: Iterable[str], base: LayerVariant, dtype: str) -> tuple[
     for name in names:
         if name == "all":
             wanted += beside
-        elif name not in known:
-            raise unknown_name("option", name, [*known, "all"])
+        elif name not in {*known, *PROMISES}:
+            raise unknown_name("option", name, [*known, *PROMISES, "all"])
         else:
             wanted += [option for option in beside if option.name == name]
     return tuple(dict.fromkeys(wanted))

@@ -10,7 +10,7 @@ from validation.correctness.case import Outcome
 from validation.correctness.integrity.inspect import GATES, inspect
 from validation.correctness.judge import too_slow
 from validation.correctness.looks import looked_at
-from validation.correctness.option import find_options
+from validation.correctness.option import PROMISES, find_options
 from validation.correctness.plan import brief_cases
 from validation.correctness.question import ask
 from validation.correctness.spec import PLAIN
@@ -84,6 +84,8 @@ def examine(
     """
     with Running(subject) as running:
         declared = running.load()
+        promised = tuple(word for word in declared or () if word in PROMISES)
+        subject = replace(subject, require=(*subject.require, *promised))
         if single:
             return Examined(subject=subject, cases=_asked(subject, running, single, console))
         if subject.ours:

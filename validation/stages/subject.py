@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from validation.correctness.option import find_options
+from validation.correctness.option import ANY_INPUT, LOWEST_ID_WINS, find_options
 from validation.correctness.runner import in_worker
 from validation.correctness.spec import PLAIN, LayerVariant
 from validation.correctness.suite import Candidate
@@ -39,8 +39,8 @@ class Subject:
     """A candidate and the layer it is for: `base` in `dtype`.
 
     `kernel` is how it was named on the command line, None for the Mojo kernel, which is held to everything. `require`
-    names options that it must deal with beside the base. With `any_dtype` nobody said which dtype it is for: `dtype`,
-    or the first of the others where it declines that one.
+    names options that it must deal with beside the base, and promises that it must keep. With `any_dtype` nobody said
+    which dtype it is for: `dtype`, or the first of the others where it declines that one.
     """
 
     implementation: Implementation
@@ -67,8 +67,8 @@ class Subject:
         return Candidate(
             name=self.implementation.name,
             required=self.base,
-            strict=self.ours,
-            lowest_id_wins=self.ours,
+            strict=self.ours or ANY_INPUT in self.require,
+            lowest_id_wins=self.ours or LOWEST_ID_WINS in self.require,
             repro=repro,
         )
 

@@ -28,9 +28,9 @@ def prepare(layer: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[None, to
     return prepare_layer(layer)
 
 
-#: What it computes beside the plain layer, in the suite's words.
+#: What it computes beside the plain layer, and what it promises, in the suite's words.
 OFFERS = (
     "gelu", "gelu_tanh", "silu", "gated", "bias", "router_bias", "raw", "topk_softmax",
-    "float32", "bfloat16", "float16",
+    "float32", "bfloat16", "float16", "lowest_id_wins",
 )  # fmt: skip
 prepare.offers = OFFERS  # type: ignore[attr-defined]  # how a kernel declares what it deals with
