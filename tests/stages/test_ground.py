@@ -43,7 +43,7 @@ def test_an_unseen_batch_has_no_token_of_the_bank_nor_of_another(tokens: int) ->
         assert len({tuple(row) for row in drawn.tolist()}) == len(on.bank.tokens) + 3 * tokens
 
 
-@pytest.mark.parametrize("most", [2048, 5])
+@pytest.mark.parametrize("most", [512, 5])
 def test_its_check_asks_the_oracle(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "_MOST_UNSEEN", most)
     with ground(workload(40)) as on:

@@ -194,7 +194,7 @@ class Worker:
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
-        from threadpoolctl import (  # type: ignore[import-untyped] # noqa: PLC0415 -- sys.path was not set before
+        from threadpoolctl import (  # noqa: PLC0415 -- sys.path was not set before
             threadpool_info,
         )
 
