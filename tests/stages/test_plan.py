@@ -76,7 +76,7 @@ def test_what_others_ship_is_met_or_told_to_be_left_out(tmp_path: Path) -> None:
         found = plan(tmp_path, "numpy_grouped", profile)
         met = {one.name for one in found.contests[0].baselines}
         assert all(name in met or any(line.startswith(name) for line in found.left_out) for name in PEERS)
-    assert PEERS.keys() <= met
+    assert PEERS.keys() - {"ggml_moe"} <= met
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,30 @@ def test_onnx_runtime_meets_what_its_operator_computes(shape: str, *, takes: boo
     met, left_out = chosen_peers(find(shape), "cpu", "full")
     assert ("onnx_moe" in {one.name for one in met}) is takes
     assert takes or "bfloat16" in shape or any(line.startswith("onnx_moe") for line in left_out)
+
+
+@pytest.mark.parametrize(
+    ("shape", "takes"),
+    [
+        ("seed-claim", True),
+        ("64x32x32-E8-k2-bfloat16", True),
+        ("64x32x32-E8-k2-float16", False),
+        ("64x32x32-E8-k2-silu-float32", False),
+        ("64x32x32-E8-k2-bias-float32", False),
+        ("64x32x32-E8-k2-sigmoid-float32", False),
+    ],
+)
+def test_max_meets_what_is_built_over_its_matmul(shape: str, *, takes: bool) -> None:
+    met, left_out = chosen_peers(find(shape), "cpu", "full")
+    assert ("max_matmul" in {one.name for one in met}) is takes
+    assert takes or "float16" in shape or any(line.startswith("max_matmul") for line in left_out)
+
+
+def test_a_peer_that_is_not_installed_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    met, left_out = chosen_peers(find("seed-claim"), "cpu", "full")
+    assert not {"ggml_moe", "max_matmul", "onnx_moe"} & {one.name for one in met}
+    assert any("ggml is not installed (pip install ggml-python" in line for line in left_out)
 
 
 @pytest.mark.parametrize(("profile", "measured"), [("smoke", 0), ("standard", 8), ("full", 10)])

@@ -116,6 +116,14 @@ PEERS: Final[dict[str, Implementation]] = {
         _compiled("per_expert"),
         _compiled("dense"),
         _few(_python("onnx_moe", "ONNX Runtime's MoE operator", published_only=True)),
+        replace(
+            _few(_python("ggml_moe", "llama.cpp's graph over ggml_mul_mat_id", published_only=True)),
+            dtypes=_EVERY_DTYPE,
+        ),
+        replace(
+            _few(_python("max_matmul", "MAX's linalg.matmul for each expert, from Mojo", published_only=True)),
+            dtypes=frozenset({"float32", "bfloat16"}),
+        ),
     )
 }
 

@@ -24,6 +24,8 @@ _LANGUAGES: Final = {
     "numpy": "Python, NumPy",
     "torch": "Python, PyTorch",
     "onnx": "C++, ONNX Runtime",
+    "ggml": "C++, llama.cpp's ggml",
+    "max": "Mojo, MAX",
     "cpp": "C++",
     "mojo": "Mojo",
 }
@@ -32,17 +34,14 @@ _CONFIDENCE: Final = 0.95
 #: What was tried or looked at beside those in the table. No figures: those come from the evidence.
 _PEERS: Final = """## Peers
 
-Measured: every PyTorch form above; `torch.compile` of the loop over experts and of the dense form, and ONNX Runtime's
-`com.microsoft.MoE` operator, where the profile has time for them (a line above says so where it has not); the kernel's
-own algorithm in C++ with intrinsics; plain C++ loops with the compiler's vectoriser on and off.
+Measured: every PyTorch form above; `torch.compile` of the loop over experts and of the dense form, ONNX Runtime's
+`com.microsoft.MoE` operator, llama.cpp's graph over `ggml_mul_mat_id` and MAX's `linalg.matmul` for each expert, where
+they are installed and the profile has time for them (a line above says so where not); the kernel's own algorithm in C++
+with intrinsics; plain C++ loops with the compiler's vectoriser on and off.
 
 Not measured, and why:
 
 - **`torch.compile` of `grouped_mm`** in float32: its meta kernel demands bfloat16. Eager `grouped_mm` is measured.
-- **MAX** (`linalg` matmul per expert, `nn.moe`): the `mojo` package holds the compiler and its standard library; the
-  `max` package that holds these is not part of this environment.
-- **llama.cpp**: its Mixture-of-Experts runs inside a model file's graph, on its own quantised formats; the layer alone
-  has no entry point that takes float32 tensors.
 - **JAX, TensorFlow, OpenVINO**: no Mixture-of-Experts operator on a CPU; a matmul per expert there is oneDNN's or
   Eigen's, which PyTorch and ONNX Runtime stand for.
 """

@@ -36,7 +36,7 @@ PACKAGES: Final = {
     "numpy": "judging",
     "torch": "measuring",
     "mojo": "the Mojo kernel",
-    "max": "compiling it for a GPU",
+    "max": "compiling it for a GPU, and MAX beside it",
     "weasyprint": "the PDF",
 }
 #: A run's peak (4 GB) and the system beside it.
