@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from ctypes import c_void_p
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import torch
 from ggml import ggml
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from validation.workloads.layer import Layer, LayerConfig
 
+#: What ggml hands out: an address, of whose type nothing is known.
+_Handle: TypeAlias = Any
+
 _TYPES: Final = {"float32": ggml.GGML_TYPE_F32, "bfloat16": ggml.GGML_TYPE_BF16, "float16": ggml.GGML_TYPE_F16}
 #: Not gelu_tanh: ggml looks that one up in a table of float16.
 _ACTIVATIONS: Final = {"relu": ggml.ggml_relu, "silu": ggml.ggml_silu, "gelu": ggml.ggml_gelu_erf}
 _WEIGHTS: Final = ("router_weight", "w1", "w2", "w_gate")
 _BIASES: Final = ("router_bias", "b1", "b2")
-#: Tensors of the graph below, those of eight ranks included; more ranks take one each.
+#: More than the graph below has tensors, but for two of each rank.
 _NODES: Final = 64
 
 
@@ -75,7 +78,7 @@ def _require(config: LayerConfig) -> None:
 class _Graph:
     """The layer for T tokens; ggml writes a shape as (columns, rows, matrices)."""
 
-    def __init__(self, backend: Any, config: LayerConfig, kept: dict[str, torch.Tensor], tokens: int) -> None:  # noqa: ANN401 -- ggml has no types
+    def __init__(self, backend: _Handle, config: LayerConfig, kept: dict[str, torch.Tensor], tokens: int) -> None:
         """Builds the graph and gives it memory for what lies between x and out."""
         size = ggml.ggml_tensor_overhead() * (_NODES + 2 * config.top_k) + ggml.ggml_graph_overhead()
         self._backend = backend
@@ -102,16 +105,16 @@ class _Graph:
         if status != ggml.GGML_STATUS_SUCCESS:
             raise RuntimeError(f"ggml ended with status {status}")
 
-    def _leaf(self, kind: int, *shape: int) -> Any:  # noqa: ANN401 -- ggml has no types
+    def _leaf(self, kind: int, *shape: int) -> _Handle:
         return getattr(ggml, f"ggml_new_tensor_{len(shape)}d")(self._context, kind, *shape)
 
-    def _tensor(self, kept: torch.Tensor) -> Any:  # noqa: ANN401 -- as above
+    def _tensor(self, kept: torch.Tensor) -> _Handle:
         kind = ggml.GGML_TYPE_F32 if kept.dtype is torch.float32 else self._type
         leaf = self._leaf(kind, *reversed(kept.shape))
         leaf.contents.data = kept.data_ptr()
         return leaf
 
-    def _build(self, config: LayerConfig, weights: dict[str, Any], x: Any, rows: Any) -> Any:  # noqa: ANN401 -- as above
+    def _build(self, config: LayerConfig, weights: dict[str, _Handle], x: _Handle, rows: _Handle) -> _Handle:
         """The last tensor of the graph; `x` (d, T) and `rows` (d, 1, T) are the same memory."""
         context, k, tokens = self._context, config.top_k, x.contents.ne[1]
         logits = ggml.ggml_mul_mat(context, weights["router_weight"], x)
@@ -125,7 +128,7 @@ class _Graph:
             scale = ggml.ggml_div(context, scale, ggml.ggml_sum_rows(context, scale))
             scale = ggml.ggml_reshape_3d(context, scale, 1, k, tokens)
 
-        def linear(weight: str, bias: str, operand: Any) -> Any:  # noqa: ANN401 -- as above
+        def linear(weight: str, bias: str, operand: _Handle) -> _Handle:
             product = ggml.ggml_mul_mat_id(context, weights[weight], operand, ids)
             return ggml.ggml_add_id(context, product, weights[bias], ids) if bias in weights else product
 
@@ -145,6 +148,6 @@ class _Graph:
         return total if k > 1 and self._type == ggml.GGML_TYPE_F32 else ggml.ggml_cast(context, total, self._type)
 
 
-def _release(memory: Any, context: Any) -> None:  # noqa: ANN401 -- as above
+def _release(memory: _Handle, context: _Handle) -> None:
     ggml.ggml_gallocr_free(memory)
     ggml.ggml_free(context)
