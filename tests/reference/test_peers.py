@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from validation.implementations.implementation import Implementation
 
 ONNX = PEERS["onnx_moe"]
-MAX = PEERS["max_matmul"]
+#: Whichever test comes first compiles it, in a minute or, on a busy machine, in many.
+MAX = pytest.param(PEERS["max_matmul"], marks=[pytest.mark.xdist_group("max"), pytest.mark.timeout(1200)])
 GGML = pytest.param(
     PEERS["ggml_moe"],
     marks=pytest.mark.skipif(
@@ -64,8 +65,9 @@ def test_onnx_runtime_answers_as_the_oracle(shape: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", [*PLAIN, "70x64x128-E4-k2-raw", "130x256x1024-E4-k2"])
-def test_max_answers_as_the_oracle(shape: str, dtype: str) -> None:
-    found = judge(MAX, parse_shape(f"{shape}-{dtype}"))
+@pytest.mark.parametrize("peer", [MAX])
+def test_max_answers_as_the_oracle(peer: Implementation, shape: str, dtype: str) -> None:
+    found = judge(peer, parse_shape(f"{shape}-{dtype}"))
     assert found.passed, found.message
 
 
@@ -100,9 +102,9 @@ def test_a_peer_with_one_expert_weight_changed_is_found_wrong(peer: Implementati
     [
         (ONNX, {"gated": True}, "ONNX Runtime's MoE computes relu and silu here, not gated"),
         (ONNX, {"activation": "gelu"}, "ONNX Runtime's MoE computes relu and silu here, not gated"),
-        (MAX, {"gated": True, "dtype": "float16"}, "a gate and float16"),
-        (MAX, {"bias": True}, "biases"),
-        (MAX, {"shared_d_ff": 8}, "a shared expert"),
+        pytest.param(*MAX.values, {"gated": True, "dtype": "float16"}, "a gate and float16", marks=MAX.marks),
+        pytest.param(*MAX.values, {"bias": True}, "biases", marks=MAX.marks),
+        pytest.param(*MAX.values, {"shared_d_ff": 8}, "a shared expert", marks=MAX.marks),
         pytest.param(*GGML.values, {"routed_scaling": 2.0}, "a scaled routing", marks=GGML.marks),
         pytest.param(*GGML.values, {"router": "sigmoid"}, "a sigmoid router", marks=GGML.marks),
     ],
