@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from hypothesis import settings
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from tests.answered import answered_once
 
