@@ -1,4 +1,6 @@
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +239,16 @@ def test_a_block_does_not_begin_while_the_probe_is_slow(bench: Bench) -> None:
     blocks = [block for run in bench.run() for series in run.series for block in series.blocks]
     assert all(block.accepted for block in blocks)
     assert [block.waits for block in blocks if block.waits] == [2]
+
+
+def test_without_patience_nothing_is_waited_for_nor_repeated(bench: Bench) -> None:
+    made = []
+    for patience_s in (0.0, 60.0):
+        bench.probe = partial(next, iter([100.0] * 60), 50.0)
+        runs = bench.run({"profile": replace(PROFILE, patience_s=patience_s)})
+        made.append([block for run in runs for series in run.series for block in series.blocks])
+    assert [any(block.waits for block in blocks) for blocks in made] == [False, True]
+    assert len(made[0]) < len(made[1])
 
 
 def test_a_machine_that_stays_slow_is_measured_as_it_is(bench: Bench) -> None:

@@ -93,6 +93,9 @@ def measure(
                 stack.callback(worker.close)
                 opened.append((turn, worker))
             for turn, worker in opened:
+                # It grows with every process, so that no part of a run is more patient than another.
+                share = (order.index(turn) + 1) / len(order)
+                (host_gauge if turn.host else gauge).patience_s = profile.patience_s * share
                 on_event(
                     ProcessStarted(
                         workload=measurement.bank.workload.name,

@@ -1,5 +1,6 @@
 """How much is measured: three named amounts, fixed before the first sample."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,7 +20,9 @@ class Profile:
     Under each load that a claim names a process of the candidate serves `requests` requests: none in smoke.
 
     Warm-up goes on for `warm_s` and for one call at least. Blocks that the speed probe rejects are repeated until
-    `retry` times the planned number of blocks were made, or two more than planned.
+    `retry` times the planned number of blocks were made, or two more than planned. Repeating them and waiting for full
+    speed takes `patience_s` of a workload at most: on a machine that strangers keep busy a run ends in its time, with
+    fewer pairs.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Profile:
     block_s: float = 0.02
     requests: int = 0
     retry: float = 2.0
+    patience_s: float = math.inf
     most_block_calls: int = MOST_BLOCK_CALLS
 
     def calls_of(self, call_ns: float) -> int:
@@ -44,11 +48,13 @@ class Profile:
         return max(1, min(self.most_block_calls, int(self.block_s * 1e9 / max(call_ns, 1.0))))
 
 
-SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=3, budget_s=0.1, warm_s=0.03, retry=1.5)
-STANDARD: Final = Profile(name="standard", pairs=12, least_calls=5, budget_s=0.1, warm_s=0.05, requests=20)
+SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=3, budget_s=0.1, warm_s=0.03, retry=1.5, patience_s=8.0)
+STANDARD: Final = Profile(
+    name="standard", pairs=12, least_calls=5, budget_s=0.1, warm_s=0.05, requests=20, patience_s=40.0
+)
 #: Ten workloads are to fit in an hour on two cores. Reckoned, not yet measured: 20 pairs with nine contenders and 6
 #: with ten take some 5 minutes each.
-FULL: Final = Profile(name="full", pairs=20, least_calls=5, budget_s=0.5, warm_s=0.1, requests=64)
+FULL: Final = Profile(name="full", pairs=20, least_calls=5, budget_s=0.5, warm_s=0.1, requests=64, patience_s=90.0)
 
 PROFILES: Final = {profile.name: profile for profile in (SMOKE, STANDARD, FULL)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -95,11 +96,17 @@ class WorkerLike(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Gauge:
-    """The speed probe and what it read beside the blocks of this run; `before` is the best of a run that is resumed."""
+    """The speed probe and what it read beside the blocks of this run; `before` is the best of a run that is resumed.
+
+    `spent_s` is the time that went into waiting for full speed and into repeating blocks so far, of `patience_s` that
+    may go into it by now.
+    """
 
     probe: Callable[[], float]
     before: float = 0.0
     readings: list[float] = field(default_factory=list)
+    spent_s: float = 0.0
+    patience_s: float = math.inf
     state: Callable[[], GpuState | None] = lambda: None
     energy_j: Callable[[], float | None] = lambda: None
 
@@ -111,10 +118,11 @@ class Gauge:
 
     def await_full_speed(self, most_waits: int) -> tuple[float, int]:
         """Returns the speed, and how many slow probes were waited out before it; after `most_waits` it may be slow."""
-        speed, waits = self.probe(), 0
+        speed, waits, started = self.probe(), 0, time.monotonic()
         while waits < most_waits and not self.rule.holds(speed):
             time.sleep(_PAUSE_S)
             speed, waits = self.probe(), waits + 1
+        self.spent_s += time.monotonic() - started
         self.readings.append(speed)
         return speed, waits
 
@@ -198,7 +206,7 @@ def _blocks(
     draws: Iterator[Batch],
     call_ns: float,
 ) -> list[Block]:
-    """Blocks until enough calls were accepted, or the bound on repeats is reached."""
+    """Blocks until enough calls were accepted, the bound on repeats is reached, or patience is spent."""
     profile = subject.profile
     wanted = _DISCARDED_CALLS if subject.discarded else profile.calls_of(call_ns)
     size = min(profile.block_calls(call_ns), most_calls(subject), wanted)
@@ -212,8 +220,14 @@ def _blocks(
     blocks: list[Block] = []
     worker.settle()
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
-        most_waits = _MOST_WAITS - sum(block.waits for block in blocks)
+        patient, repeats = gauge.spent_s < gauge.patience_s, len(blocks) >= planned
+        if repeats and not patient:
+            break
+        most_waits = _MOST_WAITS - sum(block.waits for block in blocks) if patient else 0
+        before_s, started = gauge.spent_s, time.monotonic()
         blocks.append(_block(subject, worker, gauge, [next(timed) for _ in range(size)], most_waits))
+        if repeats:
+            gauge.spent_s = before_s + time.monotonic() - started
         # An earlier block stands or falls by the usual probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
     return blocks
