@@ -12,13 +12,13 @@ from max.gpu.host import DeviceAttribute, DeviceContext
 from hopper.launch import Maps, RowMaps, SmallVariant, Variant, map_of
 from hopper.layer import Layer
 from hopper.memory import F32P, Global, I32P, U32P
-from hopper.shape import GROUP_ROWS, MEDIUM, NARROW, Shape, WIDE
+from hopper.shape import FEW, GROUP_ROWS, MEDIUM, NARROW, Shape, WIDE
 from hopper.small_shape import SMALL_128, SMALL_256, SmallShape
 
 comptime BFLOAT16 = 0
 comptime FLOAT16 = 1
 comptime FLOAT32 = 2
-comptime FIRST_SMALL = 3
+comptime FIRST_SMALL = 4
 """Number of the first shape of the kernel for small layers."""
 
 
@@ -84,7 +84,7 @@ def make_maps(device: PythonObject, dtype: PythonObject, matrices: PythonObject)
     Args:
         device: From `open_device`.
         dtype: BFLOAT16, FLOAT16 or FLOAT32.
-        matrices: (address, rows, columns) of the router's, the first and the second weights.
+        matrices: (address, rows, columns) of the boxes, one under the other, of the router's, the first and the second weights.
     """
     ref d = kept[Device](Int(py=device))[]
     var which = Int(py=dtype)
@@ -107,7 +107,7 @@ def maps_of[dtype: DType](ctx: DeviceContext, m: PythonObject) raises -> Maps[dt
 def compile_variant(
     device: PythonObject, dtype: PythonObject, gated: PythonObject, shape: PythonObject
 ) raises -> PythonObject:
-    """The address of a compiled variant. `shape`: 0 wide, 1 medium, 2 narrow; 3 small up to d 256, 4 small up to 128.
+    """The address of a compiled variant. `shape`: 0 wide, 1 medium, 2 narrow, 3 few; 4 small up to d 256, 5 small up to 128.
     """
     ref d = kept[Device](Int(py=device))[]
     var dt = Int(py=dtype)
@@ -115,7 +115,7 @@ def compile_variant(
     var s = Int(py=shape)
     comptime for t in range(3):
         comptime for q in range(2):
-            comptime for w in range(3):
+            comptime for w in range(FIRST_SMALL):
                 if dt == t and g == (q == 1) and s == w:
                     return PythonObject(keep(Variant[dtype_of[t](), q == 1, shape_of[w]()](d.ctx)))
             comptime if t != FLOAT32:
@@ -132,7 +132,7 @@ def dtype_of[number: Int]() -> DType:
 
 def shape_of[number: Int]() -> Shape:
     """The shape the wrapper means."""
-    return WIDE if number == 0 else (MEDIUM if number == 1 else NARROW)
+    return WIDE if number == 0 else (MEDIUM if number == 1 else (NARROW if number == 2 else FEW))
 
 
 def small_of[number: Int]() -> SmallShape:
@@ -205,7 +205,7 @@ def enqueue[dtype: DType](address: Int, call: PythonObject) raises:
     p.layer.gates = F32P(unsafe_from_address=Int(py=call[5]))
     ref maps = kept[Maps[dtype]](p.maps)[]
     comptime for q in range(2):
-        comptime for w in range(3):
+        comptime for w in range(FIRST_SMALL):
             if p.gated == (q == 1) and p.shape == w:
                 ref variant = kept[Variant[dtype, q == 1, shape_of[w]()]](p.variant)[]
                 variant.launch(stream, maps, p.rows.value(), p.layer, d.multiprocessors)

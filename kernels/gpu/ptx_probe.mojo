@@ -3,7 +3,7 @@
 from max.gpu.host import DeviceContext
 
 from hopper.launch import SmallVariant, Variant
-from hopper.shape import NARROW, WIDE
+from hopper.shape import FEW, NARROW, WIDE
 from hopper.small_shape import SMALL_256
 
 
@@ -12,4 +12,5 @@ def main() raises:
     var ctx = DeviceContext()
     _ = Variant[DType.bfloat16, False, WIDE](ctx)
     _ = Variant[DType.bfloat16, False, NARROW](ctx)
+    _ = Variant[DType.bfloat16, False, FEW](ctx)
     _ = SmallVariant[DType.bfloat16, False, SMALL_256](ctx)

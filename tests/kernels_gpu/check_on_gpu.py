@@ -55,8 +55,23 @@ CASES: list[dict[str, Any]] = [
     {"t": 4, "d": 2048, "f": 512, "experts": 200, "k": 17},
     {"t": 200, "d": 512, "f": 256, "experts": 128, "k": 8},
     {"t": 1150, "d": 512, "f": 512, "experts": 4, "k": 1},
+    {"t": 1, "d": 2048, "f": 768, "experts": 128, "k": 8},
+    {
+        "t": 2,
+        "d": 320,
+        "f": 200,
+        "experts": 24,
+        "k": 16,
+        "gated": True,
+        "activation": "silu",
+        "biases": True,
+        "renormalize": False,
+    },
+    {"t": 4, "d": 255, "f": 257, "experts": 256, "k": 8},
+    {"t": 1, "d": 512, "f": 384, "experts": 40, "k": 32},
+    {"t": 60, "d": 448, "f": 384, "experts": 100, "k": 8, "gated": True, "activation": "gelu", "biases": True},
 ]
-OTHER = [CASES[i] for i in (0, 2, 3, 5, 8, 12, 14, 22, 26)]
+OTHER = [CASES[i] for i in (0, 2, 3, 5, 8, 12, 14, 22, 26, 31, 32, 34)]
 
 
 def run_case(case: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:

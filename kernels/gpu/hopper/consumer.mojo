@@ -8,6 +8,7 @@ features: outputs leave the registers in 8-byte (float32: 16-byte) pieces, whole
 memory.
 """
 
+from std.memory import bitcast
 from std.sys import size_of
 from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
@@ -22,9 +23,10 @@ from max.gpu.host.nvidia.tma import TensorMapSwizzle
 from max.gpu.memory import fence_async_view_proxy
 
 from hopper.activation import activate
+from hopper.few_words import store_words
 from hopper.layer import GELU_ERF, Layer, RELU, SIGMOID_FORM
-from hopper.memory import Global
-from hopper.producer import Ring, first_tile
+from hopper.memory import Global, U32P
+from hopper.producer import Ring, finished_of, first_tile
 from hopper.ptx import add_release, fence_async_global, opaque_zero, wait_barrier
 from hopper.schedule import (
     FIRST,
@@ -141,6 +143,20 @@ def skip_stages[dtype: DType, shape: Shape](block: Block[dtype, shape], thread: 
 
 
 @inline(.always)
+def hidden_of[
+    dtype: DType, //, gated: Bool, kind: Int
+](a: Layer[dtype], v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4]) -> SIMD[DType.float32, 2 if gated else 4]:
+    """The hidden features of a token that a thread's products are; see `store_hidden`."""
+    var h = SIMD[DType.float32, 2 if gated else 4](0)
+    comptime for i in range(2 if gated else 4):
+        comptime if gated:
+            h[i] = activate[kind](v[2 * i + 1], a.c0, a.c1) * (v[2 * i] + bias[2 * i])
+        else:
+            h[i] = activate[kind](v[i] + bias[i], a.c0, a.c1)
+    return h
+
+
+@inline(.always)
 def store_hidden[
     dtype: DType, gated: Bool, kind: Int
 ](a: Layer[dtype], to: Global[dtype], v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4]):
@@ -153,12 +169,7 @@ def store_hidden[
         bias: Beside them; gated: of `up` alone, in lanes 0 and 2.
     """
     comptime width = 2 if gated else 4
-    var h = SIMD[DType.float32, width](0)
-    comptime for i in range(width):
-        comptime if gated:
-            h[i] = activate[kind](v[2 * i + 1], a.c0, a.c1) * (v[2 * i] + bias[2 * i])
-        else:
-            h[i] = activate[kind](v[i] + bias[i], a.c0, a.c1)
+    var h = hidden_of[gated, kind](a, v, bias)
     comptime if dtype == DType.float32:
         # Kept as [high | low] like every float32 operand of a product: see schedule.columns_of_stage.
         var high = SIMD[DType.float32, width](0)
@@ -171,10 +182,25 @@ def store_hidden[
 
 
 @inline(.always)
+def store_hidden_words[
+    dtype: DType, gated: Bool, kind: Int
+](a: Layer[dtype], to: U32P, v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4], number: UInt32):
+    """The same of few tokens, as words that tell when they are there (few_words.mojo)."""
+    comptime width = 2 if gated else 4
+    var h = hidden_of[gated, kind](a, v, bias)
+    comptime if dtype == DType.float32:
+        var high = SIMD[DType.float32, width](0)
+        comptime for i in range(width):
+            high[i] = truncate_to_tf32(h[i])
+        store_words[width](to, bitcast[DType.uint32, width](high), number)
+        store_words[width](to.unsafe_offset(2 * Int(a.k1)), bitcast[DType.uint32, width](h - high), number)
+    else:
+        store_words[width // 2](to, bitcast[DType.uint32, width // 2](h.cast[dtype]()), number)
+
+
+@inline(.always)
 def truncate_to_tf32(v: Float32) -> Float32:
     """`v` with the 13 low bits of its mantissa cleared: what the tensor cores read of a float32."""
-    from std.memory import bitcast
-
     return bitcast[DType.float32, 1](bitcast[DType.uint32, 1](v) & 0xFFFFE000)
 
 
@@ -219,7 +245,13 @@ def consume_tile[
     var column = lane % 4 * 2
     var row = tile.row + column
     comptime if matmul == FIRST:
-        var to = a.hidden.unsafe_offset(row * Int(a.hidden_stride) + group_row // (2 if gated else 1) + feature)
+        var first = row * Int(a.hidden_stride) + group_row // (2 if gated else 1) + feature
+        var to = a.hidden.unsafe_offset(first)
+        comptime per_word = 4 // size_of[dtype]()
+        var words = a.hidden.unsafe_bitcast[UInt32]().unsafe_offset(first // per_word * 2)
+        var number = UInt32(0)
+        comptime if shape.few():
+            number = block.launch()[unsafe_offset=0]
 
         @inline(.always)
         @__parameter
@@ -227,9 +259,18 @@ def consume_tile[
             comptime for j in range(n // 8):
                 comptime for side in range(2):
                     if column + (j * 8 + side) < tile.n_tokens:
-                        store_hidden[dtype, gated, kind](
-                            a, to.unsafe_offset((j * 8 + side) * Int(a.hidden_stride)), four[j, side](), bias
-                        )
+                        comptime if shape.few():
+                            store_hidden_words[dtype, gated, kind](
+                                a,
+                                words.unsafe_offset(side * Int(a.hidden_stride) // per_word * 2),
+                                four[j, side](),
+                                bias,
+                                number,
+                            )
+                        else:
+                            store_hidden[dtype, gated, kind](
+                                a, to.unsafe_offset((j * 8 + side) * Int(a.hidden_stride)), four[j, side](), bias
+                            )
 
         # Branch here, not at each value: the unrolled code of the other kinds would pass through the instruction cache.
         if a.activation == RELU:
@@ -245,9 +286,16 @@ def consume_tile[
         comptime for j in range(n // 8):
             comptime for side in range(2):
                 if column + (j * 8 + side) < tile.n_tokens:
-                    to.unsafe_offset((j * 8 + side) * Int(a.d_stride)).unsafe_store[
-                        width=4, alignment=4 * size_of[kind]()
-                    ]((four[j, side]() + bias).cast[kind]())
+                    comptime if shape.few():
+                        store_words[4](
+                            a.expert_out.unsafe_bitcast[UInt32]().unsafe_offset((at + side * Int(a.d_stride)) * 2),
+                            bitcast[DType.uint32, 4](four[j, side]() + bias),
+                            block.launch()[unsafe_offset=0],
+                        )
+                    else:
+                        to.unsafe_offset((j * 8 + side) * Int(a.d_stride)).unsafe_store[
+                            width=4, alignment=4 * size_of[kind]()
+                        ]((four[j, side]() + bias).cast[kind]())
     else:
         var to = a.logits.unsafe_offset(row * Int(a.logits_stride) + group_row + feature)
         comptime for j in range(n // 8):
@@ -281,7 +329,7 @@ def consume_matmul[
                     comptime below = w * 8 - 8 if w == 1 or is_width(w * 8 - 8) else w * 8 - 16
                     if tile.n_tokens > below and tile.n_tokens <= w * 8:
                         consume_tile[gated, matmul, w * 8](a, block, tile, warpgroup, own, stages, ring)
-        comptime if matmul == FIRST:
+        comptime if matmul == FIRST and not shape.few():
             comptime if not shape.gathers:
                 fence_async_global()
             # The barrier gathers the warpgroup's stores under the one release that publishes them.
@@ -292,4 +340,4 @@ def consume_matmul[
             if own == 0:
                 var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
                 var slot = first_finished_slot(a, block, tile.expert) + divide(tile.row_in_expert, per)
-                _ = add_release(a.finished.unsafe_offset(slot), 1)
+                _ = add_release(finished_of(a, block).unsafe_offset(slot), 1)

@@ -7,6 +7,8 @@ from hopper.ptx import add_release, load_acquire, wait_barrier
 
 comptime CONSUMERS_BARRIER = 1
 comptime START_BARRIER = 2
+comptime SORTED_BARRIER = 3
+"""Named barrier of all threads of a block: the tables of the schedule are there."""
 
 
 @inline(.always)

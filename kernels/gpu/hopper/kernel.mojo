@@ -1,11 +1,12 @@
 """The kernel: the whole layer in one cooperative launch, one block a multiprocessor.
 
 route -> (grid barrier) -> sort -> (grid barrier) -> both matmuls -> (grid barrier) -> combine. Between the matmuls there
-is no barrier: a tile of the second waits for the hidden rows it reads, while its weights are already on their way.
+is no barrier: a tile of the second waits for the hidden rows it reads, while its weights are already on their way. Of few
+tokens there is no barrier at all (few_words.mojo).
 """
 
 from std.utils.static_tuple import StaticTuple
-from max.gpu import MAX_THREADS_PER_BLOCK_METADATA, thread_idx
+from max.gpu import MAX_THREADS_PER_BLOCK_METADATA, block_idx, thread_idx
 from max.gpu.intrinsics import warpgroup_reg_alloc, warpgroup_reg_dealloc
 from max.gpu.memory import external_memory, fence_mbarrier_init
 from max.gpu.sync import barrier, syncwarp
@@ -13,18 +14,21 @@ from layout import Coord
 from layout.tma_async import TMATensorTile
 
 from hopper.combine import combine
+from hopper.few_route import await_choices, await_keys, choose_experts, publish_logits, sort_few, sort_some
+from hopper.few_rows import combine_few, gather_hidden
+from hopper.few_words import launch_number
 from hopper.combine_rows import fetch_summands, sum_summands
 from hopper.consumer import consume_matmul
-from hopper.grid import START_BARRIER, meet_all_blocks
+from hopper.grid import CONSUMERS_BARRIER, SORTED_BARRIER, START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
-from hopper.producer import Ring, are_few, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages
+from hopper.producer import Ring, by_words, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages
 from hopper.ptx import fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
-from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles
+from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles, finished_slots
 from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape
 from hopper.stamp import stamp
-from hopper.sort import clear_finished, count_pairs, place_pairs, sort_few, sort_rows
+from hopper.sort import clear_finished, count_pairs, place_pairs, sort_rows
 
 
 @__llvm_metadata(MAX_THREADS_PER_BLOCK_METADATA=StaticTuple[Int32, 1](Int32(shape.threads())))
@@ -119,22 +123,27 @@ def produce[
 ):
     """The producer warpgroup: warp 0 for weights, the others for tokens."""
     var ring = Ring(0, 1)
-    wait_barrier[START_BARRIER](shape.threads())
-    if Int(a.route) == ROUTE_BY_TILES:
+    comptime if shape.gathers:
         if thread == 0:
-            fetch_weights[ROUTER](a, block, router_map, ring, 0)
-        comptime if shape.gathers:
-            if thread >= 32:
-                gather_tokens[ROUTER](a, block, thread - 32, ring, 0)
-        else:
-            if thread == 32:
-                fetch_tokens[ROUTER](a, block, staged_map, ring, 0)
-            else:
-                # They gather the next rows together: each must be at the same stage.
-                if thread > 32:
-                    ring.skip[shape.stages](router_stages(a, block))
-    syncwarp()
+            block.launch()[unsafe_offset=0] = launch_number(a)
+        syncwarp()
     wait_barrier[START_BARRIER](shape.threads())
+    comptime if not shape.few():
+        if Int(a.route) == ROUTE_BY_TILES:
+            if thread == 0:
+                fetch_weights[ROUTER](a, block, router_map, ring, 0)
+            comptime if shape.gathers:
+                if thread >= 32:
+                    gather_tokens[ROUTER](a, block, thread - 32, ring, 0)
+            else:
+                if thread == 32:
+                    fetch_tokens[ROUTER](a, block, staged_map, ring, 0)
+                else:
+                    # They gather the next rows together: each must be at the same stage.
+                    if thread > 32:
+                        ring.skip[shape.stages](router_stages(a, block))
+        syncwarp()
+    wait_barrier[SORTED_BARRIER](shape.threads())
     var tiles = count_tiles[FIRST](a, block)
     if thread == 0:
         fetch_weights[FIRST](a, block, first_map, ring, 0)
@@ -142,7 +151,10 @@ def produce[
     comptime if shape.gathers:
         if thread >= 32:
             gather_tokens[FIRST](a, block, thread - 32, ring, 0)
-            gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
+            comptime if shape.few():
+                gather_hidden(a, block, thread - 32, ring, tiles)
+            else:
+                gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
     else:
         if Int(a.sorted) == 0:
             if thread >= 32:
@@ -163,10 +175,72 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     comptime threads = shape.consumers * 128
     var ring = Ring(0, 0)
     stamp[0](a.sync, thread)
-    clear_finished(a, thread, threads)
     if a.stage_inputs != 0:
         stage_inputs(a, thread, threads)
         meet_all_blocks(a.sync, thread, threads)
+    if by_words[dtype, shape](a):
+        route_by_words(block, a, thread)
+    else:
+        comptime if not shape.few():
+            route_by_barriers(block, a, thread, ring)
+    stamp[6](a.sync, thread)
+    wait_barrier[SORTED_BARRIER](shape.threads())
+    consume_matmul[gated, FIRST](a, block, thread, ring, 0)
+    stamp[7](a.sync, thread)
+    consume_matmul[gated, SECOND](a, block, thread, ring, count_tiles[FIRST](a, block))
+    stamp[8](a.sync, thread)
+    comptime if shape.few():
+        combine_few(a, block, thread)
+    else:
+        comptime if not shape.gathers:
+            # The last step reads what this thread stored through asynchronous copies.
+            fence_async_global()
+        meet_all_blocks(a.sync, thread, threads)
+        stamp[9](a.sync, thread)
+        comptime if shape.gathers:
+            combine[dtype, shape](a, thread, threads)
+        else:
+            wait_barrier[START_BARRIER](shape.threads())
+            sum_summands(a, block, thread)
+    stamp[10](a.sync, thread)
+
+
+@inline(.always)
+def route_by_words[dtype: DType, shape: Shape, //](block: Block[dtype, shape], a: Layer[dtype], thread: Int):
+    """Routes and sorts few tokens: nobody waits but for words that he reads."""
+    comptime threads = shape.consumers * 128
+    publish_logits(a, block, thread)
+    stamp[1](a.sync, thread)
+    comptime if shape.few():
+        if thread // 32 < Int(a.n_tokens):
+            choose_experts(a, block, thread // 32, await_keys(a, block, thread // 32), True)
+        stamp[2](a.sync, thread)
+        wait_barrier[CONSUMERS_BARRIER](threads)
+        if thread < 32:
+            sort_few(a, block, thread)
+        # Racecheck takes the tables for a race with the producers' reads unless the consumers have met before.
+        wait_barrier[CONSUMERS_BARRIER](threads)
+    else:
+        # The other set of counters: the last reader of these was the launch before.
+        var other = 1 - Int(block.launch()[unsafe_offset=0] & 1)
+        clear_finished(a, a.finished.unsafe_offset(other * finished_slots(a)), thread, threads)
+        if thread < 32 and Int(block_idx.x) < Int(a.n_tokens):
+            choose_experts(a, block, Int(block_idx.x), await_keys(a, block, Int(block_idx.x)), True)
+        # What the warps told each other of the logits lies where the tokens of sorted pairs will.
+        wait_barrier[CONSUMERS_BARRIER](threads)
+        stamp[2](a.sync, thread)
+        await_choices(a, block, thread, threads)
+        stamp[3](a.sync, thread)
+        sort_some(a, block, thread, threads)
+
+
+@inline(.always)
+def route_by_barriers[
+    dtype: DType, shape: Shape, //
+](block: Block[dtype, shape], a: Layer[dtype], thread: Int, mut ring: Ring):
+    """Routes and sorts any number of tokens, each step by all blocks together."""
+    comptime threads = shape.consumers * 128
+    clear_finished(a, a.finished, thread, threads)
     wait_barrier[START_BARRIER](shape.threads())
     if Int(a.route) == ROUTE_BY_TILES:
         consume_matmul[False, ROUTER](a, block, thread, ring, 0)
@@ -175,33 +249,13 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     stamp[1](a.sync, thread)
     meet_all_blocks(a.sync, thread, threads)
     stamp[2](a.sync, thread)
-    if shape.gathers and are_few(a):
-        sort_few(a, block, thread, threads)
-    else:
-        count_pairs(a, block, thread, threads)
-        stamp[3](a.sync, thread)
-        meet_all_blocks(a.sync, thread, threads)
-        stamp[4](a.sync, thread)
-        place_pairs(a, block, thread, threads)
-        comptime if not shape.gathers:
-            if Int(a.sorted) != 0:
-                sort_rows(a, thread, threads)
-        stamp[5](a.sync, thread)
-        meet_all_blocks(a.sync, thread, threads)
-    stamp[6](a.sync, thread)
-    wait_barrier[START_BARRIER](shape.threads())
-    consume_matmul[gated, FIRST](a, block, thread, ring, 0)
-    stamp[7](a.sync, thread)
-    consume_matmul[gated, SECOND](a, block, thread, ring, count_tiles[FIRST](a, block))
-    stamp[8](a.sync, thread)
-    comptime if not shape.gathers:
-        # The last step reads what this thread stored through asynchronous copies.
-        fence_async_global()
+    count_pairs(a, block, thread, threads)
+    stamp[3](a.sync, thread)
     meet_all_blocks(a.sync, thread, threads)
-    stamp[9](a.sync, thread)
-    comptime if shape.gathers:
-        combine[dtype, shape](a, thread, threads)
-    else:
-        wait_barrier[START_BARRIER](shape.threads())
-        sum_summands(a, block, thread)
-    stamp[10](a.sync, thread)
+    stamp[4](a.sync, thread)
+    place_pairs(a, block, thread, threads)
+    comptime if not shape.gathers:
+        if Int(a.sorted) != 0:
+            sort_rows(a, thread, threads)
+    stamp[5](a.sync, thread)
+    meet_all_blocks(a.sync, thread, threads)

@@ -12,7 +12,7 @@ from layout import Coord, TileTensor, row_major
 from layout.tma_async import TMATensorTile
 
 from hopper.layer import Layer
-from hopper.memory import Global
+from hopper.memory import Global, U32P
 from hopper.ptx import (
     arrive_after_copies,
     commit_copies,
@@ -33,13 +33,15 @@ from hopper.schedule import (
     count_tiles,
     divide,
     find_tile,
+    finished_slots,
     first_finished_slot,
     k_blocks,
     split_range,
     tokens_per_tile,
+    weight_boxes,
     weight_tiles,
 )
-from hopper.shape import Block, BOX_ROWS, FEW_PAIRS, FEW_TOKENS, GATHERERS, GROUP_ROWS, ROW_BYTES, Shape
+from hopper.shape import Block, BOX_ROWS, GATHERERS, GROUP_ROWS, ROW_BYTES, SOME_PAIRS, SOME_TOKENS, Shape
 
 
 comptime GATHERED_BARRIER = 6
@@ -95,11 +97,13 @@ def fetch_weights[
     var splits = Int(a.splits) if matmul == SECOND else 1
     for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
         var tile = find_tile[matmul](a, block, index)
-        var first_row = tile.expert * rows + tile.weight_row
+        # Boxes of a group of rows lie one behind the other.
+        var boxes = weight_boxes[dtype](k)
+        var first_box = (tile.expert * rows + tile.weight_row) // GROUP_ROWS * boxes
         var groups = min(shape.consumers, (rows - tile.weight_row) // GROUP_ROWS)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         for stage in range(part[0], part[1]):
-            var column = columns_of_stage[dtype](k, stage)[0]
+            var box = first_box + columns_of_stage[dtype](k, stage)[0] // columns
             block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
             block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(groups * GROUP_ROWS * ROW_BYTES))
             for g in range(groups):
@@ -107,7 +111,7 @@ def fetch_weights[
                     block.weights(ring.stage).unsafe_offset(g * GROUP_ROWS * columns),
                     row_major[GROUP_ROWS, columns](),
                 )
-                map.async_copy(to, block.full()[unsafe_offset=ring.stage], (column, first_row + g * GROUP_ROWS))
+                map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, (box + g * boxes) * GROUP_ROWS))
             ring.advance[shape.stages]()
 
 
@@ -150,14 +154,28 @@ def wait_for_hidden[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dt
     var needed = UInt32(weight_tiles[shape](Int(a.rows1)) * shape.consumers)
     var slot = first_finished_slot(a, block, tile.expert)
     for i in range(divide(tile.row_in_expert, per), divide(tile.row_in_expert + tile.n_tokens - 1, per) + 1):
-        while load_acquire(a.finished.unsafe_offset(slot + i)) < needed:
+        while load_acquire(finished_of(a, block).unsafe_offset(slot + i)) < needed:
             pass
 
 
 @inline(.always)
-def are_few[dtype: DType](a: Layer[dtype]) -> Bool:
-    """Whether every block sorts all pairs for itself (`sort_few`), where blocks gather rows themselves."""
-    return Int(a.n_tokens) <= FEW_TOKENS and Int(a.n_tokens) * Int(a.top_k) <= FEW_PAIRS
+def by_words[dtype: DType, shape: Shape](a: Layer[dtype]) -> Bool:
+    """Whether logits and choices are words, and there is no barrier of the grid before the matmuls (few_route.mojo)."""
+    comptime if shape.few():
+        return True
+    comptime if not shape.gathers:
+        return False
+    var pairs = Int(a.n_tokens) * Int(a.top_k)
+    return Int(a.n_tokens) <= min(SOME_TOKENS, Int(grid_dim.x)) and pairs <= SOME_PAIRS
+
+
+@inline(.always)
+def finished_of[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape]) -> U32P:
+    """The counters of this launch. Where no barrier stands before their first use, launches take turns with two sets.
+    """
+    if not by_words[dtype, shape](a):
+        return a.finished
+    return a.finished.unsafe_offset(Int(block.launch()[unsafe_offset=0] & 1) * finished_slots(a))
 
 
 @inline(.always)
@@ -166,7 +184,7 @@ def gather_tokens[
 ](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
     """GATHERERS threads: the token rows of all this block's tiles of a matmul, 16 bytes a copy, swizzled by hand.
 
-    Rows beyond the tile's last are copies of its first: their products are never stored.
+    Rows beyond the tile's last are copies of its first (of few tokens: what is there): their products are never stored.
     """
     comptime rows_at_once = GATHERERS // 8
     comptime steps = (shape.max_tokens + rows_at_once - 1) // rows_at_once
@@ -177,10 +195,12 @@ def gather_tokens[
     var splits = Int(a.splits) if matmul == SECOND else 1
     var chunk = thread % 8
     var slot = thread // 8
-    var few = are_few(a)
+    var words = by_words[dtype, shape](a)
     for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
         var tile = find_tile[matmul](a, block, index)
         var padded = 8 if tile.n_tokens <= 8 else (tile.n_tokens + 15) // 16 * 16
+        comptime if shape.few():
+            padded = tile.n_tokens
         # Offsets in units of 16 bytes: 32 bits reach 64 GiB.
         var offset = SIMD[DType.uint32, 16](0)
         comptime for i in range(steps):
@@ -188,7 +208,12 @@ def gather_tokens[
             if r < padded:
                 var row = tile.row + (r if r < tile.n_tokens else 0)
                 comptime if matmul == FIRST:
-                    row = Int(block.window()[unsafe_offset=FEW_PAIRS + row] if few else a.tokens[unsafe_offset=row])
+                    comptime if shape.few():
+                        row = Int(block.few_tokens()[unsafe_offset=row])
+                    else:
+                        row = Int(
+                            block.window()[unsafe_offset=SOME_PAIRS + row] if words else a.tokens[unsafe_offset=row]
+                        )
                 offset[i] = UInt32((row * stride) // width + chunk)
         comptime if matmul == SECOND:
             if thread % 32 == 0:

@@ -1,5 +1,7 @@
 """PTX instructions that the standard library does not name, one function each."""
 
+from std.memory import bitcast
+from std.sys import size_of
 from std.sys._assembly import inlined_assembly
 from max.gpu import block_idx, grid_dim, thread_idx
 
@@ -53,17 +55,17 @@ def max_over_warp(v: UInt32) -> UInt32:
 
 
 @inline(.always)
-def min_over_warp(v: UInt32) -> UInt32:
-    """Returns the smallest `v` of the warp's 32 lanes, in every lane."""
-    return inlined_assembly["redux.sync.min.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
+def add_over_warp(v: Int32) -> Int32:
+    """Returns the sum of the warp's 32 lanes, in every lane."""
+    return inlined_assembly["redux.sync.add.s32 $0, $1, 0xffffffff;", Int32, constraints="=r,r", has_side_effect=True](
         v
     )
 
 
 @inline(.always)
-def add_over_warp(v: Int32) -> Int32:
-    """Returns the sum of the warp's 32 lanes, in every lane."""
-    return inlined_assembly["redux.sync.add.s32 $0, $1, 0xffffffff;", Int32, constraints="=r,r", has_side_effect=True](
+def or_over_warp(v: UInt32) -> UInt32:
+    """Returns the bits that any of the warp's 32 lanes has, in every lane."""
+    return inlined_assembly["redux.sync.or.b32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
         v
     )
 
@@ -77,10 +79,11 @@ def shift_up(v: Int32, by: Int) -> Int32:
 
 
 @inline(.always)
-def sum_over_warp(v: Float32) -> Float32:
-    """Returns the sum over the 32 lanes, the same bits in every lane."""
+def sum_over_warp[steps: Int = 5](v: Float32) -> Float32:
+    """Returns the sum over the 2^steps lanes (all 32) that differ in the upper `steps` bits of their number: the same
+    bits in each of them."""
     var s = v
-    comptime for i in range(5):
+    comptime for i in range(steps):
         s += inlined_assembly[
             "shfl.sync.bfly.b32 $0, $1, $2, 31, 0xffffffff;",
             Float32,
@@ -107,6 +110,19 @@ def opaque_zero() -> Int:
 
 
 @inline(.always)
+def pinned[dtype: DType, //, n: Int](v: SIMD[dtype, n]) -> SIMD[dtype, n]:
+    """Returns `v`, at this place in the program: loads that stand before it stay before it.
+
+    Left alone, the compiler puts each load right before the first use of its value, and every one is waited for.
+    """
+    comptime words = n * size_of[dtype]() // 4
+    var w = bitcast[DType.uint32, words](v)
+    comptime for i in range(words):
+        w[i] = inlined_assembly["mov.b32 $0, $1;", UInt32, constraints="=r,r,~{memory}", has_side_effect=True](w[i])
+    return bitcast[dtype, n](w)
+
+
+@inline(.always)
 def add_release(p: U32P, v: UInt32) -> UInt32:
     """Adds `v` for the whole GPU to see; everything this thread saw written is visible to whoever acquires the sum."""
     return inlined_assembly[
@@ -124,6 +140,17 @@ def add_relaxed(p: U32P, v: UInt32) -> UInt32:
         "atom.add.relaxed.gpu.global.u32 $0, [$1], $2;",
         UInt32,
         constraints="=r,l,r,~{memory}",
+        has_side_effect=True,
+    ](p, v)
+
+
+@inline(.always)
+def add_relaxed_64(p: U32P, v: UInt64) -> UInt64:
+    """Adds `v` to the 64 bits at `p` for the whole GPU to see, and orders nothing."""
+    return inlined_assembly[
+        "atom.add.relaxed.gpu.global.u64 $0, [$1], $2;",
+        UInt64,
+        constraints="=l,l,l,~{memory}",
         has_side_effect=True,
     ](p, v)
 

@@ -1,45 +1,44 @@
 """Routing: logits, the k largest of each token, their weights."""
 
-from std.math import exp
 from std.memory import bitcast
 from std.sys import size_of
 from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
-from max.gpu.sync import syncwarp
 
 from hopper.grid import CONSUMERS_BARRIER
 from hopper.layer import Layer
 from hopper.memory import Global
-from hopper.ptx import fence_async_global, max_over_warp, min_over_warp, sum_over_warp, wait_barrier
+from hopper.ptx import fence_async_global, pinned, sum_over_warp, wait_barrier
 from hopper.schedule import ceildiv, divide
 from hopper.shape import Block, MAX_EXPERTS, Shape
 
-comptime SLOTS = MAX_EXPERTS // 32
-"""Experts a lane looks after: lane, lane + 32, ..."""
+comptime PER_LANE = MAX_EXPERTS // 32
+"""Neighbouring experts a lane looks after: of equal logits, the lowest id is in the lowest lane."""
 comptime AT_ONCE = 4
 """Pieces of each row a lane loads before it multiplies the first: a load takes 0.7 us."""
-comptime Logits = SIMD[DType.float32, SLOTS]
-comptime Ids = SIMD[DType.int32, SLOTS]
+comptime Keys = SIMD[DType.uint32, PER_LANE]
 
 
 @inline(.always)
-def load_staged[dtype: DType](a: Layer[dtype], token: Int, column: Int) -> SIMD[DType.float32, 8]:
+def load_staged[dtype: DType](a: Layer[dtype], token: Int, column: Int) -> SIMD[dtype, 8]:
     """Eight staged activations from `column` on, as they were before float32 was split into halves."""
     var from_ = a.staged.unsafe_offset(token * Int(a.staged_stride) + column)
-    var x = from_.unsafe_load[width=8, alignment=16]().cast[DType.float32]()
+    var x = from_.unsafe_load[width=8, alignment=16]()
     comptime if dtype == DType.float32:
-        x += from_.unsafe_offset(Int(a.k0)).unsafe_load[width=8, alignment=16]().cast[DType.float32]()
+        x += from_.unsafe_offset(Int(a.k0)).unsafe_load[width=8, alignment=16]()
     return x
 
 
 @inline(.always)
-def load_router[dtype: DType](a: Layer[dtype], expert: Int, column: Int) -> SIMD[DType.float32, 8]:
+def load_router[dtype: DType](a: Layer[dtype], expert: Int, column: Int) -> SIMD[dtype, 8]:
     """Eight router weights of an expert from `column` on."""
-    return (
-        a.router.unsafe_offset(expert * Int(a.router_stride) + column)
-        .unsafe_load[width=8, alignment=16]()
-        .cast[DType.float32]()
-    )
+    return a.router.unsafe_offset(expert * Int(a.router_stride) + column).unsafe_load[width=8, alignment=16]()
+
+
+@inline(.always)
+def dot[dtype: DType](w: SIMD[dtype, 8], x: SIMD[dtype, 8]) -> Float32:
+    """The sum of eight products, in float32."""
+    return (w.cast[DType.float32]() * x.cast[DType.float32]()).reduce_add()
 
 
 @inline(.always)
@@ -64,19 +63,18 @@ def logits_by_dots[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dty
         t *= 4
         var sums = SIMD[DType.float32, 4](0)
         for first in range((way * 32 + lane) * 8, k, 256 * ways * AT_ONCE):
-            var w = StaticTuple[SIMD[DType.float32, 8], AT_ONCE]()
-            var x = StaticTuple[SIMD[DType.float32, 8], 4 * AT_ONCE]()
+            var w = StaticTuple[SIMD[dtype, 8], AT_ONCE]()
+            var x = StaticTuple[SIMD[dtype, 8], 4 * AT_ONCE]()
             comptime for u in range(AT_ONCE):
-                var column = first + u * 256 * ways
-                w[u] = SIMD[DType.float32, 8](0)
-                if column < k:
-                    w[u] = load_router(a, e, column)
-                    comptime for i in range(4):
-                        x[4 * u + i] = load_staged(a, min(t + i, tokens - 1), column)
+                var column = min(first + u * 256 * ways, k - 8)
+                w[u] = load_router(a, e, column)
+                comptime for i in range(4):
+                    x[4 * u + i] = load_staged(a, min(t + i, tokens - 1), column)
             comptime for u in range(AT_ONCE):
                 if first + u * 256 * ways < k:
+                    var weights = pinned[8](w[u])
                     comptime for i in range(4):
-                        sums[i] += (w[u] * x[4 * u + i]).reduce_add()
+                        sums[i] += dot(weights, pinned[8](x[4 * u + i]))
         comptime for i in range(4):
             var sum = sum_over_warp(sums[i])
             if lane == i and t + i < tokens:
@@ -101,7 +99,7 @@ def logits_by_dots[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dty
 
 @inline(.always)
 def rank_key(v: Float32) -> UInt32:
-    """An integer that orders as the logits do; NaN below everything, both zeros alike."""
+    """An integer above 0 that orders as the logits do; NaN below everything, both zeros alike."""
     var bits = bitcast[DType.uint32, 1](v if v != 0 else Float32(0))
     if v != v:
         return 1
@@ -115,65 +113,21 @@ def value_of(key: UInt32) -> Float32:
 
 
 @inline(.always)
-def route_token[dtype: DType](a: Layer[dtype], token: Int, writes: Bool) -> Ids:
-    """A warp chooses the k experts of a token, ties to the lowest id, and stores ids and weights if it `writes`.
-
-    Returns the ids: lane l has those of choices l, l + 32, ...
-
-    A NaN logit ranks below every other, so that ids are always k different experts; a chosen NaN, or a chosen pair of
-    infinities, makes the token's weights NaN.
-    """
-    var lane = Int(lane_id())
-    var experts = Int(a.n_experts)
-    var logits = Logits(0)
-    comptime for slot in range(SLOTS):
-        if slot * 32 + lane < experts:
-            logits[slot] = a.logits[unsafe_offset=token * Int(a.logits_stride) + slot * 32 + lane]
-    var keys = SIMD[DType.uint32, SLOTS](0)
-    comptime for slot in range(SLOTS):
-        if slot * 32 + lane < experts:
+def load_keys[dtype: DType](a: Layer[dtype], token: Int) -> Keys:
+    """The keys of a lane's experts' logits of a token; 0 beyond the last expert."""
+    var first = Int(lane_id()) * PER_LANE
+    var experts = Int32(Int(a.n_experts) - first)
+    # A row of logits is padded to 128: the last lanes may have none.
+    var from_ = a.logits.unsafe_offset(token * Int(a.logits_stride) + (first if experts > 0 else 0))
+    var logits = from_.unsafe_load[width=PER_LANE, alignment=16]()
+    var keys = Keys(0)
+    comptime for s in range(PER_LANE):
+        if Int32(s) < experts:
+            var logit = logits[s]
             if Int(a.router_bias) != 0:
-                logits[slot] += a.router_bias[unsafe_offset=slot * 32 + lane]
-            keys[slot] = rank_key(logits[slot])
-    var largest = Float32(0)
-    var total = Float32(0)
-    var chosen = Logits(0)
-    var ids = Ids(0)
-    for j in range(Int(a.top_k)):
-        var best = UInt32(0)
-        var id = UInt32(0xFFFFFFFF)
-        comptime for slot in range(SLOTS):
-            if keys[slot] > best:
-                best = keys[slot]
-                id = UInt32(slot * 32 + lane)
-        var top = max_over_warp(best)
-        var winner = min_over_warp(id if best == top else UInt32(0xFFFFFFFF))
-        comptime for slot in range(SLOTS):
-            if UInt32(slot * 32 + lane) == winner:
-                keys[slot] = 0
-        var value = value_of(top)
-        if j == 0:
-            largest = value
-        # An infinity makes the weights NaN, as PyTorch's softmax does.
-        var e = exp(value - largest)
-        total += e
-        comptime for slot in range(SLOTS):
-            if j == slot * 32 + lane:
-                chosen[slot] = e
-                ids[slot] = Int32(winner)
-    if a.renormalize == 0:
-        var all = Float32(0)
-        comptime for slot in range(SLOTS):
-            if slot * 32 + lane < experts:
-                all += exp(logits[slot] - largest)
-        total = sum_over_warp(all)
-    comptime for slot in range(SLOTS):
-        var j = slot * 32 + lane
-        if j < Int(a.top_k) and writes:
-            a.ids[unsafe_offset=token * Int(a.top_k) + j] = ids[slot]
-            a.gates[unsafe_offset=token * Int(a.top_k) + j] = chosen[slot] / total
-    syncwarp()
-    return ids
+                logit += a.router_bias[unsafe_offset=first + s]
+            keys[s] = rank_key(logit)
+    return keys
 
 
 @inline(.always)

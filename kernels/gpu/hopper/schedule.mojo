@@ -85,6 +85,8 @@ def count_tiles[dtype: DType, shape: Shape, //, matmul: Int](a: Layer[dtype], bl
     """Tiles of a matmul over all experts."""
     comptime if matmul == ROUTER:
         return ceildiv(Int(a.logits_stride), shape.consumers * GROUP_ROWS) * ceildiv(Int(a.n_tokens), router_tokens(a))
+    comptime if shape.few():
+        return Int(block.table(2)[unsafe_offset=0]) * tiles_of_few[shape, matmul](a)
     return Int(block.table(matmul)[unsafe_offset=Int(a.n_experts)])
 
 
@@ -103,6 +105,23 @@ def find_tile[
         return Tile(0, weight_tile * rows_per_tile, row, row, min(per, rows - row), 0, rows)
     var most = Int(a.tokens1) if matmul == FIRST else Int(a.tokens2)
     var splits = 1 if matmul == FIRST else Int(a.splits)
+    comptime if shape.few():
+        # Every expert that has rows has as many tiles.
+        var per = tiles_of_few[shape, matmul](a)
+        var entry = divide(index, per)
+        var local = index - entry * per
+        var first = Int(block.table(0)[unsafe_offset=entry])
+        var rows = Int(block.table(0)[unsafe_offset=entry + 1]) - first
+        var weight_tile = divide(local, splits)
+        return Tile(
+            Int(block.table(1)[unsafe_offset=entry]),
+            weight_tile * rows_per_tile,
+            first,
+            0,
+            rows,
+            local - weight_tile * splits,
+            rows,
+        )
     var e = find_expert(block, matmul, Int(a.n_experts), index)
     var first = Int(block.table(0)[unsafe_offset=e])
     var rows = Int(block.table(0)[unsafe_offset=e + 1]) - first
@@ -115,6 +134,20 @@ def find_tile[
     return Tile(
         e, weight_tile * rows_per_tile, first + row, row, min(per, rows - row), rest - weight_tile * splits, rows
     )
+
+
+@inline(.always)
+def tiles_of_few[dtype: DType, //, shape: Shape, matmul: Int](a: Layer[dtype]) -> Int:
+    """Tiles of an expert that has any of few tokens."""
+    comptime if matmul == FIRST:
+        return weight_tiles[shape](Int(a.rows1))
+    return weight_tiles[shape](Int(a.d_stride)) * Int(a.splits)
+
+
+@inline(.always)
+def finished_slots[dtype: DType](a: Layer[dtype]) -> Int:
+    """Counters of blocks of rows: no more than these are used."""
+    return divide(Int(a.n_tokens) * Int(a.top_k), Int(a.tokens1)) + Int(a.n_experts) + 1
 
 
 @inline(.always)
@@ -134,6 +167,14 @@ def k_blocks[dtype: DType](k: Int32) -> Int:
     """Stages a product with inner length `k` takes; float32 takes three passes over halves (see `columns_of_stage`)."""
     comptime if dtype == DType.float32:
         return Int(k) // 32 * 3
+    return Int(k) // 64
+
+
+@inline(.always)
+def weight_boxes[dtype: DType](k: Int32) -> Int:
+    """Boxes of 128 bytes of K that a group of weight rows has: `prepare` lays each out in one piece, 16 KiB."""
+    comptime if dtype == DType.float32:
+        return Int(k) // 32 * 2
     return Int(k) // 64
 
 

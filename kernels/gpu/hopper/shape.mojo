@@ -21,9 +21,13 @@ comptime MAX_EXPERTS = 256
 comptime WINDOW = 1024
 """Pairs sorted at a time."""
 comptime FEW_TOKENS = 4
-"""Most tokens that every block routes for itself, one a warp, where blocks gather rows themselves."""
-comptime FEW_PAIRS = WINDOW // 2
-"""And most pairs: their tokens are kept beside them."""
+"""Most tokens of a call of few: every block routes all of them for itself, one a warp."""
+comptime FEW_PAIRS = 32
+"""And most pairs: every block sorts them, one a lane."""
+comptime SOME_TOKENS = 64
+"""Most tokens that narrow tiles route without a barrier of the grid: a block a token."""
+comptime SOME_PAIRS = WINDOW // 2
+"""And most pairs: every block sorts them, and keeps their tokens in the second half of its window."""
 
 
 @fieldwise_init
@@ -41,6 +45,10 @@ struct Shape(TrivialRegisterPassable):
     """Whether each block gathers the rows of both matmuls itself, 16 bytes a copy. Otherwise the second's are fetched by the
     tensor memory accelerator, and so are the first's where there is a copy of them sorted by expert."""
 
+    def few(self) -> Bool:
+        """Whether it is for calls of few tokens: no barrier of the grid, words that tell when they are there."""
+        return self.max_tokens == 8
+
     def threads(self) -> Int:
         """Threads of a block: the producer warpgroup and the consumers."""
         return (self.consumers + 1) * 128
@@ -57,9 +65,19 @@ struct Shape(TrivialRegisterPassable):
         """Where the tables of the schedule begin, in bytes."""
         return self.stages * (self.weight_bytes() + self.token_bytes())
 
+    def table_words(self) -> Int:
+        """Words of a table of the schedule: one for each expert, or for each that has pairs, and one more."""
+        return (FEW_PAIRS if self.few() else MAX_EXPERTS) + 8
+
+    def window_words(self) -> Int:
+        """Words of the window of ids, or of what few tokens need instead."""
+        return 5 * FEW_PAIRS if self.few() else WINDOW
+
     def shared_bytes(self) -> Int:
-        """Shared memory of a block: stages, three tables of E + 1 words, a window of ids, barriers."""
-        return self.tables_at() + 3 * (MAX_EXPERTS + 8) * 4 + WINDOW * 4 + 2 * (self.stages + SUM_STAGES) * 8
+        """Shared memory of a block: stages, three tables, a window of ids, barriers."""
+        return (
+            self.tables_at() + (3 * self.table_words() + self.window_words()) * 4 + 2 * (self.stages + SUM_STAGES) * 8
+        )
 
     def sum_bytes(self) -> Int:
         """Bytes of one of SUM_STAGES stages of expert outputs: SUM_ROWS times 16 bytes a consumer."""
@@ -72,6 +90,8 @@ comptime MEDIUM = Shape(consumers=1, max_tokens=160, stages=5, gathers=False)
 """128 weight rows by 160 tokens: too few tiles to fill the chip with WIDE ones."""
 comptime NARROW = Shape(consumers=1, max_tokens=32, stages=10, gathers=True)
 """128 weight rows by 32 tokens: decode, bound by the stream of weights; 160 KiB of them in flight."""
+comptime FEW = Shape(consumers=1, max_tokens=8, stages=13, gathers=True)
+"""128 weight rows by 8 tokens: at most FEW_TOKENS tokens and FEW_PAIRS pairs; 208 KiB of weights in flight."""
 
 
 @fieldwise_init
@@ -98,9 +118,14 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def table(self, i: Int) -> Shared[DType.int32]:
-        """Table i of E + 1 words: 0 first row, 1 first tile of the first matmul, 2 first tile of the second."""
+        """Table i of E + 1 words: 0 first row, 1 first tile of the first matmul, 2 first tile of the second.
+
+        Of few tokens: an entry for each expert that has pairs, 0 first row, 1 the expert; 2 begins with their number.
+        """
         return (
-            self.base.unsafe_offset(Self.shape.tables_at()).unsafe_bitcast[Int32]().unsafe_offset(i * (MAX_EXPERTS + 8))
+            self.base.unsafe_offset(Self.shape.tables_at())
+            .unsafe_bitcast[Int32]()
+            .unsafe_offset(i * Self.shape.table_words())
         )
 
     @inline(.always)
@@ -111,7 +136,38 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     @inline(.always)
     def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: its weights and token rows have landed."""
-        return self.window().unsafe_offset(WINDOW).unsafe_bitcast[SharedMemBarrier]()
+        return self.window().unsafe_offset(Self.shape.window_words()).unsafe_bitcast[SharedMemBarrier]()
+
+    @inline(.always)
+    def few_ids(self) -> Shared[DType.int32]:
+        """Of few tokens: the expert of each pair."""
+        return self.window()
+
+    @inline(.always)
+    def few_tokens(self) -> Shared[DType.int32]:
+        """Of few tokens: the token of each pair, pairs sorted by expert."""
+        return self.window().unsafe_offset(FEW_PAIRS)
+
+    @inline(.always)
+    def few_places(self) -> Shared[DType.int32]:
+        """Of few tokens: the sorted position of each pair."""
+        return self.window().unsafe_offset(2 * FEW_PAIRS)
+
+    @inline(.always)
+    def few_gates(self) -> Shared[DType.float32]:
+        """Of few tokens: the weight of each pair."""
+        return self.window().unsafe_offset(3 * FEW_PAIRS).unsafe_bitcast[Float32]()
+
+    @inline(.always)
+    def logit_parts(self) -> Shared[DType.float32]:
+        """Each warp's part of the logits of an expert, of two experts in turn: at the end of the window."""
+        comptime parts = 2 * 4 * (FEW_TOKENS if Self.shape.few() else SOME_TOKENS)
+        return self.window().unsafe_offset(Self.shape.window_words() - parts).unsafe_bitcast[Float32]()
+
+    @inline(.always)
+    def launch(self) -> Shared[DType.uint32]:
+        """The number of this launch, where words carry it: behind the third table."""
+        return self.table(2).unsafe_offset(Self.shape.table_words() - 4).unsafe_bitcast[UInt32]()
 
     @inline(.always)
     def empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:

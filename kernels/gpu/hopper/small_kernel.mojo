@@ -18,6 +18,7 @@ from layout.tma_async import TMATensorTile
 from hopper.layer import Layer
 from hopper.producer import Ring
 from hopper.ptx import wait_barrier
+from hopper.schedule import weight_boxes
 from hopper.shape import GROUP_ROWS, ROW_BYTES
 from hopper.small_combine import combine_range
 from hopper.small_matmul import count_stages, first_matmul, meet_computing, second_matmul, skip_stages
@@ -120,13 +121,16 @@ def fetch_slices[
                 block.weights(ring.stage).unsafe_offset(g * (SLAB_BYTES // 2)), row_major[GROUP_ROWS, ROW_BYTES // 2]()
             )
             if second:
-                var row = part.expert * Int(a.d_stride) + g * GROUP_ROWS
-                second_map.async_copy(
-                    to, block.full()[unsafe_offset=ring.stage], (hidden + (stage - stages[0]) * 64, row)
-                )
+                var group = part.expert * Int(a.d_stride) // GROUP_ROWS + g
+                var boxes = weight_boxes[dtype](a.k1)
+                var own = hidden // 64 + stage - stages[0]
+                # Hidden features are padded further than K is: where there are no weights, rows before the first are zero.
+                var box = group * boxes + own if own < boxes else -1
+                second_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, box * GROUP_ROWS))
             else:
-                var row = part.expert * rows1 + from_ + g * GROUP_ROWS
-                first_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (stage * 64, row))
+                var group = (part.expert * rows1 + from_) // GROUP_ROWS + g
+                var box = group * weight_boxes[dtype](a.k0) + stage
+                first_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, box * GROUP_ROWS))
         ring.advance[shape.stages()]()
 
     if thread == 0:

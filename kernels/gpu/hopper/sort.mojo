@@ -12,8 +12,10 @@ from max.gpu import block_idx, grid_dim, lane_id
 from hopper.grid import CONSUMERS_BARRIER
 from hopper.layer import Layer
 from hopper.ptx import add_over_warp, broadcast, count_bits, fence_async_global, shift_up, wait_barrier
-from hopper.route import route_token
-from hopper.schedule import ceildiv, divide, weight_tiles
+from hopper.few_route import choose_experts
+from hopper.route import load_keys
+from hopper.memory import U32P
+from hopper.schedule import ceildiv, divide, finished_slots, weight_tiles
 from hopper.shape import Block, GROUP_ROWS, MAX_EXPERTS, Shape, WINDOW
 
 comptime AT_ONCE = 16
@@ -41,50 +43,10 @@ struct Run(TrivialRegisterPassable):
 
 
 @inline(.always)
-def clear_finished[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
+def clear_finished[dtype: DType](a: Layer[dtype], counters: U32P, thread: Int, threads: Int):
     """Nobody has finished a tile yet: the last reader of these counters was the launch before."""
-    var slots = Int(a.n_tokens) * Int(a.top_k) // Int(a.tokens1) + Int(a.n_experts) + 1
-    for i in range(Int(block_idx.x) * threads + thread, slots, Int(grid_dim.x) * threads):
-        a.finished[unsafe_offset=i] = 0
-
-
-@inline(.always)
-def sort_few[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
-    """Routes and sorts all pairs of at most FEW_TOKENS tokens in every block alike: two barriers of the grid less.
-
-    The tokens of the sorted pairs stay in the second half of the window; what the last step needs, block 0 writes.
-    """
-    var k = Int(a.top_k)
-    var pairs = Int(a.n_tokens) * k
-    var writes = block_idx.x == 0
-    for token in range(thread // 32, Int(a.n_tokens), threads // 32):
-        var ids = route_token(a, token, writes)
-        comptime for slot in range(MAX_EXPERTS // 32):
-            var j = slot * 32 + Int(lane_id())
-            if j < k:
-                block.window()[unsafe_offset=token * k + j] = ids[slot]
-    wait_barrier[CONSUMERS_BARRIER](threads)
-    comptime for i in range(MAX_EXPERTS // 128):
-        var e = i * threads + thread
-        if e < Int(a.n_experts):
-            var count = Int32(0)
-            for p in range(pairs):
-                count += Int32(1) if block.window()[unsafe_offset=p] == Int32(e) else Int32(0)
-            block.table(0)[unsafe_offset=e] = count
-    wait_barrier[CONSUMERS_BARRIER](threads)
-    if thread < 32:
-        fill_tables(a, block, thread)
-    wait_barrier[CONSUMERS_BARRIER](threads)
-    comptime for i in range(MAX_EXPERTS // 128):
-        var e = i * threads + thread
-        if e < Int(a.n_experts):
-            var next = block.table(0)[unsafe_offset=e]
-            for p in range(pairs):
-                if block.window()[unsafe_offset=p] == Int32(e):
-                    if writes:
-                        a.position[unsafe_offset=p] = next
-                    block.window()[unsafe_offset=WINDOW // 2 + Int(next)] = Int32(divide(p, k))
-                    next += 1
+    for i in range(Int(block_idx.x) * threads + thread, finished_slots(a), Int(grid_dim.x) * threads):
+        counters[unsafe_offset=i] = 0
 
 
 @inline(.always)
@@ -97,7 +59,7 @@ def count_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
     while first < run.last:
         var last = min(run.last, first + run.window)
         for token in range(first + thread // 32, last, threads // 32):
-            _ = route_token(a, token, True)
+            choose_experts(a, block, token, load_keys(a, token), False)
         wait_barrier[CONSUMERS_BARRIER](threads)
         load_window(a, block, first, last, thread, threads)
         comptime for i in range(MAX_EXPERTS // 128):
@@ -236,31 +198,25 @@ def sort_rows[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
 
 @inline(.always)
 def fill_tables[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], lane: Int):
-    """One warp: from pairs per expert in table 0 to the running sums of pairs and of tiles."""
-    comptime per = MAX_EXPERTS // 32
+    """One warp: from pairs per expert in table 0 to the running sums of pairs and of tiles, 32 experts a turn."""
     var experts = Int(a.n_experts)
-    var tiles1 = weight_tiles[shape](Int(a.rows1))
-    var tiles2 = weight_tiles[shape](Int(a.d_stride)) * Int(a.splits)
-    var sums = SIMD[DType.int32, 4](0)
-    var own = SIMD[DType.int32, 4 * per](0)
-    comptime for i in range(per):
-        var e = lane * per + i
+    var tiles1 = Int32(weight_tiles[shape](Int(a.rows1)))
+    var tiles2 = Int32(weight_tiles[shape](Int(a.d_stride)) * Int(a.splits))
+    var before = SIMD[DType.int32, 4](0)
+    for first in range(0, experts + 1, 32):
+        var e = first + lane
         var rows = Int(block.table(0)[unsafe_offset=e]) if e < experts else 0
-        own[4 * i] = Int32(rows)
-        own[4 * i + 1] = Int32(ceildiv(rows, Int(a.tokens1)) * tiles1)
-        own[4 * i + 2] = Int32(ceildiv(rows, Int(a.tokens2)) * tiles2)
+        var own = SIMD[DType.int32, 4](
+            Int32(rows),
+            Int32(ceildiv(rows, Int(a.tokens1))) * tiles1,
+            Int32(ceildiv(rows, Int(a.tokens2))) * tiles2,
+            0,
+        )
         comptime for c in range(3):
-            sums[c] += own[4 * i + c]
-    comptime for c in range(3):
-        var inclusive = sums[c]
-        comptime for s in range(5):
-            var below = shift_up(inclusive, 1 << s)
-            inclusive += below if lane >= (1 << s) else Int32(0)
-        var at = inclusive - sums[c]
-        comptime for i in range(per):
-            var e = lane * per + i
+            var inclusive = own[c]
+            comptime for s in range(5):
+                var below = shift_up(inclusive, 1 << s)
+                inclusive += below if lane >= (1 << s) else Int32(0)
             if e <= experts:
-                block.table(c)[unsafe_offset=e] = at
-            at += own[4 * i + c]
-        if lane == 31 and experts == MAX_EXPERTS:
-            block.table(c)[unsafe_offset=MAX_EXPERTS] = at
+                block.table(c)[unsafe_offset=e] = before[c] + inclusive - own[c]
+            before[c] += broadcast(inclusive, 31)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .extension import compiled, extension, open_device
-from .packing import DTYPES, Packed, pack_layer, require, require_memory, round_up
-from .tiling import NARROW, SMALL, choose_tiling, small_parts_bytes, small_tiling
+from .packing import BOX_BYTES, DTYPES, Packed, pack_layer, require, require_memory, round_up
+from .tiling import FEW, FEW_LOGITS, NARROW, SMALL, choose_tiling, small_parts_bytes, small_tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,19 +52,22 @@ class Prepared:
         """The plan for a number of tokens, the first of which lies at `start`; compiles and allocates."""
         c, p = self.layer, tokens * self.layer.top_k
         tiling = (None if staged else small_tiling(c, tokens, self.blocks)) or choose_tiling(c, tokens, self.blocks)
-        narrow, small = tiling.shape is NARROW, tiling.shape in SMALL
+        few, small = tiling.shape is FEW, tiling.shape in SMALL
+        narrow = few or tiling.shape is NARROW
         item = c.dtype.itemsize
         gathers = narrow or (not small and p <= GATHERED_ROWS * c.experts)
+        # Words carry a launch's number beside their value (kernels/gpu/hopper/few_words.mojo); counters have two sets.
+        words = 2 if few else 1
         route = ROUTE_BY_DOTS if tokens <= 128 else ROUTE_BY_TILES
         sizes = {
-            "finished": 0 if small else 4 * (p // tiling.tokens1 + c.experts + 1),
-            "logits": 0 if small else 4 * tokens * c.logits_stride,
+            "finished": 0 if small else 8 * (p // tiling.tokens1 + c.experts + 1),
+            "logits": 0 if small else 8 * (FEW_LOGITS if few else tokens) * c.logits_stride,
             "histogram": 0 if small else 4 * self.blocks * c.experts,
-            "tokens": 4 * p if gathers else 0,
+            "tokens": 8 * p if gathers else 0,
             "sorted": 0 if small or gathers else p * c.k0 * c.halves * item,
             "position": 0 if small else 4 * p,
-            "hidden": 0 if small else p * c.hidden_stride * item,
-            "expert_out": 0 if small else tiling.splits * p * c.d_stride * (4 if narrow else item),
+            "hidden": 0 if small else p * c.hidden_stride * item * words,
+            "expert_out": 0 if small else tiling.splits * p * c.d_stride * (4 if narrow else item) * words,
             "staged": tokens * c.k0 * c.halves * item if staged else 0,
         }
         offsets, total = {}, 0
@@ -72,7 +75,8 @@ class Prepared:
             offsets[name], total = total, total + round_up(size, 256)
         if not torch.cuda.is_current_stream_capturing():  # asking the driver would end the capture
             require_memory(total, f"a call of {tokens} tokens")
-        memory = torch.empty(total, dtype=torch.uint8, device=c.device)
+        # Zero is no launch's number.
+        memory = (torch.zeros if narrow else torch.empty)(total, dtype=torch.uint8, device=c.device)
         base = memory.data_ptr()
         at = {name: base + offset for name, offset in offsets.items()}
         if gathers:
@@ -157,7 +161,8 @@ def prepare_layer(layer: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[No
     packed = pack_layer(layer)
     matrices: list[int] = []
     for m in (packed.router_tiles, packed.first, packed.second):
-        matrices += [m.data_ptr(), m.shape[0] * m.shape[1], m.shape[2]]
+        columns = BOX_BYTES // m.element_size()
+        matrices += [m.data_ptr(), m.numel() // columns, columns]
     maps = extension().make_maps(device, DTYPES[packed.dtype], tuple(matrices))
     # Words that nobody wrote are all ones: see kernels/gpu/hopper/small_parts.mojo.
     size = (2, small_parts_bytes(packed, blocks))

@@ -11,6 +11,7 @@ import torch
 DTYPES = {torch.bfloat16: 0, torch.float16: 1, torch.float32: 2}
 MOST_EXPERTS = 256
 GROUP = 128  # weight rows of a consumer warpgroup
+BOX_BYTES = 128  # of each of them that are fetched at a time
 
 RELU, SIGMOID_FORM, GELU_ERF = 0, 1, 2
 TANH_SLOPE = 2 * math.sqrt(2 / math.pi)
@@ -54,8 +55,12 @@ def halves(m: torch.Tensor) -> torch.Tensor:
 
 
 def pack(weight: torch.Tensor, rows: int, columns: int, gate: torch.Tensor | None = None) -> torch.Tensor:
-    """Weights [E, in, out] as the matmuls read them: [E, out rows in `row_order`, in columns], K innermost."""
+    """Weights [E, in, out] as the matmuls read them: [E, out rows in `row_order`, in columns], K innermost.
+
+    What is fetched at a time lies in one piece of 16 KiB: 128 bytes of each row of a group. Pieces follow along K.
+    """
     out = None
+    box = BOX_BYTES // weight.element_size()
     order = row_order(gated=gate is not None).to(weight.device)
     for e in range(weight.shape[0]):
         m = padded(weight[e].T, rows, columns)
@@ -66,6 +71,7 @@ def pack(weight: torch.Tensor, rows: int, columns: int, gate: torch.Tensor | Non
             both = torch.cat([m.view(-1, GROUP // 2, columns), g.view(-1, GROUP // 2, columns)], dim=1)
             m = both[:, order]
         m = halves(m.reshape(-1, columns))
+        m = m.view(-1, GROUP, m.shape[1] // box, box).transpose(1, 2)
         if out is None:
             out = torch.empty((weight.shape[0], *m.shape), dtype=m.dtype, device=m.device)
         out[e] = m

@@ -25,9 +25,14 @@ class TileShape:
 WIDE = TileShape(number=0, rows=256, tokens=160)
 MEDIUM = TileShape(number=1, rows=128, tokens=160)
 NARROW = TileShape(number=2, rows=128, tokens=32)
+#: NARROW for calls of at most so many tokens and pairs, without barriers of the grid.
+FEW = TileShape(number=3, rows=128, tokens=8)
+FEW_TOKENS, FEW_PAIRS = 4, 32
+#: Rows of logits: eight copies.
+FEW_LOGITS = 8 * FEW_TOKENS
 #: The kernel for small layers: one block does a range of tokens for a slice of an expert, its d at most `rows`.
-SMALL_256 = TileShape(number=3, rows=256, tokens=128)
-SMALL_128 = TileShape(number=4, rows=128, tokens=128)
+SMALL_256 = TileShape(number=4, rows=256, tokens=128)
+SMALL_128 = TileShape(number=5, rows=128, tokens=128)
 SMALL = (SMALL_128, SMALL_256)
 SMALL_EXPERTS, SMALL_CHOICES = 8, 4
 
@@ -93,14 +98,16 @@ def choose_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling:
     rows = min(tokens, mean + (2 * math.sqrt(mean) if layer.experts > layer.top_k else 0))
     wide = layer.halves * 1.5 if layer.halves == 2 else 1.0
     best: Tiling | None = None
-    for shape in (NARROW, MEDIUM, WIDE):
+    few = tokens <= FEW_TOKENS and pairs <= FEW_PAIRS
+    for shape in (FEW, NARROW, MEDIUM, WIDE):
         # A few rows per expert: the stream of weights is the bound, and NARROW keeps 160 KiB of it in flight.
-        if (shape is NARROW) != (rows <= NARROW.tokens):
+        streams = shape in {FEW, NARROW}
+        if streams != (rows <= NARROW.tokens) or (streams and few != (shape is FEW)):
             continue
         caps = [
             c for c in (16, 32, 48, 64, 80, 96, 128, 160) if c <= min(shape.tokens, 80 if layer.halves == 2 else 160)
         ]
-        caps = caps[-1:] if shape is NARROW else caps
+        caps = [shape.tokens] if streams else caps
         first = min(
             (
                 matmul_cycles(
@@ -134,7 +141,7 @@ def choose_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling:
                 s,
             )
             for c in caps
-            for s in ((1, 2, 4, 8) if shape is NARROW and layer.k1 >= 512 else (1,))
+            for s in ((1, 2, 4, 8) if streams and layer.k1 >= 512 else (1,))
         )
         cycles = first[0] + second[0]
         if best is None or cycles < best.cycles:

@@ -1,0 +1,281 @@
+"""Routing of few tokens without a barrier of the grid: logits and choices are words that tell when they are there.
+
+The weights of the chosen experts cannot be asked for before, so what comes first is kept short. A block takes an expert
+and publishes its logits. Of at most FEW_TOKENS tokens, every block then chooses and sorts for itself; of more, a block a
+token chooses and publishes, and every block sorts all pairs.
+"""
+
+from std.bit import count_trailing_zeros
+from std.math import exp
+from std.utils.static_tuple import StaticTuple
+from max.gpu import block_idx, grid_dim, lane_id
+from max.gpu.sync import syncwarp
+
+from hopper.few_words import load_two, load_word, store_words
+from hopper.grid import CONSUMERS_BARRIER, START_BARRIER
+from hopper.layer import Layer
+from hopper.memory import U32P
+from hopper.ptx import ballot, broadcast, count_bits, max_over_warp, or_over_warp, pinned, sum_over_warp, wait_barrier
+from hopper.route import Keys, PER_LANE, dot, load_router, load_staged, rank_key, value_of
+from hopper.schedule import ceildiv, divide
+from hopper.shape import Block, FEW_TOKENS, MAX_EXPERTS, SOME_PAIRS, SOME_TOKENS, Shape
+from hopper.sort import AT_ONCE as COMPARED, fill_tables, matches
+
+comptime COPIES = 8
+"""Copies of the logits that every block reads, for the same reason."""
+
+
+@inline(.always)
+def publish_logits[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int):
+    """This block's experts' logits of all tokens, as words for everybody: their keys. Meets the producers once.
+
+    Many loads are in flight, for one takes 0.7 us: no branch stands between them, where each would be waited for.
+    """
+    comptime threads = shape.consumers * 128
+    comptime together = 1 if shape.few() else 8
+    comptime AT_ONCE = 4 if shape.few() else 2
+    comptime most = FEW_TOKENS if shape.few() else SOME_TOKENS
+    comptime copies = COPIES if shape.few() else 1
+    var warp = thread // 32
+    var tokens = Int(a.n_tokens)
+    var k = Int(a.k0)
+    var e = Int(block_idx.x)
+    var odd = 0
+    var met = False
+    while e < Int(a.n_experts) or not met:
+        # Two experts in turn: what is read of one is never written for the next.
+        var parts = block.logit_parts().unsafe_offset(odd * (most * threads // 32))
+        # Blocks begin at different tokens: a line that all of them ask for at once, the L2 cache hands out block by block,
+        # some 20 cycles each (32 tokens of 2048: 17,000 cycles, not 28,000).
+        var groups = ceildiv(tokens, together)
+        var group = Int(block_idx.x) - divide(Int(block_idx.x), groups) * groups
+        for _ in range(groups if e < Int(a.n_experts) else 0):
+            var token = group * together
+            group = group + 1 if group + 1 < groups else 0
+            var sums = SIMD[DType.float32, together](0)
+            for first in range(thread * 8, k, threads * 8 * AT_ONCE):
+                var w = StaticTuple[SIMD[dtype, 8], AT_ONCE]()
+                var x = StaticTuple[SIMD[dtype, 8], together * AT_ONCE]()
+                comptime for u in range(AT_ONCE):
+                    var column = min(first + u * threads * 8, k - 8)
+                    w[u] = load_router(a, e, column)
+                    comptime for t in range(together):
+                        x[together * u + t] = load_staged(a, min(token + t, tokens - 1), column)
+                comptime for u in range(AT_ONCE):
+                    if first + u * threads * 8 < k:
+                        var weights = pinned[8](w[u])
+                        comptime for t in range(together):
+                            sums[t] += dot(weights, pinned[8](x[together * u + t]))
+            comptime for t in range(together):
+                var sum = sum_over_warp(sums[t])
+                # Beyond the last token, the last again.
+                if thread % 32 == 0:
+                    parts[unsafe_offset=min(token + t, tokens - 1) * (threads // 32) + warp] = sum
+        if met:
+            wait_barrier[CONSUMERS_BARRIER](threads)
+        else:
+            # The producers have learned the launch's number meanwhile.
+            wait_barrier[START_BARRIER](shape.threads())
+        met = True
+        var token = thread // copies
+        if token < tokens and e < Int(a.n_experts):
+            var four = parts.unsafe_offset(token * (threads // 32)).unsafe_load[width=threads // 32, alignment=16]()
+            var logit = four.reduce_add()
+            if Int(a.router_bias) != 0:
+                logit += a.router_bias[unsafe_offset=e]
+            var to = logit_words[shape](a, thread - token * copies, token).unsafe_offset(e * 2)
+            store_words[1](to, rank_key(logit), block.launch()[unsafe_offset=0])
+        odd = 1 - odd
+        e += Int(grid_dim.x)
+
+
+@inline(.always)
+def choose_experts[
+    dtype: DType, shape: Shape
+](a: Layer[dtype], block: Block[dtype, shape], token: Int, own: Keys, words: Bool):
+    """A warp: the k experts of a token, ties to the lowest id, and their weights.
+
+    A NaN logit ranks below every other, so that ids are always k different experts; a chosen NaN, or a chosen pair of
+    infinities, makes the token's weights NaN. An instruction that runs once costs as much as ten that run again, so all
+    is written to be short.
+
+    Args:
+        a: The layer.
+        block: The block; of few tokens, choices stay in its shared memory, and block 0 stores them for the caller.
+        token: The token.
+        own: The keys of this lane's experts' logits, `PER_LANE` neighbours; 0 beyond the last expert.
+        words: Whether choices are published as words too.
+    """
+    var lane = Int32(lane_id())
+    var k = Int(a.top_k)
+    var ids = a.ids.unsafe_offset(token * k)
+    var gates = a.gates.unsafe_offset(token * k)
+    var keys = own
+    var largest = Float32(0)
+    var total = Float32(0)
+    for j in range(k):
+        var best = keys.reduce_max()
+        var top = max_over_warp(best)
+        # Of the lanes that have it, the lowest; of its experts, too. All lanes vote: behind `and`, only some would.
+        var having = ballot(best == top)
+        var wins = best == top and (having & ((UInt32(1) << UInt32(lane)) - 1)) == 0
+        var slot = Int32(0)
+        comptime for s in range(PER_LANE - 1, -1, -1):
+            slot = Int32(s) if keys[s] == top else slot
+        comptime for s in range(PER_LANE):
+            keys[s] = UInt32(0) if wins and slot == Int32(s) else keys[s]
+        largest = value_of(top) if j == 0 else largest
+        # An infinity makes the weights NaN, as PyTorch's softmax does.
+        var e = exp(value_of(top) - largest)
+        total += e
+        if wins:
+            var id = lane * PER_LANE + slot
+            comptime if shape.few():
+                block.few_ids()[unsafe_offset=token * k + j] = id
+                block.few_gates()[unsafe_offset=token * k + j] = e
+            else:
+                if words:
+                    publish_choice(a, block, token * k + j, id)
+                ids[unsafe_offset=j] = id
+                gates[unsafe_offset=j] = e
+    if a.renormalize == 0:
+        var part = Float32(0)
+        comptime for s in range(PER_LANE):
+            part += exp(value_of(own[s]) - largest) if own[s] != 0 else Float32(0)
+        total = sum_over_warp(part)
+    syncwarp()
+    for j in range(Int(lane), k, 32):
+        comptime if shape.few():
+            var gate = block.few_gates()[unsafe_offset=token * k + j] / total
+            block.few_gates()[unsafe_offset=token * k + j] = gate
+            if block_idx.x == 0:
+                ids[unsafe_offset=j] = block.few_ids()[unsafe_offset=token * k + j]
+                gates[unsafe_offset=j] = gate
+        else:
+            gates[unsafe_offset=j] /= total
+    syncwarp()
+
+
+@inline(.always)
+def publish_choice[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], pair: Int, id: Int32):
+    """The expert of a pair, as a word for everybody."""
+    var to = a.tokens.unsafe_bitcast[UInt32]().unsafe_offset(pair * 2)
+    store_words[1](to, UInt32(id), block.launch()[unsafe_offset=0])
+
+
+@inline(.always)
+def logit_words[dtype: DType, //, shape: Shape](a: Layer[dtype], copy: Int, token: Int) -> U32P:
+    """Where a token's logits lie as words."""
+    comptime rows = FEW_TOKENS if shape.few() else 0
+    return a.logits.unsafe_bitcast[UInt32]().unsafe_offset((copy * rows + token) * Int(a.logits_stride) * 2)
+
+
+@inline(.always)
+def await_keys[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], token: Int) -> Keys:
+    """The keys of a lane's experts' logits of a token, once they are there; 0 beyond the last expert."""
+    var first = Int(lane_id()) * PER_LANE
+    var experts = Int(a.n_experts) - first
+    var number = block.launch()[unsafe_offset=0]
+    comptime copies = COPIES if shape.few() else 1
+    var from_ = logit_words[shape](a, Int(block_idx.x) % copies, token).unsafe_offset(first * 2)
+    var keys = Keys(0)
+    var there = experts <= 0
+    while not there:
+        there = True
+        var words = StaticTuple[SIMD[DType.uint32, 4], PER_LANE // 2]()
+        comptime for i in range(PER_LANE // 2):
+            words[i] = load_two(from_.unsafe_offset(4 * i))
+        comptime for s in range(PER_LANE):
+            # A word beyond the last expert is nobody's.
+            if s < experts:
+                keys[s] = words[s // 2][s % 2 * 2]
+                there = there and words[s // 2][s % 2 * 2 + 1] == number
+    return keys
+
+
+@inline(.always)
+def sort_few[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], lane: Int):
+    """One warp, a lane a pair: pairs sorted by expert, and the table of the experts that have any."""
+    comptime AT_ONCE = 4
+    var k = Int(a.top_k)
+    var pairs = Int(a.n_tokens) * k
+    var e = block.few_ids()[unsafe_offset=lane] if lane < pairs else Int32(MAX_EXPERTS)
+    var place = Int32(0)
+    var before = Int32(0)
+    for first in range(0, pairs, AT_ONCE):
+        comptime for u in range(AT_ONCE):
+            var other = broadcast(e, first + u)
+            var same = other == e and first + u < lane
+            place += Int32(1) if other < e or same else Int32(0)
+            before += Int32(1) if same else Int32(0)
+    var heads = lane < pairs and before == 0
+    var bit = UInt32(1) << UInt32(place)
+    # A bit for each sorted pair that begins an expert's.
+    var starts = or_over_warp(bit if heads else UInt32(0))
+    if lane < pairs:
+        block.few_tokens()[unsafe_offset=Int(place)] = Int32(divide(lane, k))
+        block.few_places()[unsafe_offset=lane] = place
+    if heads:
+        var number = Int(count_bits(starts & (bit - 1)))
+        block.table(0)[unsafe_offset=number] = place
+        block.table(1)[unsafe_offset=number] = e
+    if lane == 0:
+        var number = Int(count_bits(starts))
+        block.table(0)[unsafe_offset=number] = Int32(pairs)
+        block.table(2)[unsafe_offset=0] = Int32(number)
+
+
+@inline(.always)
+def await_choices[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+    """The experts that all tokens chose, into the window as they come in, filled up to what is compared at a time."""
+    comptime each = SOME_PAIRS // 128
+    var pairs = Int(a.n_tokens) * Int(a.top_k)
+    var number = block.launch()[unsafe_offset=0]
+    var words = a.tokens.unsafe_bitcast[UInt32]()
+    comptime for i in range(each):
+        var p = i * threads + thread
+        if p < ceildiv(pairs, COMPARED) * COMPARED:
+            var id = Int32(-1)
+            if p < pairs:
+                var word = load_word(words.unsafe_offset(2 * p))
+                while word[1] != number:
+                    word = load_word(words.unsafe_offset(2 * p))
+                id = Int32(word[0])
+            block.window()[unsafe_offset=p] = id
+
+
+@inline(.always)
+def sort_some[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
+    """Sorts the pairs in the window by expert: every block alike. Their tokens stay in the window's second half; their
+    places, which the last step needs, block 0 stores.
+    """
+    comptime each = SOME_PAIRS // 128
+    var k = Int(a.top_k)
+    var pairs = Int(a.n_tokens) * k
+    var second = block.window().unsafe_offset(SOME_PAIRS)
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    for e in range(thread, Int(a.n_experts), threads):
+        var count = Int32(0)
+        for start in range(0, pairs, COMPARED):
+            var found = matches(block, start, e)
+            while found != 0:
+                second[unsafe_offset=start + Int(count_trailing_zeros(found))] = count
+                found &= found - 1
+                count += 1
+        block.table(0)[unsafe_offset=e] = count
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    if thread < 32:
+        fill_tables(a, block, thread)
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    var places = SIMD[DType.int32, each](0)
+    comptime for i in range(each):
+        var p = i * threads + thread
+        if p < pairs:
+            places[i] = block.table(0)[unsafe_offset=Int(block.window()[unsafe_offset=p])] + second[unsafe_offset=p]
+            if block_idx.x == 0:
+                a.position[unsafe_offset=p] = places[i]
+    wait_barrier[CONSUMERS_BARRIER](threads)
+    comptime for i in range(each):
+        var p = i * threads + thread
+        if p < pairs:
+            second[unsafe_offset=Int(places[i])] = Int32(divide(p, k))
