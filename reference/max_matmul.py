@@ -93,13 +93,16 @@ def _require(config: LayerConfig) -> None:
 
 
 def _build() -> Path:
-    """The library compiled for this machine, kept by a hash of the sources, the compiler and its target."""
+    """The library compiled for this machine, kept by a hash of the sources, the compiler and its target.
+
+    The compiler's place counts: the library looks for MAX's beside it, in an environment that may be gone tomorrow.
+    """
     if importlib.util.find_spec("max") is None:
         raise ImportError("MAX is not installed: pip install max")
     compiler = Path(sys.executable).parent / "mojo"
     told = _run([str(compiler), "--version"]) + _run([str(compiler), "build", "--print-effective-target"])
     sources = b"".join(path.read_bytes() for path in sorted(_SOURCE.parent.glob("*.mojo")))
-    key = hashlib.sha256(sources + told.encode()).hexdigest()[:16]
+    key = hashlib.sha256(sources + f"{told}{compiler}".encode()).hexdigest()[:16]
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     library = Path(home) / "moe-validation" / "mojo" / f"{_SOURCE.stem}-{key}.so"
     library.parent.mkdir(parents=True, exist_ok=True)
