@@ -109,7 +109,11 @@ def _kernel(evidences: Sequence[Evidence]) -> str:
     if not cases and not gates:
         return "Nothing was checked for correctness in this evidence."
     passed, empty = cases.count(Outcome.PASSED), cases.count(Outcome.MISTRUSTED)
-    besides = f", and {count(empty, 'case')} more {'proves' if empty == 1 else 'prove'} nothing" if empty else ""
+    besides = (
+        f" ({count(empty, 'more', 'more')} that zeros would pass too {'is' if empty == 1 else 'are'} not counted)"
+        if empty
+        else ""
+    )
     told = [f"its answers are right in {'' if empty else 'all '}{count(passed, 'case')}{besides}"]
     looked = {one.gate for evidence in evidences for one in evidence.gates}
     if looked:
