@@ -143,7 +143,10 @@ def noisy(seen: Observation) -> Ruling | None:
             "time says nothing of a kernel that was not shown to be right.",
         )
     if not enough(seen):
-        what = "samples were taken" if seen.figures else "process pairs have enough accepted calls"
+        one = seen.pairs == 1
+        what = f"process pair{' has' if one else 's have'} enough accepted calls"
+        if seen.figures:
+            what = f"sample{' was' if one else 's were'} taken"
         return _inconclusive(Reason.TOO_FEW_PAIRS, f"{seen.pairs} {what}; a verdict needs {MIN_PAIRS}.")
     if seen.estimate is None:
         return _inconclusive(
