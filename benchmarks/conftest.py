@@ -1,31 +1,33 @@
-"""Prints the table once everything was timed, and writes it into the document where that is asked for."""
+"""Prints the table once everything was timed."""
 
 import pytest
 
-from benchmarks.document import write
-from benchmarks.table import table, timed_of
+from benchmarks.contests import Contest
+from benchmarks.table import table
 from validation.cpu import read_cpu
 from validation.performance.ceiling import Ceiling
 from validation.performance.ceilings import larger, measure_ceilings
+from validation.verdicts.floors import Hardware
 
-MARK = "<!-- make bench BENCH=--write-table -->"
 CEILINGS = pytest.StashKey[tuple[Ceiling, ...]]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-table", action="store_true", help="put the table into docs/CPU_KERNEL.md")
+CONTESTS = pytest.StashKey[dict[str, Contest]]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[CEILINGS] = measure_ceilings()
+    session.config.stash[CONTESTS] = {}
+
+
+@pytest.fixture
+def contests(request: pytest.FixtureRequest) -> dict[str, Contest]:
+    """What was measured so far, by the name and dtype of the workload."""
+    return request.config.stash[CONTESTS]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    timed = timed_of(config._benchmarksession.benchmarks)  # type: ignore[attr-defined] # noqa: SLF001 -- its only way
-    if not timed:
+    contests = config.stash[CONTESTS]
+    if not contests:
         return
-    ceilings = larger(config.stash[CEILINGS], measure_ceilings())
-    text = table(timed, ceilings, read_cpu())
+    ceilings, cpu = larger(config.stash[CEILINGS], measure_ceilings()), read_cpu()
+    text = table(contests.values(), Hardware.of_cpu(ceilings, cpu.caches, len(cpu.cores)))
     terminalreporter.write_line(text)
-    if config.getoption("--write-table"):
-        write(MARK, f"```text\n{text}\n```")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from validation.implementations.menu import BASELINES, MOJO, PEERS
+from validation.implementations.menu import BASELINES, MOJO
+from validation.stages.peers import chosen_peers
 from validation.workloads.registry import find
 
 if TYPE_CHECKING:
@@ -32,7 +33,16 @@ def workloads() -> list[Workload]:
 
 
 def contenders(workload: Workload) -> list[Implementation]:
-    """Returns the kernel, and the strongest forms of others: PyTorch's, ONNX Runtime's, and the same design in C++."""
-    others = [one for one in BASELINES.values() if one.family == "torch" or one.name == "cpp_packed"]
-    others += PEERS.values()
-    return [MOJO, *(one for one in others if one.takes(workload.flops, workload.layer.dtype, "cpu"))]
+    """Returns the kernel first, then the strongest forms of others: PyTorch's, the same design in C++, and peers.
+
+    PyTorch one token at a time is none of them.
+    """
+    others = [
+        one
+        for one in BASELINES.values()
+        if (one.family == "torch" and one.most_flops is None) or one.name == "cpp_packed"
+        if one.takes(workload.flops, workload.layer.dtype, "cpu")
+        if workload.layer.published or not one.published_only
+    ]
+    peers, _left_out = chosen_peers(workload, "cpu", "full")
+    return [MOJO, *others, *peers]

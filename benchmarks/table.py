@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from validation.performance.statistics import quantile_ranks
+from benchmarks.contests import role_of
+from validation.implementations.menu import MOJO
+from validation.performance.sample import Role
+from validation.performance.statistics import CONFIDENCE, Estimate
 from validation.stages.observe import workload_record
-from validation.verdicts.floors import Hardware, floor
+from validation.verdicts.floors import usual_floor
 from validation.workloads.registry import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from validation.cpu import Cpu
-    from validation.performance.ceiling import Ceiling
+    from benchmarks.contests import Contest
+    from validation.verdicts.floors import Hardware
     from validation.workloads.workload import Workload
 
-KERNEL: Final = "mojo"
 HEAD: Final = (
-    "Median us of a call, 95 % interval of the median (order statistics), share of the floor (this run's ceilings),\n"
-    "and how many times the kernel's time. Contenders are timed one after the other: `moe-validation run` judges."
+    "Time of a call in us with its 95 % interval, the number of processes it rests on, its share of the\n"
+    "floor (this run's usual ceilings), and how many times the kernel's time, by pairs of processes."
 )
+#: Of a contender whose calls the speed probe rejected, in all processes but one.
+NOTHING: Final = "no two processes have calls that count"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timed:
-    """A contender on a workload, and the seconds of each of its calls."""
-
-    workload: Workload
-    contender: str
-    seconds: tuple[float, ...]
-
-    @property
-    def median_us(self) -> float:
-        """The median call."""
-        return statistics.median(self.seconds) * 1e6
-
-
-def table(timed: Iterable[Timed], ceilings: tuple[Ceiling, ...], cpu: Cpu) -> str:
+def table(contests: Iterable[Contest], hardware: Hardware) -> str:
     """Returns the table, at most 100 columns wide; a group for each workload, the fastest contender first."""
-    groups: dict[str, list[Timed]] = {}
-    for one in timed:
-        groups.setdefault(title(one.workload), []).append(one)
-    return "\n".join((HEAD, *(line for name, group in groups.items() for line in _group(name, group, ceilings, cpu))))
+    return "\n".join((HEAD, *(line for one in contests for line in _group(one, hardware))))
 
 
 def title(workload: Workload) -> str:
@@ -57,38 +42,37 @@ def title(workload: Workload) -> str:
     )
 
 
-def _group(name: str, group: Sequence[Timed], ceilings: tuple[Ceiling, ...], cpu: Cpu) -> list[str]:
-    least = floor(Hardware.of_cpu(ceilings, cpu.caches, len(cpu.cores)), workload_record(group[0].workload))
-    told = "no ceiling is known" if least is None else f"{_us(least.ns / 1e3)} us by {least.bound_by}"
-    kernel = next((one.median_us for one in group if one.contender == KERNEL), None)
-    lines = ["", f"{name}; floor {told}"]
-    for one in sorted(group, key=lambda one: one.median_us):
-        share = "" if least is None else f"{least.ns / 1e3 / one.median_us:.0%}"
-        ratio = "" if kernel is None else f"{one.median_us / kernel:.2f}x"
-        lines.append(f"  {one.contender:30}{_us(one.median_us):>12}  {_interval(one.seconds):28}{share:>6}{ratio:>9}")
-    return lines
+def names(contest: Contest) -> Sequence[str]:
+    """Returns every contender of a contest once, in the order of the first round."""
+    return tuple(dict.fromkeys(one.implementation for run in contest.processes for one in run.series))
 
 
-def _interval(seconds: Sequence[float]) -> str:
-    ranks = quantile_ranks(len(seconds), 0.5)
-    if ranks is None:
-        return "(too few calls)"
-    ordered = sorted(seconds)
-    return f"[{_us(ordered[ranks[0]] * 1e6)}, {_us(ordered[ranks[1]] * 1e6)}]"
+def _group(contest: Contest, hardware: Hardware) -> list[str]:
+    least = usual_floor(hardware, workload_record(contest.workload))
+    told = "no ceiling is known" if least is None else f"floor {_us(least.ns)} by {least.bound_by}"
+    kernel = contest.measured(MOJO.name, Role.CANDIDATE)
+    null = contest.measured(MOJO.name, Role.CANDIDATE_AGAIN).over(kernel, CONFIDENCE)
+    told += "" if null is None else f"; the kernel beside itself {_times(null)}"
+    rows: list[tuple[float, str]] = []
+    for name in names(contest):
+        calls = contest.measured(name, role_of(name))
+        time = calls.level(CONFIDENCE)
+        if time is None:
+            rows.append((float("inf"), f"  {name:28}{NOTHING}"))
+            continue
+        share = "" if least is None else f"{least.ns / time.value:.0%}"
+        ratio = None if name == MOJO.name else calls.over(kernel, CONFIDENCE)
+        interval = f"[{_us(time.low)}, {_us(time.high)}]"
+        times = "" if ratio is None else _times(ratio)
+        line = f"  {name:28}{_us(time.value):>10} {interval:21}{time.count:>3}{share:>6}  {times}"
+        rows.append((time.value, line.rstrip()))
+    return ["", title(contest.workload), f"  {told}", *(line for _value, line in sorted(rows))]
 
 
-def _us(value: float) -> str:
-    return f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"  # noqa: PLR2004 -- three digits and one
+def _times(ratio: Estimate) -> str:
+    return f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
-def timed_of(benchmarks: Iterable[Any]) -> list[Timed]:
-    """Returns what pytest-benchmark holds of this run, told apart by the objects that the tests left in `params`."""
-    return [
-        Timed(
-            workload=one.params["workload"],
-            contender=one.params["implementation"].name,
-            seconds=tuple(one.stats.data),
-        )
-        for one in benchmarks
-        if one.stats.data
-    ]
+def _us(ns: float) -> str:
+    us = ns / 1e3
+    return f"{us:,.1f}" if us < 1000 else f"{us:,.0f}"  # noqa: PLR2004 -- three digits and one
