@@ -102,7 +102,7 @@ class FakeWorker:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("validation.performance.series._PAUSE_S", 0.0)
+    monkeypatch.setattr("validation.performance.gauge._PAUSE_S", 0.0)
 
 
 @pytest.fixture(scope="module")

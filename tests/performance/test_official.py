@@ -7,8 +7,8 @@ import pytest
 from tests import synthetic
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.mojo_build import BENCHMARK, BuiltKernel, build_kernel
+from validation.performance.gauge import Gauge
 from validation.performance.official import OFFICIAL_RATIO, measure_official, run_official
-from validation.performance.series import Gauge
 from validation.stages.beside import Beside
 from validation.workloads.registry import find
 from validation.workloads.shape import parse_shape
@@ -18,7 +18,7 @@ WORKLOAD = find("seed-claim")
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("validation.performance.series._PAUSE_S", 0.0)
+    monkeypatch.setattr("validation.performance.gauge._PAUSE_S", 0.0)
 
 
 def program(folder: Path, script: str) -> Path:

@@ -14,11 +14,12 @@ from validation.implementations.answer import BlockOutput, Output, Prepared, Sus
 from validation.implementations.clock import Price
 from validation.implementations.implementation import Implementation
 from validation.implementations.shared_layer import SharedLayer
+from validation.performance.gauge import Gauge
 from validation.performance.load import LoadRun, accepts_load, judged_load
 from validation.performance.overhead import measure_overhead_share
 from validation.performance.profile import Profile
 from validation.performance.sample import CLOCK_DISAGREES, PROBE_SLOW, ProbeRule
-from validation.performance.series import Gauge, Subject
+from validation.performance.series import Subject
 from validation.performance.under_load import arrivals_ns, latencies_ns, measure_load
 from validation.workloads.inputs import TokenBank, make_layer
 from validation.workloads.layer import LayerConfig
@@ -87,7 +88,7 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("validation.performance.series._PAUSE_S", 0.0)
+    monkeypatch.setattr("validation.performance.gauge._PAUSE_S", 0.0)
 
 
 @pytest.fixture

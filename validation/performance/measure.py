@@ -12,9 +12,10 @@ from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
 from validation.performance.events import ProcessFailed, ProcessStarted, SeriesMeasured
+from validation.performance.gauge import Gauge
 from validation.performance.order import Turn, draw_order
 from validation.performance.sample import ProcessRun, Role, Series
-from validation.performance.series import Check, Gauge, Subject, measure_series
+from validation.performance.series import Check, Subject, measure_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

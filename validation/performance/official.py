@@ -12,7 +12,7 @@ from validation.performance.figure import Figure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from validation.performance.series import Gauge
+    from validation.performance.gauge import Gauge
     from validation.workloads.workload import Workload
 
 OFFICIAL_RATIO: Final = "official-benchmark-ratio"

@@ -10,7 +10,8 @@ from validation.performance.figure import Figure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from validation.performance.series import Gauge, WorkerLike
+    from validation.performance.gauge import Gauge
+    from validation.performance.series import WorkerLike
     from validation.workloads.inputs import TokenBank
     from validation.workloads.workload import Workload
 

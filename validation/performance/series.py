@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -17,9 +16,8 @@ import torch
 
 from validation.cpu import available_cores
 from validation.performance.batch import Batch, mixed
-from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series, judged
+from validation.performance.sample import CLOCK_DISAGREES, Block, Series, judged
 from validation.performance.sustained import Sustained
-from validation.performance.usual import usual_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
-    from validation.performance.gpu_state import GpuState
+    from validation.performance.gauge import Gauge
     from validation.performance.profile import Profile
     from validation.workloads.inputs import TokenBank
 
@@ -44,10 +42,8 @@ _LEAST_WARM_CALLS: Final = 1
 #: Calls of the discarded round, which warms the machine; the first call and the warm-up come on top.
 _DISCARDED_CALLS: Final = 2
 
-#: A block does not begin while the machine is slow: a pause is long against a stolen time slice (some ms), and in all
-#: a series waits a fifth of a second, so that a machine that stays slow is measured as it is (and rejected). Of 114
-#: blocks that were waited for longer, in a busy hour of a shared host, 26 were accepted.
-_PAUSE_S: Final = 0.02
+#: In all a series waits a fifth of a second for full speed, so that a machine that stays slow is measured as it is (and
+#: rejected). Of 114 blocks that were waited for longer, in a busy hour of a shared host, 26 were accepted.
 _MOST_WAITS: Final = 10
 
 #: Calls with an empty cache, and how long calls go on for the energy counter, in each process.
@@ -92,44 +88,6 @@ class WorkerLike(Protocol):
 
     def close(self) -> None:
         """Ends it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Gauge:
-    """The speed probe and what it read beside the blocks of this run; `before` is the best of a run that is resumed.
-
-    `spent_s` is the time that went into waiting for full speed and into repeating blocks so far, of `patience_s` that
-    may go into it by now.
-    """
-
-    probe: Callable[[], float]
-    before: float = 0.0
-    readings: list[float] = field(default_factory=list)
-    spent_s: float = 0.0
-    patience_s: float = math.inf
-    state: Callable[[], GpuState | None] = lambda: None
-    energy_j: Callable[[], float | None] = lambda: None
-
-    def read(self) -> float:
-        """Returns the speed of all cores now, FLOP/s."""
-        speed = self.probe()
-        self.readings.append(speed)
-        return speed
-
-    def await_full_speed(self, most_waits: int) -> tuple[float, int]:
-        """Returns the speed, and how many slow probes were waited out before it; after `most_waits` it may be slow."""
-        speed, waits, started = self.probe(), 0, time.monotonic()
-        while waits < most_waits and not self.rule.holds(speed):
-            time.sleep(_PAUSE_S)
-            speed, waits = self.probe(), waits + 1
-        self.spent_s += time.monotonic() - started
-        self.readings.append(speed)
-        return speed, waits
-
-    @property
-    def rule(self) -> ProbeRule:
-        """The acceptance rule with the usual probe so far."""
-        return ProbeRule(usual_flop_per_s=max(self.before, usual_speed(self.readings)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,8 @@ from validation.performance.series import batches, most_calls, others_share, wro
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from validation.performance.series import Gauge, Subject, WorkerLike
+    from validation.performance.gauge import Gauge
+    from validation.performance.series import Subject, WorkerLike
 
 #: Slow probes waited out before the requests begin.
 _MOST_WAITS: Final = 10

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from validation.claims.claim import Load, Reading
     from validation.evidence.record import Evidence
     from validation.performance.figure import Figure
+    from validation.performance.gauge import Gauge
     from validation.performance.load import LoadRun
-    from validation.performance.series import Gauge, WorkerLike
     from validation.performance.series import Subject as Timed
+    from validation.performance.series import WorkerLike
     from validation.report.material import ClaimsSource
     from validation.workloads.workload import Workload
 

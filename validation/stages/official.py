@@ -12,9 +12,9 @@ from validation.implementations.failure import ImplementationFailed
 from validation.implementations.mojo_build import BENCHMARK, BuildFailure, build_kernel
 from validation.implementations.process import Worker
 from validation.implementations.shared_layer import SharedLayer
+from validation.performance.gauge import Gauge
 from validation.performance.official import measure_official
 from validation.performance.probe import Probe
-from validation.performance.series import Gauge
 from validation.performance.statistics import Estimate, level, ratio
 from validation.stages.console import step
 from validation.stages.selection import built_mojo, thread_count

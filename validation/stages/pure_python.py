@@ -8,8 +8,8 @@ from validation.implementations.failure import ImplementationFailed
 from validation.implementations.menu import BASELINES
 from validation.implementations.process import Worker
 from validation.performance.figure import Figure
+from validation.performance.gauge import Gauge
 from validation.performance.probe import Probe
-from validation.performance.series import Gauge
 from validation.stages.console import step
 from validation.stages.ground import ground
 from validation.workloads.registry import find as find_workload

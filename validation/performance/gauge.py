@@ -1,0 +1,57 @@
+"""What reads the speed of the device beside the blocks of calls, and waits for it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from validation.performance.sample import ProbeRule
+from validation.performance.usual import usual_speed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from validation.performance.gpu_state import GpuState
+
+#: A block does not begin while the machine is slow: a pause is long against a stolen time slice, some ms.
+_PAUSE_S: Final = 0.02
+
+
+@dataclass(slots=True, kw_only=True)
+class Gauge:
+    """The speed probe and what it read beside the blocks of this run; `before` is the usual speed until then.
+
+    `spent_s` is the time that went into waiting for full speed and into repeating blocks so far, of `patience_s` that
+    may go into it by now.
+    """
+
+    probe: Callable[[], float]
+    before: float = 0.0
+    readings: list[float] = field(default_factory=list)
+    spent_s: float = 0.0
+    patience_s: float = math.inf
+    state: Callable[[], GpuState | None] = lambda: None
+    energy_j: Callable[[], float | None] = lambda: None
+
+    def read(self) -> float:
+        """Returns the speed of all cores now, FLOP/s."""
+        speed = self.probe()
+        self.readings.append(speed)
+        return speed
+
+    def await_full_speed(self, most_waits: int) -> tuple[float, int]:
+        """Returns the speed, and how many slow probes were waited out before it; after `most_waits` it may be slow."""
+        speed, waits, started = self.probe(), 0, time.monotonic()
+        while waits < most_waits and not self.rule.holds(speed):
+            time.sleep(_PAUSE_S)
+            speed, waits = self.probe(), waits + 1
+        self.spent_s += time.monotonic() - started
+        self.readings.append(speed)
+        return speed, waits
+
+    @property
+    def rule(self) -> ProbeRule:
+        """The acceptance rule with the usual probe so far."""
+        return ProbeRule(usual_flop_per_s=max(self.before, usual_speed(self.readings)))
