@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from validation.workloads.workload import Workload
 
-#: Six pairs give an interval of 2.6 standard errors by Student's t; 21 contests of them take half an hour on two cores.
-BENCH: Final = Profile(name="bench", pairs=6, least_calls=5, budget_s=0.1, warm_s=0.03, retry=1.5, patience_s=10.0)
+#: Six pairs give an interval of 2.6 standard errors by Student's t; 21 contests of a minute take half an hour.
+BENCH: Final = Profile(name="bench", pairs=6, least_calls=5, budget_s=0.1, warm_s=0.03, retry=1.5, limit_s=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,7 @@ def contest(workload: Workload, library: Path) -> Contest:
             seed=SEED,
             probe=probe,
             check=on.check,
+            limit_s=BENCH.limit_s,
         )
         processes = tuple(measure(measurement))
     rule = probe_rule(processes)

@@ -1,7 +1,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ from validation.implementations.answer import BlockOutput, Output, Prepared, Sus
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
 from validation.implementations.shared_layer import SharedLayer
-from validation.performance.events import Event, ProcessFailed, SeriesMeasured
+from validation.performance.events import Event, LeftOut, ProcessFailed, SeriesMeasured
+from validation.performance.gauge import Gauge
 from validation.performance.measure import Measurement, measure
 from validation.performance.order import Turn
 from validation.performance.profile import Profile
@@ -22,9 +25,11 @@ from validation.performance.sample import (
     PROBE_SLOW,
     ProcessRun,
     Role,
+    Series,
     apply_rule,
     probe_rule,
 )
+from validation.performance.series import Subject, measure_series
 from validation.workloads.inputs import TokenBank, make_layer
 from validation.workloads.layer import LayerConfig
 from validation.workloads.workload import Workload
@@ -241,14 +246,46 @@ def test_a_block_does_not_begin_while_the_probe_is_slow(bench: Bench) -> None:
     assert [block.waits for block in blocks if block.waits] == [2]
 
 
-def test_without_patience_nothing_is_waited_for_nor_repeated(bench: Bench) -> None:
+def test_when_it_is_late_nothing_is_waited_for_nor_repeated(bench: Bench) -> None:
     made = []
-    for patience_s in (0.0, 60.0):
+    for limit_s in (0.0, 600.0):
         bench.probe = partial(next, iter([100.0] * 60), 50.0)
-        runs = bench.run({"profile": replace(PROFILE, patience_s=patience_s)})
+        runs = bench.run({"limit_s": limit_s})
         made.append([block for run in runs for series in run.series for block in series.blocks])
     assert [any(block.waits for block in blocks) for blocks in made] == [False, True]
     assert len(made[0]) < len(made[1])
+
+
+def test_rounds_that_there_is_no_time_for_are_left_out_but_for_those_a_verdict_needs(bench: Bench) -> None:
+    profile = replace(PROFILE, pairs=8, least_pairs=3)
+    assert {run.round for run in bench.run({"profile": profile, "limit_s": 600.0})} == set(range(9))
+    assert LeftOut not in {type(event) for event in bench.events}
+    assert {run.round for run in bench.run({"profile": profile, "limit_s": 0.0})} == {0, 1, 2, 3}
+    assert LeftOut(what="5 of 8 pairs") in bench.events
+
+
+def test_when_it_is_late_a_baseline_that_takes_far_more_time_sits_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("slow", "fast", "fair", "quick", "brisk")
+    bench.call_ns = dict.fromkeys(("mine", *names), 10 * MS)
+    clock = count()
+
+    def measured(subject: Subject, worker: FakeWorker, gauge: Gauge) -> Series:
+        # A second passes with every look at the clock.
+        for _ in range(100 if subject.implementation.name == "slow" else 1):
+            next(clock)
+        return measure_series(subject, worker, gauge)
+
+    monkeypatch.setattr("validation.performance.measure.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr("validation.performance.measure.measure_series", measured)
+    profile = replace(PROFILE, pairs=3, least_pairs=3)
+    runs = bench.run({"limit_s": 0.0, "baselines": tuple(map(_named, names)), "profile": profile})
+    took_part = {
+        run.round: {series.implementation for series in run.series} for run in runs if run.role is Role.BASELINES
+    }
+    assert took_part == {0: set(names), 1: set(names), 2: set(names[1:]), 3: set(names[1:])}
+    assert LeftOut(what="slow in 2 rounds") in bench.events
 
 
 def test_a_machine_that_stays_slow_is_measured_as_it_is(bench: Bench) -> None:

@@ -79,7 +79,7 @@ def test_an_interrupted_run_leaves_evidence_that_loads_and_says_where(
 ) -> None:
     cases = synthetic.evidence().cases
 
-    def observe(_plan: RunPlan, journal: Journal, _console: Console) -> None:
+    def observe(_plan: RunPlan, journal: Journal, _console: Console, *_: object) -> None:
         journal.add(cases=cases)
         raise KeyboardInterrupt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -120,12 +121,14 @@ def test_one_of_the_workloads_is_drawn(plan: RunPlan, journal: Journal, monkeypa
     three = replace(plan, contests=plan.contests[:1] * 3)
     looked: list[bool] = []
 
-    def contest(_contest: object, _plan: object, _journal: object, _console: object, between: Any) -> None:
+    def contest(*arguments: Any, limit_s: float) -> None:
+        assert limit_s < 90
+        between = arguments[-1]
         looked.append(between is not None)
 
     for name in ("observe_ceilings", "observe_ceilings_again", "observe_figures", "complete"):
         monkeypatch.setattr(run, name, lambda *_arguments: None)
     monkeypatch.setattr(run, "observe_contest", contest)
     monkeypatch.setattr("secrets.randbelow", lambda most: most - 1)
-    run._observe(three, journal, Console(quiet=True))
+    run._observe(three, journal, Console(quiet=True), time.monotonic())
     assert looked == [False, False, True]

@@ -49,4 +49,11 @@ class ProcessFailed:
     cause: str
 
 
-Event = ProcessStarted | SeriesMeasured | ProcessFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Something was not measured because the time was over."""
+
+    what: str
+
+
+Event = ProcessStarted | SeriesMeasured | ProcessFailed | LeftOut

@@ -41,9 +41,18 @@ class Gauge:
         self.readings.append(speed)
         return speed
 
+    @property
+    def patient(self) -> bool:
+        """Whether more time may go into waiting and repeating."""
+        return self.spent_s < self.patience_s
+
     def await_full_speed(self, most_waits: int) -> tuple[float, int]:
-        """Returns the speed, and how many slow probes were waited out before it; after `most_waits` it may be slow."""
+        """Returns the speed, and how many slow probes were waited out before it.
+
+        After `most_waits`, or without patience, it may be slow.
+        """
         speed, waits, started = self.probe(), 0, time.monotonic()
+        most_waits = most_waits if self.patient else 0
         while waits < most_waits and not self.rule.holds(speed):
             time.sleep(_PAUSE_S)
             speed, waits = self.probe(), waits + 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,8 @@ from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
-from validation.performance.events import ProcessFailed, ProcessStarted, SeriesMeasured
+from validation.performance.deadline import Deadline
+from validation.performance.events import LeftOut, ProcessFailed, ProcessStarted, SeriesMeasured
 from validation.performance.gauge import Gauge
 from validation.performance.order import Turn, draw_order
 from validation.performance.sample import ProcessRun, Role, Series
@@ -42,6 +46,8 @@ class Measurement:
 
     On a GPU `gpu_state` and `energy_j` read it, calls of implementations in `energy` are also made without a pause, and
     `host` is what of the same rounds is measured on the host's CPU: its bank, layer, baselines, probe and check.
+
+    `limit_s` is how long all of it may take; see `Profile`.
     """
 
     bank: TokenBank
@@ -61,6 +67,7 @@ class Measurement:
     energy_j: Callable[[], float | None] = lambda: None
     energy: frozenset[str] = frozenset()
     host: Measurement | None = None
+    limit_s: float = math.inf
 
 
 def measure(
@@ -84,7 +91,13 @@ def measure(
     turns = [turn for turn in order if (turn.round, turn.position) not in finished]
     gauge, host_gauge = _gauge(measurement), _gauge(host)
     open_one = open_worker or _open_worker
-    for _round, group in groupby(turns, key=lambda turn: turn.round):
+    deadline = Deadline(limit_s=measurement.limit_s, weights=[1 + len(turn.baselines) for turn in turns])
+    sat_out, done = Counter[str](), 0
+    for number, turns_of_round in groupby(turns, key=lambda turn: turn.round):
+        group = tuple(turns_of_round)
+        if number > profile.least_pairs and done and not deadline.holds(done, len(group)):
+            on_event(LeftOut(what=f"{profile.pairs + 1 - number} of {profile.pairs} pairs"))
+            break
         with ExitStack() as stack:
             # On a GPU the workers of a round load torch side by side, which halves their start; then each waits, asleep
             # and without a kernel, for its turn.
@@ -93,10 +106,12 @@ def measure(
                 worker = open_one(host if turn.host else measurement, turn)
                 stack.callback(worker.close)
                 opened.append((turn, worker))
-            for turn, worker in opened:
-                # It grows with every process, so that no part of a run is more patient than another.
-                share = (order.index(turn) + 1) / len(order)
-                (host_gauge if turn.host else gauge).patience_s = profile.patience_s * share
+            for planned, worker in opened:
+                slack_s = deadline.slack_s(done)
+                turn = planned if slack_s > 0 else _without(planned, deadline.costly)
+                sat_out.update(set(planned.baselines) - set(turn.baselines))
+                of, by = (host, host_gauge) if turn.host else (measurement, gauge)
+                by.patience_s = by.spent_s + max(slack_s, 0.0)
                 on_event(
                     ProcessStarted(
                         workload=measurement.bank.workload.name,
@@ -106,13 +121,17 @@ def measure(
                         role=turn.role,
                     )
                 )
-                run = (
-                    _measure_process(host, turn, worker, host_gauge, on_event)
-                    if turn.host
-                    else _measure_process(measurement, turn, worker, gauge, on_event)
-                )
+                run = _measure_process(of, turn, worker, by, deadline=deadline, on_event=on_event)
                 worker.close()
+                done += 1
                 yield run
+    for name, missed in sat_out.items():
+        on_event(LeftOut(what=f"{name} in {missed} rounds"))
+
+
+def _without(turn: Turn, costly: Collection[str]) -> Turn:
+    """The turn without those baselines."""
+    return replace(turn, baselines=tuple(name for name in turn.baselines if name not in costly))
 
 
 def _gauge(measurement: Measurement) -> Gauge:
@@ -124,8 +143,14 @@ def _gauge(measurement: Measurement) -> Gauge:
     )
 
 
-def _measure_process(
-    measurement: Measurement, turn: Turn, worker: WorkerLike, gauge: Gauge, on_event: Callable[[Event], None]
+def _measure_process(  # noqa: PLR0913 -- what is measured, where, and who hears of it
+    measurement: Measurement,
+    turn: Turn,
+    worker: WorkerLike,
+    gauge: Gauge,
+    *,
+    deadline: Deadline,
+    on_event: Callable[[Event], None],
 ) -> ProcessRun:
     """One process from its start to its end: a failing implementation does not stop the others beside it."""
     series: list[Series] = []
@@ -138,6 +163,7 @@ def _measure_process(
         graphs = sorted({implementation.graph for implementation in implementations})
         prices = {graph: measure_price(worker, x, queued=graph) for graph in graphs}
         for implementation in implementations:
+            began_s = time.monotonic()
             try:
                 subject = _subject(measurement, turn, implementation, prices[implementation.graph])
                 measured = measure_series(subject, worker, gauge)
@@ -149,6 +175,8 @@ def _measure_process(
                 failures.append(f"{implementation.name}: {failure}")
                 on_event(ProcessFailed(role=turn.role, cause=failures[-1]))
                 continue
+            if turn.role is Role.BASELINES and not turn.discarded:
+                deadline.spent_s[implementation.name] += time.monotonic() - began_s
             series.append(measured)
             on_event(SeriesMeasured.of(measured, turn.role))
         blas = worker.libraries()

@@ -59,6 +59,8 @@ def measure_official(program: Path, workload: Workload, threads: int, gauge: Gau
         mean_ns = run_official(program, workload, threads)
         if gauge.rule.holds(gauge.read()):
             return mean_ns
+        if not gauge.patient:
+            break
     return None
 
 

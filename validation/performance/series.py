@@ -178,10 +178,10 @@ def _blocks(
     blocks: list[Block] = []
     worker.settle()
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
-        patient, repeats = gauge.spent_s < gauge.patience_s, len(blocks) >= planned
-        if repeats and not patient:
+        repeats = len(blocks) >= planned
+        if repeats and not gauge.patient:
             break
-        most_waits = _MOST_WAITS - sum(block.waits for block in blocks) if patient else 0
+        most_waits = _MOST_WAITS - sum(block.waits for block in blocks)
         before_s, started = gauge.spent_s, time.monotonic()
         blocks.append(_block(subject, worker, gauge, [next(timed) for _ in range(size)], most_waits))
         if repeats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 import time
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from validation.evidence.record import Evidence, ImplementationRecord, Status, W
 from validation.evidence.store import write
 from validation.implementations.gpu_bundle import BuiltBundle
 from validation.performance.ceilings import larger, measure_ceilings
-from validation.performance.events import ProcessFailed, SeriesMeasured
+from validation.performance.events import LeftOut, ProcessFailed, SeriesMeasured
 from validation.performance.load import judged_load
 from validation.performance.measure import Measurement, measure
 from validation.performance.order import draw_order
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from validation.implementations.implementation import Implementation
     from validation.implementations.mojo_build import BuiltKernel, Manifest
     from validation.performance.ceiling import Ceiling
+    from validation.performance.events import Event
     from validation.performance.sample import ProcessRun
+    from validation.stages.console import Step
     from validation.stages.contest import Contest
     from validation.stages.plan import RunPlan
     from validation.workloads.workload import Workload
@@ -117,10 +120,16 @@ def observe_ceilings_again(journal: Journal, console: Console) -> None:
         shown.advance()
 
 
-def observe_contest(
-    contest: Contest, plan: RunPlan, journal: Journal, console: Console, between: Callable[[], None] | None = None
+def observe_contest(  # noqa: PLR0913 -- what is measured, for how long, and where it goes
+    contest: Contest,
+    plan: RunPlan,
+    journal: Journal,
+    console: Console,
+    between: Callable[[], None] | None = None,
+    *,
+    limit_s: float = math.inf,
 ) -> None:
-    """Adds the processes of one workload; those an earlier run measured stay as they are.
+    """Adds the processes of one workload, within `limit_s`; those an earlier run measured stay as they are.
 
     `between` two of them, which two is drawn here and now, something else may be done; or after the last one.
     """
@@ -133,20 +142,20 @@ def observe_contest(
     names = [one.name for one in contest.baselines]
     hosts = [one.name for one in contest.host.baselines] if contest.host else []
     turns = len(draw_order(plan.profile.pairs, names, journal.evidence.seed, host=hosts))
-    title = f"{workload.name} {workload.layer.dtype}: processes timed"
+    named = f"{workload.name} {workload.layer.dtype}"
     with ExitStack() as stack:
-        shown = stack.enter_context(step(console, title, turns))
+        shown = stack.enter_context(step(console, f"{named}: processes timed", turns))
         shown.done = len(finished)
         host = None
         if contest.host is not None:
             host = _measurement(contest.host, plan, journal, stack)
-        measurement = replace(_measurement(contest, plan, journal, stack), afterwards=aside, host=host)
+        measurement = replace(_measurement(contest, plan, journal, stack), afterwards=aside, host=host, limit_s=limit_s)
+        left_out: list[str] = []
 
-        def on_event(event: object) -> None:
-            if isinstance(event, SeriesMeasured) and event.median_ns is not None:
-                shown.note(f"{event.implementation} {event.median_ns / 1e6:.3g} ms")
-            elif isinstance(event, ProcessFailed):
-                console.print(f"  {event.role.value} ended: {event.cause}", markup=False, highlight=False)
+        def on_event(event: Event) -> None:
+            if isinstance(event, LeftOut):
+                left_out.append(f"{event.what} of {named}: the time of profile {plan.profile.name} was over")
+            _show(event, shown, console)
 
         drawn = secrets.randbelow(max(turns - len(finished), 1))
         for number, run in enumerate(measure(measurement, finished=finished, on_event=on_event)):
@@ -159,10 +168,20 @@ def observe_contest(
                 between = None
     if between is not None:
         between()
-    journal.add(figures=aside.figures(journal.evidence, plan.candidate.name))
+    journal.add(
+        figures=aside.figures(journal.evidence, plan.candidate.name),
+        left_out=(*journal.evidence.left_out, *left_out),
+    )
     noise = _noise(journal.evidence.processes)
     if noise:
         console.print(f"  {noise}", markup=False, highlight=False)
+
+
+def _show(event: Event, shown: Step, console: Console) -> None:
+    if isinstance(event, SeriesMeasured) and event.median_ns is not None:
+        shown.note(f"{event.implementation} {event.median_ns / 1e6:.3g} ms")
+    elif isinstance(event, ProcessFailed):
+        console.print(f"  {event.role.value} ended: {event.cause}", markup=False, highlight=False)
 
 
 def _noise(processes: Iterable[ProcessRun]) -> str:
