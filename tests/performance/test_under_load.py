@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from validation.implementations.answer import BlockOutput, Output, Prepared, Sus
 from validation.implementations.clock import Price
 from validation.implementations.implementation import Implementation
 from validation.implementations.shared_layer import SharedLayer
+from validation.performance.batch import Batch
 from validation.performance.gauge import Gauge
 from validation.performance.load import LoadRun, accepts_load, judged_load
 from validation.performance.overhead import measure_overhead_share
@@ -152,6 +154,21 @@ def test_arrivals_are_poisson_and_repeat_with_their_key() -> None:
 def test_every_answer_under_load_is_checked(subject: Subject) -> None:
     assert served(subject, CLOSED_10).outputs_wrong == 0
     assert served(subject, CLOSED_10, Server(wrong=3)).outputs_wrong == 3
+
+
+def test_some_requests_are_of_tokens_that_nobody_has_seen(subject: Subject) -> None:
+    bank = subject.bank
+    made: list[torch.Tensor] = []
+
+    def unseen() -> Batch:
+        x = torch.full_like(bank.gather(bank.rows("any", call=0)), float(len(made)))
+        made.append(x)
+        return Batch(x=x, right=lambda out, _ids, _weights: torch.equal(out, x), unseen=True)
+
+    known = replace(subject, unseen=unseen, profile=replace(PROFILE, requests=400))
+    assert served(known, Load()).outputs_wrong == 0
+    # One in eight of 400: fewer than 20, one in twenty, once in a million runs.
+    assert 20 < len(made) < 100
 
 
 def test_requests_beside_a_slow_probe_are_rejected_and_kept(subject: Subject) -> None:
