@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from reference import oracle
+from validation.correctness.oracle_layer import float64, oracle_layer
 from validation.correctness.spec import CaseSpec, Check
 from validation.workloads.inputs import draw_tokens, make_layer
 
@@ -62,9 +64,30 @@ def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch
     assert found is not None
     x_scale, w_scale = 10.0 ** int(found[1]), 10.0 ** int(found[2])
     # The router makes good for x, so that routing stays as lively as without.
-    matrices = (f"{owner}{name}" for owner in ("", "shared_") for name in ("w1", "w2", "w_gate"))
+    matrices = [f"{owner}{name}" for owner in ("", "shared_") for name in ("w1", "w2", "w_gate")]
     scaled = {"router_weight": 1.0 / x_scale, **dict.fromkeys(matrices, w_scale)}
-    return _multiplied(layer, scaled), _like(x.double() * x_scale, x)
+    layer, x = _multiplied(layer, scaled), _like(x.double() * x_scale, x)
+    while x.dtype is torch.float16 and _overflows(layer, x):
+        layer = _multiplied(layer, dict.fromkeys(matrices, 0.1))
+    return layer, x
+
+
+def _overflows(layer: Layer, x: torch.Tensor) -> bool:
+    """Whether an expert leaves the dtype's range for some token, chosen or not: a dense kernel multiplies its inf by 0.
+
+    False where x itself does.
+    """
+    weights, tokens, largest = oracle_layer(layer), float64(x), torch.finfo(x.dtype).max
+    if not np.abs(tokens).max(initial=0.0) <= largest:
+        return False
+    traces = (oracle.expert_trace(tokens, weights, expert) for expert in range(layer.config.n_experts))
+    # Half of it: a kernel's own errors come on top.
+    return any(
+        np.abs(value).max(initial=0.0) > largest / 2
+        for trace in traces
+        for value in (trace.pre, trace.gate_pre, trace.hidden, trace.output)
+        if value is not None
+    )
 
 
 def _sharpened(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
