@@ -6,9 +6,10 @@ from max.gpu import block_idx, grid_dim
 
 from hopper.consumer import out_type
 from hopper.layer import Layer
-from hopper.ptx import pinned
+from hopper.producer import by_words
+from hopper.ptx import after_all, plus_zero
 from hopper.schedule import divide
-from hopper.shape import Shape
+from hopper.shape import Block, Shape
 
 comptime AT_ONCE = 8
 """Rows a thread loads before it adds the first: a load takes 0.7 us, and a block has eight warps to hide it."""
@@ -16,7 +17,7 @@ comptime WIDTH = 4
 
 
 @inline(.always)
-def combine[dtype: DType, shape: Shape](a: Layer[dtype], thread: Int, threads: Int):
+def combine[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
     """Fills the caller's output, four features a thread at a time: of 32 tokens of 2048, every thread has some."""
     comptime kind = out_type[dtype, shape]()
     var d = Int(a.d_model)
@@ -26,6 +27,8 @@ def combine[dtype: DType, shape: Shape](a: Layer[dtype], thread: Int, threads: I
     var rows = Int(a.n_tokens) * k
     var splits = Int(a.splits)
     var from_ = a.expert_out.unsafe_bitcast[Scalar[kind]]()
+    # Where every block has sorted all pairs, it knows their places.
+    var words = by_words[dtype, shape](a)
     var whole = d % WIDTH == 0 and Int(a.outputs) % 16 == 0
     for i in range(Int(block_idx.x) * threads + thread, Int(a.n_tokens) * pieces, Int(grid_dim.x) * threads):
         var token = divide(i, pieces)
@@ -40,8 +43,9 @@ def combine[dtype: DType, shape: Shape](a: Layer[dtype], thread: Int, threads: I
             var offset = StaticTuple[Int, AT_ONCE]()
             comptime for u in range(AT_ONCE):
                 # Choices fastest, then parts of K; past the last, the last again.
-                rows_at[u] = a.position[unsafe_offset=token * k + j]
-                gates[u] = a.gates[unsafe_offset=token * k + j]
+                var pair = token * k + j
+                rows_at[u] = block.window()[unsafe_offset=pair] if words else a.position[unsafe_offset=pair]
+                gates[u] = a.gates[unsafe_offset=pair]
                 offset[u] = apart + column
                 if batch + u + 1 < parts:
                     j += 1
@@ -53,9 +57,10 @@ def combine[dtype: DType, shape: Shape](a: Layer[dtype], thread: Int, threads: I
                 y[u] = from_.unsafe_offset(offset[u] + Int(rows_at[u]) * stride).unsafe_load[
                     width=WIDTH, alignment=4 * WIDTH
                 ]()
+            sum = plus_zero[WIDTH](sum, after_all[WIDTH](y, a.n_tokens))
             comptime for u in range(AT_ONCE):
                 if batch + u < parts:
-                    sum += gates[u] * pinned[WIDTH](y[u]).cast[DType.float32]()
+                    sum += gates[u] * y[u].cast[DType.float32]()
         var to = a.outputs.unsafe_offset(token * d + column)
         if whole:
             to.unsafe_store[width=WIDTH, alignment=WIDTH * size_of[dtype]()](sum.cast[dtype]())

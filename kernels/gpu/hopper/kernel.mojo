@@ -14,7 +14,7 @@ from layout import Coord
 from layout.tma_async import TMATensorTile
 
 from hopper.combine import combine
-from hopper.few_route import await_choices, await_keys, choose_experts, publish_logits, sort_few, sort_some
+from hopper.few_route import await_choices, choose_awaited, publish_logits, publish_products, sort_few, sort_some
 from hopper.few_rows import combine_few, gather_hidden
 from hopper.few_words import launch_number
 from hopper.combine_rows import fetch_summands, sum_summands
@@ -28,7 +28,7 @@ from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles, finished_slots
 from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape
 from hopper.stamp import stamp
-from hopper.sort import clear_finished, count_pairs, place_pairs, sort_rows
+from hopper.sort import clear_counts, clear_finished, count_pairs, place_pairs, routes_own, sort_rows
 
 
 @__llvm_metadata(MAX_THREADS_PER_BLOCK_METADATA=StaticTuple[Int32, 1](Int32(shape.threads())))
@@ -198,7 +198,7 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
         meet_all_blocks(a.sync, thread, threads)
         stamp[9](a.sync, thread)
         comptime if shape.gathers:
-            combine[dtype, shape](a, thread, threads)
+            combine(a, block, thread, threads)
         else:
             wait_barrier[START_BARRIER](shape.threads())
             sum_summands(a, block, thread)
@@ -209,11 +209,16 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
 def route_by_words[dtype: DType, shape: Shape, //](block: Block[dtype, shape], a: Layer[dtype], thread: Int):
     """Routes and sorts few tokens: nobody waits but for words that he reads."""
     comptime threads = shape.consumers * 128
-    publish_logits(a, block, thread)
+    comptime if not shape.few():
+        clear_counts(block, thread, threads)
+    comptime if shape.few() or dtype == DType.float32:
+        publish_logits(a, block, thread)
+    else:
+        publish_products(a, block, thread)
     stamp[1](a.sync, thread)
     comptime if shape.few():
         if thread // 32 < Int(a.n_tokens):
-            choose_experts(a, block, thread // 32, await_keys(a, block, thread // 32), True)
+            choose_awaited(a, block, thread // 32)
         stamp[2](a.sync, thread)
         wait_barrier[CONSUMERS_BARRIER](threads)
         if thread < 32:
@@ -225,7 +230,7 @@ def route_by_words[dtype: DType, shape: Shape, //](block: Block[dtype, shape], a
         var other = 1 - Int(block.launch()[unsafe_offset=0] & 1)
         clear_finished(a, a.finished.unsafe_offset(other * finished_slots(a)), thread, threads)
         if thread < 32 and Int(block_idx.x) < Int(a.n_tokens):
-            choose_experts(a, block, Int(block_idx.x), await_keys(a, block, Int(block_idx.x)), True)
+            choose_awaited(a, block, Int(block_idx.x))
         # What the warps told each other of the logits lies where the tokens of sorted pairs will.
         wait_barrier[CONSUMERS_BARRIER](threads)
         stamp[2](a.sync, thread)
@@ -241,13 +246,17 @@ def route_by_barriers[
     """Routes and sorts any number of tokens, each step by all blocks together."""
     comptime threads = shape.consumers * 128
     clear_finished(a, a.finished, thread, threads)
+    clear_counts(block, thread, threads)
     wait_barrier[START_BARRIER](shape.threads())
     if Int(a.route) == ROUTE_BY_TILES:
         consume_matmul[False, ROUTER](a, block, thread, ring, 0)
     else:
         logits_by_dots(a, block, thread, threads)
     stamp[1](a.sync, thread)
-    meet_all_blocks(a.sync, thread, threads)
+    if routes_own[dtype, shape](a):
+        wait_barrier[CONSUMERS_BARRIER](threads)
+    else:
+        meet_all_blocks(a.sync, thread, threads)
     stamp[2](a.sync, thread)
     count_pairs(a, block, thread, threads)
     stamp[3](a.sync, thread)
@@ -256,6 +265,6 @@ def route_by_barriers[
     place_pairs(a, block, thread, threads)
     comptime if not shape.gathers:
         if Int(a.sorted) != 0:
-            sort_rows(a, thread, threads)
+            sort_rows[dtype, shape](a, thread, threads)
     stamp[5](a.sync, thread)
     meet_all_blocks(a.sync, thread, threads)

@@ -3,6 +3,7 @@
 from std.memory import bitcast
 from std.sys import size_of
 from std.sys._assembly import inlined_assembly
+from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, thread_idx
 
 from hopper.memory import Shared, U32P
@@ -110,16 +111,27 @@ def opaque_zero() -> Int:
 
 
 @inline(.always)
-def pinned[dtype: DType, //, n: Int](v: SIMD[dtype, n]) -> SIMD[dtype, n]:
-    """Returns `v`, at this place in the program: loads that stand before it stay before it.
+def after_all[dtype: DType, count: Int, //, n: Int](v: StaticTuple[SIMD[dtype, n], count], never: Int32) -> UInt32:
+    """Returns 0, but not before all `count` values have been loaded.
 
-    Left alone, the compiler puts each load right before the first use of its value, and every one is waited for.
+    Added to a sum that the first of them goes into, it keeps their loads in flight together. Without it ptxas puts each right
+    before its use, even volatile ones and those whose values pass through inlined assembly, and every one is waited for.
+
+    Args:
+        v: What is loaded.
+        never: Any number from 0 to 2^31 that the compilers cannot know.
     """
     comptime words = n * size_of[dtype]() // 4
-    var w = bitcast[DType.uint32, words](v)
-    comptime for i in range(words):
-        w[i] = inlined_assembly["mov.b32 $0, $1;", UInt32, constraints="=r,r,~{memory}", has_side_effect=True](w[i])
-    return bitcast[dtype, n](w)
+    var some = UInt32(0)
+    comptime for i in range(count):
+        some |= bitcast[DType.uint32, words](v[i])[0]
+    return some & UInt32(never >> 31)
+
+
+@inline(.always)
+def plus_zero[n: Int](v: SIMD[DType.float32, n], zero: UInt32) -> SIMD[DType.float32, n]:
+    """Returns `v`, once `zero` (see `after_all`) is known."""
+    return bitcast[DType.float32, n](bitcast[DType.uint32, n](v) | zero)
 
 
 @inline(.always)
@@ -206,6 +218,22 @@ def ballot(v: Bool) -> UInt32:
         constraints="=r,r",
         has_side_effect=True,
     ](UInt32(1) if v else UInt32(0))
+
+
+@inline(.always)
+def match_any(v: Int32) -> UInt32:
+    """Returns one bit a lane of the warp: whether its `v` is this lane's."""
+    return inlined_assembly["match.any.sync.b32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
+        v
+    )
+
+
+@inline(.always)
+def add_shared(p: Shared[DType.int32], v: Int32):
+    """Adds `v` to a word of the block's shared memory; whoever else adds to it may do so at the same time."""
+    inlined_assembly["red.shared.add.s32 [$0], $1;", NoneType, constraints="r,r,~{memory}", has_side_effect=True](
+        UInt32(Int(p)), v
+    )
 
 
 @inline(.always)

@@ -6,17 +6,18 @@ from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
 
 from hopper.grid import CONSUMERS_BARRIER
-from hopper.layer import Layer
+from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Global
-from hopper.ptx import fence_async_global, pinned, sum_over_warp, wait_barrier
-from hopper.schedule import ceildiv, divide
+from hopper.ptx import after_all, fence_async_global, plus_zero, sum_over_warp, wait_barrier
+from hopper.schedule import ceildiv, divide, router_halves
 from hopper.shape import Block, MAX_EXPERTS, Shape
 
 comptime PER_LANE = MAX_EXPERTS // 32
 """Neighbouring experts a lane looks after: of equal logits, the lowest id is in the lowest lane."""
 comptime AT_ONCE = 4
 """Pieces of each row a lane loads before it multiplies the first: a load takes 0.7 us."""
-comptime Keys = SIMD[DType.uint32, PER_LANE]
+comptime LESS_PER_LANE = PER_LANE // 2
+"""The same of at most 128 experts: no lane is idle, and a choice takes half as many instructions."""
 
 
 @inline(.always)
@@ -70,11 +71,11 @@ def logits_by_dots[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dty
                 w[u] = load_router(a, e, column)
                 comptime for i in range(4):
                     x[4 * u + i] = load_staged(a, min(t + i, tokens - 1), column)
+            sums = plus_zero[4](sums, after_all[8](w, a.n_tokens) | after_all[8](x, a.n_tokens))
             comptime for u in range(AT_ONCE):
                 if first + u * 256 * ways < k:
-                    var weights = pinned[8](w[u])
                     comptime for i in range(4):
-                        sums[i] += dot(weights, pinned[8](x[4 * u + i]))
+                        sums[i] += dot(w[u], x[4 * u + i])
         comptime for i in range(4):
             var sum = sum_over_warp(sums[i])
             if lane == i and t + i < tokens:
@@ -113,20 +114,33 @@ def value_of(key: UInt32) -> Float32:
 
 
 @inline(.always)
-def load_keys[dtype: DType](a: Layer[dtype], token: Int) -> Keys:
-    """The keys of a lane's experts' logits of a token; 0 beyond the last expert."""
-    var first = Int(lane_id()) * PER_LANE
-    var experts = Int32(Int(a.n_experts) - first)
+def load_logits[
+    dtype: DType, shape: Shape, //, per: Int
+](a: Layer[dtype], block: Block[dtype, shape], token: Int) -> SIMD[DType.float32, per]:
+    """The logits of a lane's experts of a token."""
+    var first = Int(lane_id()) * per
     # A row of logits is padded to 128: the last lanes may have none.
-    var from_ = a.logits.unsafe_offset(token * Int(a.logits_stride) + (first if experts > 0 else 0))
-    var logits = from_.unsafe_load[width=PER_LANE, alignment=16]()
-    var keys = Keys(0)
-    comptime for s in range(PER_LANE):
-        if Int32(s) < experts:
-            var logit = logits[s]
-            if Int(a.router_bias) != 0:
-                logit += a.router_bias[unsafe_offset=first + s]
-            keys[s] = rank_key(logit)
+    var from_ = a.logits.unsafe_offset(token * Int(a.logits_stride) + (first if first < Int(a.n_experts) else 0))
+    var logits = from_.unsafe_load[width=per, alignment=16]()
+    comptime if shape.consumers == 2:
+        if Int(a.route) == ROUTE_BY_TILES and router_halves[dtype, shape](a):
+            logits += from_.unsafe_offset(Int(a.n_tokens) * Int(a.logits_stride)).unsafe_load[width=per, alignment=16]()
+    return logits
+
+
+@inline(.always)
+def keys_of[dtype: DType, //, per: Int](a: Layer[dtype], logits: SIMD[DType.float32, per]) -> SIMD[DType.uint32, per]:
+    """The keys of a lane's experts' logits of a token; 0 beyond the last expert."""
+    var first = Int(lane_id()) * per
+    var experts = Int32(Int(a.n_experts) - first)
+    var biased = logits
+    if Int(a.router_bias) != 0:
+        comptime for s in range(per):
+            if Int32(s) < experts:
+                biased[s] += a.router_bias[unsafe_offset=first + s]
+    var keys = SIMD[DType.uint32, per](0)
+    comptime for s in range(per):
+        keys[s] = rank_key(biased[s]) if Int32(s) < experts else UInt32(0)
     return keys
 
 

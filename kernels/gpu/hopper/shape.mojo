@@ -20,6 +20,8 @@ comptime SUM_ROWS = 8
 comptime MAX_EXPERTS = 256
 comptime WINDOW = 1024
 """Pairs sorted at a time."""
+comptime SORT_WORDS = 3 * MAX_EXPERTS + 32
+"""A word and eight bytes for each expert, four words for each warp of consumers."""
 comptime FEW_TOKENS = 4
 """Most tokens of a call of few: every block routes all of them for itself, one a warp."""
 comptime FEW_PAIRS = 32
@@ -70,8 +72,8 @@ struct Shape(TrivialRegisterPassable):
         return (FEW_PAIRS if self.few() else MAX_EXPERTS) + 8
 
     def window_words(self) -> Int:
-        """Words of the window of ids, or of what few tokens need instead."""
-        return 5 * FEW_PAIRS if self.few() else WINDOW
+        """Words of the window of ids and of what the sort needs beside it, or of what few tokens need instead."""
+        return 5 * FEW_PAIRS if self.few() else WINDOW + SORT_WORDS
 
     def shared_bytes(self) -> Int:
         """Shared memory of a block: stages, three tables, a window of ids, barriers."""
@@ -130,8 +132,24 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def window(self) -> Shared[DType.int32]:
-        """WINDOW expert ids."""
+        """WINDOW expert ids. Of at most SOME_PAIRS pairs, in the end: the place of each, and in the second half their tokens,
+        pairs sorted by expert."""
         return self.table(3)
+
+    @inline(.always)
+    def before(self) -> Shared[DType.int32]:
+        """A word for each expert: its pairs that come before those about to be placed."""
+        return self.window().unsafe_offset(WINDOW)
+
+    @inline(.always)
+    def of_warps(self) -> Shared[DType.uint8]:
+        """Eight bytes for each expert: its pairs among those that each warp places."""
+        return self.window().unsafe_offset(WINDOW + MAX_EXPERTS).unsafe_bitcast[UInt8]()
+
+    @inline(.always)
+    def totals(self) -> Shared[DType.int32]:
+        """Four words for each warp: what it adds to the running sums of the tables."""
+        return self.window().unsafe_offset(WINDOW + 3 * MAX_EXPERTS)
 
     @inline(.always)
     def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
@@ -160,9 +178,10 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def logit_parts(self) -> Shared[DType.float32]:
-        """Each warp's part of the logits of an expert, of two experts in turn: at the end of the window."""
+        """Each warp's part of the logits of an expert, of two experts in turn: at the end of the window of ids."""
         comptime parts = 2 * 4 * (FEW_TOKENS if Self.shape.few() else SOME_TOKENS)
-        return self.window().unsafe_offset(Self.shape.window_words() - parts).unsafe_bitcast[Float32]()
+        comptime words = 5 * FEW_PAIRS if Self.shape.few() else WINDOW
+        return self.window().unsafe_offset(words - parts).unsafe_bitcast[Float32]()
 
     @inline(.always)
     def launch(self) -> Shared[DType.uint32]:
