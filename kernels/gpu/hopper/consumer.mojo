@@ -33,18 +33,16 @@ from hopper.schedule import (
     ROUTER,
     SECOND,
     Tile,
-    ceildiv,
     count_tiles,
     divide,
     find_tile,
     first_finished_slot,
     is_width,
     k_blocks,
-    router_halves,
     split_range,
     tokens_per_tile,
 )
-from hopper.shape import BOX_ROWS, Block, GROUP_ROWS, ROW_BYTES, Shape
+from hopper.shape import Block, GROUP_ROWS, ROW_BYTES, Shape
 
 comptime WARPGROUP_BARRIER = 4
 """Named barriers 4, 5: the threads of one consumer warpgroup."""
@@ -70,7 +68,6 @@ def multiply[
     warpgroup: Int,
     thread: Int,
     stages: Int,
-    tokens_at: Int,
     mut ring: Ring,
     mut low: StaticTuple[Float32, n // 2],
     mut high: StaticTuple[Float32, n // 2],
@@ -96,7 +93,7 @@ def multiply[
         var a = block.weights(ring.stage).unsafe_offset(warpgroup * GROUP_ROWS * columns + at)
         var a_low = descriptor(a)
         var a_high = descriptor(a.unsafe_offset(64 * columns))
-        var b = descriptor(block.tokens(ring.stage).unsafe_offset(tokens_at + at))
+        var b = descriptor(block.tokens(ring.stage).unsafe_offset(at))
         wgmma_fence_aligned()
         comptime for k in range(ROW_BYTES // 32):
             comptime keep = 0 if first and k == 0 else 1
@@ -214,13 +211,7 @@ def consume_tile[
     """One tile of at most `n` tokens: products, then activation and store."""
     var low = StaticTuple[Float32, n // 2]()
     var high = StaticTuple[Float32, n // 2]()
-    var half = 0
-    comptime if matmul == ROUTER:
-        half = warpgroup if router_halves[dtype, shape](a) else 0
-    comptime columns = ROW_BYTES // size_of[dtype]()
-    multiply[n](
-        block, warpgroup, thread, stages, half * ceildiv(tile.n_tokens, BOX_ROWS) * BOX_ROWS * columns, ring, low, high
-    )
+    multiply[n](block, warpgroup, thread, stages, ring, low, high)
 
     @inline(.always)
     @__parameter
@@ -306,9 +297,6 @@ def consume_tile[
                             width=4, alignment=4 * size_of[kind]()
                         ]((four[j, side]() + bias).cast[kind]())
     else:
-        # The second half of K lies T rows further on.
-        row += half * Int(a.n_tokens)
-        group_row -= half * GROUP_ROWS
         var to = a.logits.unsafe_offset(row * Int(a.logits_stride) + group_row + feature)
         comptime for j in range(n // 8):
             comptime for side in range(2):
@@ -332,9 +320,7 @@ def consume_matmul[
         var tile = find_tile[matmul](a, block, index)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         var stages = part[1] - part[0]
-        var halves = matmul == ROUTER and router_halves[dtype, shape](a)
-        stages //= 2 if halves else 1
-        if tile.weight_row + warpgroup * GROUP_ROWS >= rows and not halves:
+        if tile.weight_row + warpgroup * GROUP_ROWS >= rows:
             skip_stages(block, own, stages, ring)
         else:
             # One instance of the loop for each width of `wgmma`.

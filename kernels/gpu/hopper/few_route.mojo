@@ -2,7 +2,7 @@
 
 The weights of the chosen experts cannot be asked for before, so what comes first is kept short. A block takes an expert
 and publishes its logits. Of at most FEW_TOKENS tokens, every block then chooses and sorts for itself; of more, a block a
-token chooses and publishes, and every block sorts all pairs.
+token chooses and publishes, and every block sorts all pairs (few_sort.mojo).
 """
 
 from std.math import exp
@@ -16,25 +16,15 @@ from hopper.few_words import load_two, load_word, store_words
 from hopper.grid import CONSUMERS_BARRIER, START_BARRIER
 from hopper.layer import Layer
 from hopper.memory import U32P
-from hopper.ptx import (
-    add_shared,
-    after_all,
-    ballot,
-    broadcast,
-    count_bits,
-    max_over_warp,
-    or_over_warp,
-    plus_zero,
-    sum_over_warp,
-    wait_barrier,
-)
-from hopper.route import LESS_PER_LANE, PER_LANE, dot, load_router, load_staged, rank_key, value_of
+from hopper.ptx import add_shared, after_all, broadcast, plus_zero, sum_over_warp, wait_barrier
+from hopper.route import PER_LANE, dot, load_router, load_staged, rank_key, sum_of_exps, take_largest, value_of
 from hopper.schedule import ceildiv, divide
-from hopper.shape import Block, FEW_TOKENS, MAX_EXPERTS, SOME_PAIRS, SOME_TOKENS, Shape
-from hopper.sort import fill_tables, place_window
+from hopper.shape import Block, FEW_TOKENS, SOME_PAIRS, SOME_TOKENS, Shape
 
+comptime LESS_PER_LANE = PER_LANE // 2
+"""Experts a lane looks after where there are at most 128: no lane is idle, and a choice takes half as many instructions."""
 comptime COPIES = 8
-"""Copies of the logits that every block reads, for the same reason."""
+"""Copies of the logits that every block reads: of one, the L2 cache would hand out each line block by block."""
 
 
 @inline(.always)
@@ -198,20 +188,18 @@ def publish_products[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[d
 def choose_awaited[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], token: Int):
     """A warp: the experts of a token, once its logits are there."""
     if Int(a.n_experts) <= 32 * LESS_PER_LANE:
-        choose_experts[LESS_PER_LANE](a, block, token, await_keys[LESS_PER_LANE](a, block, token), True, 0)
+        choose_of_few[LESS_PER_LANE](a, block, token, await_keys[LESS_PER_LANE](a, block, token))
     else:
-        choose_experts[PER_LANE](a, block, token, await_keys[PER_LANE](a, block, token), True, 0)
+        choose_of_few[PER_LANE](a, block, token, await_keys[PER_LANE](a, block, token))
 
 
 @inline(.always)
-def choose_experts[
+def choose_of_few[
     dtype: DType, shape: Shape, //, per: Int
-](a: Layer[dtype], block: Block[dtype, shape], token: Int, own: SIMD[DType.uint32, per], words: Bool, at: Int):
-    """A warp: the k experts of a token, ties to the lowest id, and their weights.
+](a: Layer[dtype], block: Block[dtype, shape], token: Int, own: SIMD[DType.uint32, per]):
+    """A warp: as `choose_experts`, with each choice told to the others at once.
 
-    A NaN logit ranks below every other, so that ids are always k different experts; a chosen NaN, or a chosen pair of
-    infinities, makes the token's weights NaN. An instruction that runs once costs as much as ten that run again, so all
-    is written to be short.
+    An instruction that runs once costs as much as ten that run again, so all is written to be short.
 
     Parameters:
         dtype: Of the activations.
@@ -220,11 +208,10 @@ def choose_experts[
 
     Args:
         a: The layer.
-        block: The block; of few tokens, choices stay in its shared memory, and block 0 stores them for the caller.
+        block: The block; of few tokens, choices stay in its shared memory, and block 0 stores them for the caller. Of more
+            they are published as words.
         token: The token.
         own: The keys of this lane's experts' logits; 0 beyond the last expert.
-        words: Whether choices are published as words; otherwise they go into the window.
-        at: Where in the window the first goes.
     """
     var lane = Int32(lane_id())
     var k = Int(a.top_k)
@@ -240,28 +227,15 @@ def choose_experts[
         var chosen = UInt32(0)
         var choices = min(Int32(32), a.top_k - first)
         for i in range(choices):
-            var best = keys.reduce_max()
-            var top = max_over_warp(best)
-            # Of the lanes that have it, the lowest; of its experts, too. All lanes vote: behind `and`, only some would.
-            var having = ballot(best == top)
-            var wins = best == top and (having & ((UInt32(1) << UInt32(lane)) - 1)) == 0
-            var slot = Int32(0)
-            comptime for s in range(per - 1, -1, -1):
-                slot = Int32(s) if keys[s] == top else slot
-            comptime for s in range(per):
-                keys[s] = UInt32(0) if wins and slot == Int32(s) else keys[s]
-            chosen = top if lane == i else chosen
-            if wins:
+            var choice = take_largest[per](keys)
+            chosen = choice.key if lane == i else chosen
+            if choice.wins:
                 var j = Int(first + i)
-                var id = lane * Int32(per) + slot
                 comptime if shape.few():
-                    block.few_ids()[unsafe_offset=token * k + j] = id
+                    block.few_ids()[unsafe_offset=token * k + j] = choice.id
                 else:
-                    if words:
-                        publish_choice(a, block, token * k + j, id)
-                    else:
-                        block.window()[unsafe_offset=at + j] = id
-                    ids[unsafe_offset=j] = id
+                    publish_choice(a, block, token * k + j, choice.id)
+                    ids[unsafe_offset=j] = choice.id
         if first == 0:
             largest = value_of(UInt32(broadcast(Int32(chosen), 0)))
         var here = lane < choices
@@ -274,10 +248,7 @@ def choose_experts[
         total += sum_over_warp(gate if here else Float32(0))
         first += 32
     if a.renormalize == 0:
-        var part = Float32(0)
-        comptime for s in range(per):
-            part += exp(value_of(own[s]) - largest) if own[s] != 0 else Float32(0)
-        total = sum_over_warp(part)
+        total = sum_of_exps[per](own, largest)
     syncwarp()
     for j in range(Int(lane), k, 32):
         comptime if shape.few():
@@ -332,38 +303,6 @@ def await_keys[
 
 
 @inline(.always)
-def sort_few[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], lane: Int):
-    """One warp, a lane a pair: pairs sorted by expert, and the table of the experts that have any."""
-    comptime AT_ONCE = 4
-    var k = Int(a.top_k)
-    var pairs = Int(a.n_tokens) * k
-    var e = block.few_ids()[unsafe_offset=lane] if lane < pairs else Int32(MAX_EXPERTS)
-    var place = Int32(0)
-    var before = Int32(0)
-    for first in range(0, pairs, AT_ONCE):
-        comptime for u in range(AT_ONCE):
-            var other = broadcast(e, first + u)
-            var same = other == e and first + u < lane
-            place += Int32(1) if other < e or same else Int32(0)
-            before += Int32(1) if same else Int32(0)
-    var heads = lane < pairs and before == 0
-    var bit = UInt32(1) << UInt32(place)
-    # A bit for each sorted pair that begins an expert's.
-    var starts = or_over_warp(bit if heads else UInt32(0))
-    if lane < pairs:
-        block.few_tokens()[unsafe_offset=Int(place)] = Int32(divide(lane, k))
-        block.few_places()[unsafe_offset=lane] = place
-    if heads:
-        var number = Int(count_bits(starts & (bit - 1)))
-        block.table(0)[unsafe_offset=number] = place
-        block.table(1)[unsafe_offset=number] = e
-    if lane == 0:
-        var number = Int(count_bits(starts))
-        block.table(0)[unsafe_offset=number] = Int32(pairs)
-        block.table(2)[unsafe_offset=0] = Int32(number)
-
-
-@inline(.always)
 def await_choices[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
     """The experts that all tokens chose, into the window as they come in, and how many pairs each got."""
     comptime each = SOME_PAIRS // 128
@@ -378,11 +317,3 @@ def await_choices[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtyp
                 word = load_word(words.unsafe_offset(2 * p))
             block.window()[unsafe_offset=p] = Int32(word[0])
             add_shared(block.table(0).unsafe_offset(Int(word[0])), 1)
-
-
-@inline(.always)
-def sort_some[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], thread: Int, threads: Int):
-    """Sorts the pairs in the window by expert: every block alike. Places and tokens stay in the window."""
-    wait_barrier[CONSUMERS_BARRIER](threads)
-    fill_tables(a, block, thread, threads)
-    place_window[True](a, block, 0, Int(a.n_tokens) * Int(a.top_k), thread, threads)

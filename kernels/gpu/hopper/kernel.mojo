@@ -14,8 +14,9 @@ from layout import Coord
 from layout.tma_async import TMATensorTile
 
 from hopper.combine import combine
-from hopper.few_route import await_choices, choose_awaited, publish_logits, publish_products, sort_few, sort_some
+from hopper.few_route import await_choices, choose_awaited, publish_logits, publish_products
 from hopper.few_rows import combine_few, gather_hidden
+from hopper.few_sort import clear_counts, sort_few, sort_some
 from hopper.few_words import launch_number
 from hopper.combine_rows import fetch_summands, sum_summands
 from hopper.consumer import consume_matmul
@@ -28,7 +29,7 @@ from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles, finished_slots
 from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape
 from hopper.stamp import stamp
-from hopper.sort import clear_counts, clear_finished, count_pairs, place_pairs, routes_own, sort_rows
+from hopper.sort import clear_finished, count_pairs, place_pairs, sort_rows
 
 
 @__llvm_metadata(MAX_THREADS_PER_BLOCK_METADATA=StaticTuple[Int32, 1](Int32(shape.threads())))
@@ -246,17 +247,13 @@ def route_by_barriers[
     """Routes and sorts any number of tokens, each step by all blocks together."""
     comptime threads = shape.consumers * 128
     clear_finished(a, a.finished, thread, threads)
-    clear_counts(block, thread, threads)
     wait_barrier[START_BARRIER](shape.threads())
     if Int(a.route) == ROUTE_BY_TILES:
         consume_matmul[False, ROUTER](a, block, thread, ring, 0)
     else:
         logits_by_dots(a, block, thread, threads)
     stamp[1](a.sync, thread)
-    if routes_own[dtype, shape](a):
-        wait_barrier[CONSUMERS_BARRIER](threads)
-    else:
-        meet_all_blocks(a.sync, thread, threads)
+    meet_all_blocks(a.sync, thread, threads)
     stamp[2](a.sync, thread)
     count_pairs(a, block, thread, threads)
     stamp[3](a.sync, thread)
@@ -265,6 +262,6 @@ def route_by_barriers[
     place_pairs(a, block, thread, threads)
     comptime if not shape.gathers:
         if Int(a.sorted) != 0:
-            sort_rows[dtype, shape](a, thread, threads)
+            sort_rows(a, thread, threads)
     stamp[5](a.sync, thread)
     meet_all_blocks(a.sync, thread, threads)

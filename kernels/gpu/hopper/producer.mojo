@@ -36,7 +36,6 @@ from hopper.schedule import (
     finished_slots,
     first_finished_slot,
     k_blocks,
-    router_halves,
     split_range,
     tokens_per_tile,
     weight_boxes,
@@ -84,7 +83,7 @@ def first_tile[matmul: Int](tiles_before: Int) -> Int:
 def router_stages[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
     """How many stages the router's tiles of this block take."""
     var tiles = ceildiv(max(0, count_tiles[ROUTER](a, block) - Int(block_idx.x)), Int(grid_dim.x))
-    return tiles * k_blocks[dtype](a.k0) // (2 if router_halves[dtype, shape](a) else 1)
+    return tiles * k_blocks[dtype](a.k0)
 
 
 @inline(.always)
@@ -103,22 +102,16 @@ def fetch_weights[
         var first_box = (tile.expert * rows + tile.weight_row) // GROUP_ROWS * boxes
         var groups = min(shape.consumers, (rows - tile.weight_row) // GROUP_ROWS)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
-        var halves = matmul == ROUTER and router_halves[dtype, shape](a)
-        groups = 2 if halves else groups
-        for stage in range(part[0], part[1], 2 if halves else 1):
+        for stage in range(part[0], part[1]):
+            var box = first_box + columns_of_stage[dtype](k, stage)[0] // columns
             block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
             block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(groups * GROUP_ROWS * ROW_BYTES))
-            var box = first_box + columns_of_stage[dtype](k, stage)[0] // columns
             for g in range(groups):
                 var to = TileTensor(
                     block.weights(ring.stage).unsafe_offset(g * GROUP_ROWS * columns),
                     row_major[GROUP_ROWS, columns](),
                 )
-                map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, box * GROUP_ROWS))
-                comptime if matmul == ROUTER:
-                    box = first_box + columns_of_stage[dtype](k, stage + 1)[0] // columns if halves else box + boxes
-                else:
-                    box += boxes
+                map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, (box + g * boxes) * GROUP_ROWS))
             ring.advance[shape.stages]()
 
 
@@ -142,18 +135,15 @@ def fetch_tokens[
             wait_for_hidden(a, block, tile)
             fence_async_global()
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
-        var halves = 2 if matmul == ROUTER and router_halves[dtype, shape](a) else 1
-        for stage in range(part[0], part[1], halves):
+        for stage in range(part[0], part[1]):
+            var column = columns_of_stage[dtype](k, stage)[1]
             block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
-            block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(halves * boxes * BOX_ROWS * ROW_BYTES))
-            for half in range(halves):
-                var column = columns_of_stage[dtype](k, stage + half)[1]
-                for b in range(boxes):
-                    var to = TileTensor(
-                        block.tokens(ring.stage).unsafe_offset((half * boxes + b) * BOX_ROWS * columns),
-                        row_major[BOX_ROWS, columns](),
-                    )
-                    map.async_copy(to, block.full()[unsafe_offset=ring.stage], (column, tile.row + b * BOX_ROWS))
+            block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(boxes * BOX_ROWS * ROW_BYTES))
+            for b in range(boxes):
+                var to = TileTensor(
+                    block.tokens(ring.stage).unsafe_offset(b * BOX_ROWS * columns), row_major[BOX_ROWS, columns]()
+                )
+                map.async_copy(to, block.full()[unsafe_offset=ring.stage], (column, tile.row + b * BOX_ROWS))
             ring.advance[shape.stages]()
 
 

@@ -111,6 +111,19 @@ def opaque_zero() -> Int:
 
 
 @inline(.always)
+def pinned[dtype: DType, //, n: Int](v: SIMD[dtype, n]) -> SIMD[dtype, n]:
+    """Returns `v`, at this place in the PTX: loads that stand before it stay before it.
+
+    Left alone, the compiler puts each load right before the first use of its value; ptxas may still (see `after_all`).
+    """
+    comptime words = n * size_of[dtype]() // 4
+    var w = bitcast[DType.uint32, words](v)
+    comptime for i in range(words):
+        w[i] = inlined_assembly["mov.b32 $0, $1;", UInt32, constraints="=r,r,~{memory}", has_side_effect=True](w[i])
+    return bitcast[dtype, n](w)
+
+
+@inline(.always)
 def after_all[dtype: DType, count: Int, //, n: Int](v: StaticTuple[SIMD[dtype, n], count], never: Int32) -> UInt32:
     """Returns 0, but not before all `count` values have been loaded.
 

@@ -1,23 +1,24 @@
 """Routing: logits, the k largest of each token, their weights."""
 
+from std.math import exp
 from std.memory import bitcast
 from std.sys import size_of
 from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
+from max.gpu.sync import syncwarp
 
 from hopper.grid import CONSUMERS_BARRIER
-from hopper.layer import Layer, ROUTE_BY_TILES
+from hopper.layer import Layer
 from hopper.memory import Global
-from hopper.ptx import after_all, fence_async_global, plus_zero, sum_over_warp, wait_barrier
-from hopper.schedule import ceildiv, divide, router_halves
+from hopper.ptx import ballot, fence_async_global, max_over_warp, pinned, sum_over_warp, wait_barrier
+from hopper.schedule import ceildiv, divide
 from hopper.shape import Block, MAX_EXPERTS, Shape
 
 comptime PER_LANE = MAX_EXPERTS // 32
 """Neighbouring experts a lane looks after: of equal logits, the lowest id is in the lowest lane."""
 comptime AT_ONCE = 4
 """Pieces of each row a lane loads before it multiplies the first: a load takes 0.7 us."""
-comptime LESS_PER_LANE = PER_LANE // 2
-"""The same of at most 128 experts: no lane is idle, and a choice takes half as many instructions."""
+comptime Keys = SIMD[DType.uint32, PER_LANE]
 
 
 @inline(.always)
@@ -71,11 +72,11 @@ def logits_by_dots[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dty
                 w[u] = load_router(a, e, column)
                 comptime for i in range(4):
                     x[4 * u + i] = load_staged(a, min(t + i, tokens - 1), column)
-            sums = plus_zero[4](sums, after_all[8](w, a.n_tokens) | after_all[8](x, a.n_tokens))
             comptime for u in range(AT_ONCE):
                 if first + u * 256 * ways < k:
+                    var weights = pinned[8](w[u])
                     comptime for i in range(4):
-                        sums[i] += dot(w[u], x[4 * u + i])
+                        sums[i] += dot(weights, pinned[8](x[4 * u + i]))
         comptime for i in range(4):
             var sum = sum_over_warp(sums[i])
             if lane == i and t + i < tokens:
@@ -114,34 +115,101 @@ def value_of(key: UInt32) -> Float32:
 
 
 @inline(.always)
-def load_logits[
-    dtype: DType, shape: Shape, //, per: Int
-](a: Layer[dtype], block: Block[dtype, shape], token: Int) -> SIMD[DType.float32, per]:
-    """The logits of a lane's experts of a token."""
-    var first = Int(lane_id()) * per
+def load_keys[dtype: DType](a: Layer[dtype], token: Int) -> Keys:
+    """The keys of a lane's experts' logits of a token; 0 beyond the last expert."""
+    var first = Int(lane_id()) * PER_LANE
+    var experts = Int32(Int(a.n_experts) - first)
     # A row of logits is padded to 128: the last lanes may have none.
-    var from_ = a.logits.unsafe_offset(token * Int(a.logits_stride) + (first if first < Int(a.n_experts) else 0))
-    var logits = from_.unsafe_load[width=per, alignment=16]()
-    comptime if shape.consumers == 2:
-        if Int(a.route) == ROUTE_BY_TILES and router_halves[dtype, shape](a):
-            logits += from_.unsafe_offset(Int(a.n_tokens) * Int(a.logits_stride)).unsafe_load[width=per, alignment=16]()
-    return logits
+    var from_ = a.logits.unsafe_offset(token * Int(a.logits_stride) + (first if experts > 0 else 0))
+    var logits = from_.unsafe_load[width=PER_LANE, alignment=16]()
+    var keys = Keys(0)
+    comptime for s in range(PER_LANE):
+        if Int32(s) < experts:
+            var logit = logits[s]
+            if Int(a.router_bias) != 0:
+                logit += a.router_bias[unsafe_offset=first + s]
+            keys[s] = rank_key(logit)
+    return keys
+
+
+@fieldwise_init
+struct Choice(TrivialRegisterPassable):
+    """An expert that a token chooses, as each lane of a warp sees it."""
+
+    var key: UInt32
+    """Of its logit."""
+    var wins: Bool
+    """Whether it is one of this lane's."""
+    var id: Int32
+    """The expert, if so."""
 
 
 @inline(.always)
-def keys_of[dtype: DType, //, per: Int](a: Layer[dtype], logits: SIMD[DType.float32, per]) -> SIMD[DType.uint32, per]:
-    """The keys of a lane's experts' logits of a token; 0 beyond the last expert."""
-    var first = Int(lane_id()) * per
-    var experts = Int32(Int(a.n_experts) - first)
-    var biased = logits
-    if Int(a.router_bias) != 0:
-        comptime for s in range(per):
-            if Int32(s) < experts:
-                biased[s] += a.router_bias[unsafe_offset=first + s]
-    var keys = SIMD[DType.uint32, per](0)
+def take_largest[per: Int](mut keys: SIMD[DType.uint32, per]) -> Choice:
+    """A warp: takes the largest of all lanes' keys away; of equal ones, the lowest expert's.
+
+    Parameters:
+        per: Neighbouring experts a lane looks after.
+
+    Args:
+        keys: Those of this lane's experts; 0 where there is none.
+    """
+    var lane = Int32(lane_id())
+    var best = keys.reduce_max()
+    var top = max_over_warp(best)
+    # Of the lanes that have it, the lowest; of its experts, too. All lanes vote: behind `and`, only some would.
+    var having = ballot(best == top)
+    var wins = best == top and (having & ((UInt32(1) << UInt32(lane)) - 1)) == 0
+    var slot = Int32(0)
+    comptime for s in range(per - 1, -1, -1):
+        slot = Int32(s) if keys[s] == top else slot
     comptime for s in range(per):
-        keys[s] = rank_key(biased[s]) if Int32(s) < experts else UInt32(0)
-    return keys
+        keys[s] = UInt32(0) if wins and slot == Int32(s) else keys[s]
+    return Choice(top, wins, lane * Int32(per) + slot)
+
+
+@inline(.always)
+def sum_of_exps[per: Int](keys: SIMD[DType.uint32, per], largest: Float32) -> Float32:
+    """A warp: the softmax's denominator over all experts, those chosen and the others."""
+    var part = Float32(0)
+    comptime for s in range(per):
+        part += exp(value_of(keys[s]) - largest) if keys[s] != 0 else Float32(0)
+    return sum_over_warp(part)
+
+
+@inline(.always)
+def choose_experts[dtype: DType](a: Layer[dtype], token: Int, own: Keys):
+    """A warp: the k experts of a token, ties to the lowest id, and their weights.
+
+    A NaN logit ranks below every other, so that ids are always k different experts; a chosen NaN, or a chosen pair of
+    infinities, makes the token's weights NaN.
+
+    Args:
+        a: The layer.
+        token: The token.
+        own: The keys of this lane's experts' logits; 0 beyond the last expert.
+    """
+    var k = Int(a.top_k)
+    var ids = a.ids.unsafe_offset(token * k)
+    var gates = a.gates.unsafe_offset(token * k)
+    var keys = own
+    var largest = Float32(0)
+    var total = Float32(0)
+    for j in range(k):
+        var choice = take_largest[PER_LANE](keys)
+        largest = value_of(choice.key) if j == 0 else largest
+        # An infinity makes the weights NaN, as PyTorch's softmax does.
+        var gate = exp(value_of(choice.key) - largest)
+        total += gate
+        if choice.wins:
+            ids[unsafe_offset=j] = choice.id
+            gates[unsafe_offset=j] = gate
+    if a.renormalize == 0:
+        total = sum_of_exps[PER_LANE](own, largest)
+    syncwarp()
+    for j in range(Int(lane_id()), k, 32):
+        gates[unsafe_offset=j] /= total
+    syncwarp()
 
 
 @inline(.always)

@@ -7,7 +7,7 @@ that had one tile fewer there gets one more here.
 from max.gpu import grid_dim
 
 from hopper.layer import Layer
-from hopper.shape import BOX_ROWS, Block, GROUP_ROWS, Shape
+from hopper.shape import Block, GROUP_ROWS, Shape
 
 comptime FINE_ABOVE = 128
 """Tiles of many tokens are many: there, 8 columns too many cost more than another instance of the code."""
@@ -63,17 +63,6 @@ def tokens_per_tile(rows: Int, most: Int) -> Int:
 def router_tokens[dtype: DType](a: Layer[dtype]) -> Int:
     """Most tokens a tile of the router takes: so few that every block gets a tile."""
     return min(Int(a.tokens1), ceildiv(ceildiv(Int(a.n_tokens), Int(grid_dim.x)), 16) * 16)
-
-
-@inline(.always)
-def router_halves[dtype: DType, shape: Shape](a: Layer[dtype]) -> Bool:
-    """Whether the two warpgroups share out the router's K where its weights are no more than one of them holds: twice as many
-    bytes are then in flight. The second's logits lie behind those of the first, T rows further on."""
-    comptime if shape.consumers != 2:
-        return False
-    # No tile of the router has more than 64 tokens then.
-    var narrow = Int32(a.n_tokens) <= Int32(grid_dim.x) * (2 * BOX_ROWS)
-    return a.logits_stride == GROUP_ROWS and narrow and k_blocks[dtype](a.k0) % 2 == 0
 
 
 @inline(.always)
@@ -171,6 +160,17 @@ def first_finished_slot[dtype: DType, shape: Shape](a: Layer[dtype], block: Bloc
 def weight_tiles[shape: Shape](rows: Int) -> Int:
     """Tiles along an expert's weight rows."""
     return ceildiv(rows, shape.consumers * GROUP_ROWS)
+
+
+@inline(.always)
+def rows_and_tiles[dtype: DType, shape: Shape](a: Layer[dtype], rows: Int) -> SIMD[DType.int32, 4]:
+    """What an expert with that many pairs adds to the running sums of the three tables."""
+    return SIMD[DType.int32, 4](
+        Int32(rows),
+        Int32(ceildiv(rows, Int(a.tokens1))) * Int32(weight_tiles[shape](Int(a.rows1))),
+        Int32(ceildiv(rows, Int(a.tokens2))) * Int32(weight_tiles[shape](Int(a.d_stride)) * Int(a.splits)),
+        0,
+    )
 
 
 @inline(.always)

@@ -20,8 +20,8 @@ comptime SUM_ROWS = 8
 comptime MAX_EXPERTS = 256
 comptime WINDOW = 1024
 """Pairs sorted at a time."""
-comptime SORT_WORDS = 3 * MAX_EXPERTS + 32
-"""A word and eight bytes for each expert, four words for each warp of consumers."""
+comptime SORT_WORDS = 2 * MAX_EXPERTS + 4 * 4
+"""What narrow tiles need to sort SOME_PAIRS: a word and four bytes for each expert, four words for each warp."""
 comptime FEW_TOKENS = 4
 """Most tokens of a call of few: every block routes all of them for itself, one a warp."""
 comptime FEW_PAIRS = 32
@@ -72,8 +72,8 @@ struct Shape(TrivialRegisterPassable):
         return (FEW_PAIRS if self.few() else MAX_EXPERTS) + 8
 
     def window_words(self) -> Int:
-        """Words of the window of ids and of what the sort needs beside it, or of what few tokens need instead."""
-        return 5 * FEW_PAIRS if self.few() else WINDOW + SORT_WORDS
+        """Words of the window of ids, with what narrow tiles sort with; or of what few tokens need instead."""
+        return 5 * FEW_PAIRS if self.few() else WINDOW + (SORT_WORDS if self.gathers else 0)
 
     def shared_bytes(self) -> Int:
         """Shared memory of a block: stages, three tables, a window of ids, barriers."""
@@ -137,19 +137,19 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
         return self.table(3)
 
     @inline(.always)
-    def before(self) -> Shared[DType.int32]:
-        """A word for each expert: its pairs that come before those about to be placed."""
+    def placed(self) -> Shared[DType.int32]:
+        """Of at most SOME_PAIRS pairs, a word for each expert: its pairs that have a place."""
         return self.window().unsafe_offset(WINDOW)
 
     @inline(.always)
     def of_warps(self) -> Shared[DType.uint8]:
-        """Eight bytes for each expert: its pairs among those that each warp places."""
+        """Likewise, four bytes for each expert: its pairs among those that each warp places."""
         return self.window().unsafe_offset(WINDOW + MAX_EXPERTS).unsafe_bitcast[UInt8]()
 
     @inline(.always)
     def totals(self) -> Shared[DType.int32]:
-        """Four words for each warp: what it adds to the running sums of the tables."""
-        return self.window().unsafe_offset(WINDOW + 3 * MAX_EXPERTS)
+        """Likewise, four words for each warp: what it adds to the running sums of the tables."""
+        return self.window().unsafe_offset(WINDOW + 2 * MAX_EXPERTS)
 
     @inline(.always)
     def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:

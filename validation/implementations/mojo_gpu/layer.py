@@ -62,7 +62,7 @@ class Prepared:
         sizes = {
             "finished": 0 if small else 8 * (p // tiling.tokens1 + c.experts + 1),
             "logits": 0 if small else 8 * (FEW_LOGITS if few else tokens) * c.logits_stride,
-            "histogram": 0 if small else 4 * self.blocks * round_up(c.experts, 4),
+            "histogram": 0 if small else 4 * self.blocks * c.experts,
             "tokens": 8 * p if gathers else 0,
             "sorted": 0 if small or gathers else p * c.k0 * c.halves * item,
             "position": 0 if small else 4 * p,
