@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.contests import role_of
@@ -23,8 +24,10 @@ HEAD: Final = (
     "Time of a call in us with its 95 % interval, the number of processes it rests on, its share of the\n"
     "floor (this run's usual ceilings), and how many times the kernel's time, by pairs of processes."
 )
-#: Of a contender whose calls the speed probe rejected, in all processes but one.
-NOTHING: Final = "no two processes have calls that count"
+#: Two processes give an interval of 13 standard errors, which says nothing: so many have to count.
+LEAST: Final = 3
+#: The others, of whose calls the speed probe rejected most.
+TOO_FEW: Final = f"fewer than {LEAST} processes have calls that count"
 
 
 def table(contests: Iterable[Contest], hardware: Hardware) -> str:
@@ -52,21 +55,29 @@ def _group(contest: Contest, hardware: Hardware) -> list[str]:
     told = "no ceiling is known" if least is None else f"floor {_us(least.ns)} by {least.bound_by}"
     kernel = contest.measured(MOJO.name, Role.CANDIDATE)
     null = contest.measured(MOJO.name, Role.CANDIDATE_AGAIN).over(kernel, CONFIDENCE)
-    told += "" if null is None else f"; the kernel beside itself {_times(null)}"
+    told += "" if null is None or null.count < LEAST else f"; the kernel beside itself {_times(null)}"
     rows: list[tuple[float, str]] = []
+    few = []
     for name in names(contest):
         calls = contest.measured(name, role_of(name))
         time = calls.level(CONFIDENCE)
-        if time is None:
-            rows.append((float("inf"), f"  {name:28}{NOTHING}"))
+        if time is None or time.count < LEAST:
+            few.append(name)
             continue
         share = "" if least is None else f"{least.ns / time.value:.0%}"
         ratio = None if name == MOJO.name else calls.over(kernel, CONFIDENCE)
         interval = f"[{_us(time.low)}, {_us(time.high)}]"
-        times = "" if ratio is None else _times(ratio)
+        times = "" if ratio is None or ratio.count < LEAST else _times(ratio)
         line = f"  {name:28}{_us(time.value):>10} {interval:21}{time.count:>3}{share:>6}  {times}"
         rows.append((time.value, line.rstrip()))
-    return ["", title(contest.workload), f"  {told}", *(line for _value, line in sorted(rows))]
+    others = wrap(f"{TOO_FEW}: {', '.join(sorted(few))}", 96) if few else []
+    return [
+        "",
+        title(contest.workload),
+        f"  {told}",
+        *(line for _ns, line in sorted(rows)),
+        *(f"  {one}" for one in others),
+    ]
 
 
 def _times(ratio: Estimate) -> str:

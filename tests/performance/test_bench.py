@@ -4,7 +4,7 @@ import re
 
 from benchmarks.contests import Contest
 from benchmarks.recorded import contests
-from benchmarks.table import NOTHING, table
+from benchmarks.table import TOO_FEW, table
 from tests.synthetic import CANDIDATE, CPU_TIMES_US, PROBE_USUAL, evidence
 from validation.performance.sample import ProbeRule, Role, apply_rule
 from validation.verdicts.floors import Hardware
@@ -55,7 +55,9 @@ def test_what_the_probe_rejected_has_no_figure() -> None:
     # A fifth of full speed beside every block.
     slow = ProbeRule(usual_flop_per_s=5 * PROBE_USUAL)
     busy = Contest(workload=measured.workload, processes=apply_rule(measured.processes, slow))
-    assert NOTHING in _row(table([busy], Hardware.of(recorded, "cpu")), CANDIDATE)
+    text = table([busy], Hardware.of(recorded, "cpu"))
+    told = " ".join(text[text.index(TOO_FEW) :].split())
+    assert told == f"{TOO_FEW}: {', '.join(sorted(SEED_CLAIM['seed-claim']))}"
 
 
 def test_the_discarded_round_does_not_count() -> None:

@@ -246,14 +246,14 @@ def test_a_block_does_not_begin_while_the_probe_is_slow(bench: Bench) -> None:
     assert [block.waits for block in blocks if block.waits] == [2]
 
 
-def test_when_it_is_late_nothing_is_waited_for_nor_repeated(bench: Bench) -> None:
+def test_when_it_is_late_or_patience_is_over_nothing_is_waited_for_nor_repeated(bench: Bench) -> None:
     made = []
-    for limit_s in (0.0, 600.0):
+    for limit_s, patience_s in ((0.0, 600.0), (600.0, 0.0), (600.0, 600.0)):
         bench.probe = partial(next, iter([100.0] * 60), 50.0)
-        runs = bench.run({"limit_s": limit_s})
+        runs = bench.run({"limit_s": limit_s, "profile": replace(PROFILE, patience_s=patience_s)})
         made.append([block for run in runs for series in run.series for block in series.blocks])
-    assert [any(block.waits for block in blocks) for blocks in made] == [False, True]
-    assert len(made[0]) < len(made[1])
+    assert [any(block.waits for block in blocks) for blocks in made] == [False, False, True]
+    assert len(made[0]) == len(made[1]) < len(made[2])
 
 
 def test_rounds_that_there_is_no_time_for_are_left_out_but_for_those_a_verdict_needs(bench: Bench) -> None:

@@ -111,7 +111,7 @@ def measure(
                 turn = planned if slack_s > 0 else _without(planned, deadline.costly)
                 sat_out.update(set(planned.baselines) - set(turn.baselines))
                 of, by = (host, host_gauge) if turn.host else (measurement, gauge)
-                by.patience_s = by.spent_s + max(slack_s, 0.0)
+                by.patience_s = min(by.spent_s + max(slack_s, 0.0), profile.patience_s)
                 on_event(
                     ProcessStarted(
                         workload=measurement.bank.workload.name,

@@ -24,7 +24,8 @@ class Profile:
 
     A run is to end within `limit_s`, on a machine that strangers keep busy too. While it is late nothing is waited for
     or repeated, and a baseline that takes far more time than the others sits out; at its end rounds are left out, but
-    for the first `least_pairs`, of which a verdict needs so many.
+    for the first `least_pairs`, of which a verdict needs so many. Waiting and repeating take `patience_s` of a
+    workload at most, so that a light one leaves its time to those after it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Profile:
     retry: float = 2.0
     limit_s: float = math.inf
     least_pairs: int = 5
+    patience_s: float = math.inf
     most_block_calls: int = MOST_BLOCK_CALLS
 
     def calls_of(self, call_ns: float) -> int:
@@ -53,7 +55,9 @@ class Profile:
 
 SMOKE: Final = Profile(name="smoke", pairs=5, least_calls=3, budget_s=0.1, warm_s=0.03, retry=1.5, limit_s=90)
 STANDARD: Final = Profile(name="standard", pairs=12, least_calls=5, budget_s=0.1, warm_s=0.05, requests=20, limit_s=300)
-FULL: Final = Profile(name="full", pairs=20, least_calls=5, budget_s=0.5, warm_s=0.1, requests=64, limit_s=3600)
+FULL: Final = Profile(
+    name="full", pairs=20, least_calls=5, budget_s=0.5, warm_s=0.1, requests=64, limit_s=3600, patience_s=90
+)
 
 PROFILES: Final = {profile.name: profile for profile in (SMOKE, STANDARD, FULL)}
 
