@@ -101,7 +101,9 @@ def test_what_fails_at_the_second_look_has_failed(
     assert journal.evidence.gates == (found, other)
 
 
-def test_a_kernel_that_turns_once_it_was_looked_at_is_caught(plan: RunPlan, journal: Journal, tmp_path: Path) -> None:
+def test_a_kernel_that_turns_once_it_was_looked_at_is_caught(
+    plan: RunPlan, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit = tmp_path / "limit"
     limit.write_text("1000000")
     turning = kernel(tmp_path, TURNS.format(cheats=str(CHEATS), limit=str(limit)), "turns")
@@ -111,6 +113,8 @@ def test_a_kernel_that_turns_once_it_was_looked_at_is_caught(plan: RunPlan, jour
     # As one would find out who counts the processes of a first look.
     limit.write_text(str(len(list(room().folder.glob("process-*")))))
     journal.add(gates=first)
+    # It is dishonest every time from now on; that a gate looks three times before it says so is shown elsewhere.
+    monkeypatch.setattr("validation.correctness.integrity.inspect.CONVICTIONS", 1)
     run._look_again(again, journal)
     assert "same_time_for_old_and_new" in [
         gate.gate for gate in journal.evidence.gates if gate.outcome is Outcome.FAILED
