@@ -50,8 +50,10 @@ class Contest:
     def failures(self, contender: str) -> Iterator[str]:
         """What went wrong with a contender: wrong outputs of timed calls, and how its processes ended."""
         for process in self.processes:
-            named = process.role is not Role.BASELINES if contender == MOJO.name else contender in process.ended
-            if process.ended and named:
+            # A baseline's death is told as "name: cause", several one after the other; a name may begin another.
+            causes = process.ended.split("; ")
+            own = any(cause.startswith(f"{contender}: ") for cause in causes)
+            if process.ended and (process.role is not Role.BASELINES if contender == MOJO.name else own):
                 yield f"round {process.round}: {process.ended}"
             for series in process.series:
                 wrong = sum(block.outputs_wrong for block in series.blocks)

@@ -77,4 +77,5 @@ def test_wrong_outputs_and_deaths_are_failures_of_their_contender_alone() -> Non
     ended = Contest(workload=alive.workload, processes=recorded.processes)
     assert list(ended.failures("torch_dense")) == ["round 3: torch_dense: killed by SIGSEGV"]
     assert not list(ended.failures("torch_sorted"))
+    assert not list(ended.failures("torch"))
     assert not list(ended.failures(CANDIDATE))

@@ -1,6 +1,7 @@
 import pytest
 
 from validation.performance.profile import FULL, PROFILES, SMOKE, STANDARD, Profile
+from validation.verdicts.rules import MIN_PAIRS
 
 MS = 1_000_000
 
@@ -26,3 +27,8 @@ def test_short_calls_fill_a_block() -> None:
 def test_a_block_holds_one_call_at_least_and_a_bounded_number_at_most() -> None:
     assert SMOKE.block_calls(1000 * MS) == 1
     assert SMOKE.block_calls(1) == 256
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_what_a_run_out_of_time_still_measures_is_enough_for_a_verdict(profile: Profile) -> None:
+    assert profile.pairs >= profile.least_pairs == MIN_PAIRS
