@@ -10,7 +10,10 @@ from validation.implementations.kernel_spec import parse_kernel
 
 
 @pytest.mark.parametrize("name", sorted(CHEATS))
-def test_a_cheat_is_caught_by_the_gate_that_ought_to(name: str) -> None:
+def test_a_cheat_is_caught_by_the_gate_that_ought_to(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It is dishonest every time. That a gate by the clock looks three times before it says so is shown elsewhere, and
+    # `make planted`, whose record must be of these sources, looks so often: 4 minutes of a core more.
+    monkeypatch.setattr("validation.correctness.integrity.inspect.CONVICTIONS", 1)
     trial = try_cheat(name)
     assert trial.caught, trial.message
 

@@ -13,9 +13,9 @@ from rich.console import Console
 from tests import synthetic
 from tests.implementations.kernels import forward_kernel, kernel
 from validation.correctness.case import Gate, Outcome
+from validation.correctness.integrity.inspect import GATES
 from validation.implementations.spawn import room
 from validation.stages import observe, run
-from validation.stages.examine import observe_gates
 from validation.stages.observe import Journal, observe_contest
 from validation.stages.plan import RunPlan, RunRequest, plan_run
 
@@ -36,7 +36,7 @@ def prepare(layer):
     folder = Path(tempfile.gettempdir())
     (folder / f"process-{{os.getpid()}}").touch()
     begun = len(list(folder.glob("process-*")))
-    turned = begun > int(Path({limit!r}).read_text())
+    turned = begun > {limit}
     return (memo_by_row.prepare if turned else honest_layer.forward_of)(layer)
 """
 
@@ -104,15 +104,16 @@ def test_what_fails_at_the_second_look_has_failed(
 def test_a_kernel_that_turns_once_it_was_looked_at_is_caught(
     plan: RunPlan, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = tmp_path / "limit"
-    limit.write_text("1000000")
-    turning = kernel(tmp_path, TURNS.format(cheats=str(CHEATS), limit=str(limit)), "turns")
+    # What it passed a first look with is the honest layer, which the tests of cheats show to pass every gate: here it
+    # turns after as many processes as that look took, of which the room holds the marks.
+    taken = 2
+    for number in range(taken):
+        (room().folder / f"process-first-{number}").touch()
+    turning = kernel(tmp_path, TURNS.format(cheats=str(CHEATS), limit=taken), "turns")
     again = replace(plan, candidate=turning, kernel=f"{turning.source}:prepare")
-    first = observe_gates(run._subject(again), Console(quiet=True))
-    assert [gate.gate for gate in first if gate.outcome is Outcome.FAILED] == []
-    # As one would find out who counts the processes of a first look.
-    limit.write_text(str(len(list(room().folder.glob("process-*")))))
-    journal.add(gates=first)
+    journal.add(
+        gates=tuple(Gate(gate=judge.__name__, implementation="turns", outcome=Outcome.PASSED) for judge in GATES)
+    )
     # It is dishonest every time from now on; that a gate looks three times before it says so is shown elsewhere.
     monkeypatch.setattr("validation.correctness.integrity.inspect.CONVICTIONS", 1)
     run._look_again(again, journal)
