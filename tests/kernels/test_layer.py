@@ -127,7 +127,7 @@ def test_what_a_spoilt_call_leaves_in_memory_reaches_no_other(prepare: Prepare, 
 
 
 def test_more_tokens_than_one_pass_holds_are_computed(prepare: Prepare) -> None:
-    # 256 MiB of float32 results per pass are 4,032 tokens here; with fewer choices it takes more of the oracle's memory.
+    # 256 MiB of float32 results per pass are 4,032 tokens here; fewer choices cost more of the oracle.
     config = LayerConfig(d_model=1000, d_ff=4, n_experts=16, top_k=16)
     assert_right(prepare, config, draw_tokens(config, 4_250), 0)
 

@@ -91,7 +91,7 @@ def test_the_buffer_outgrows_the_caches_within_an_eighth_of_the_memory(
 
 
 def test_this_machine_has_ceilings_that_order_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two caches' worth orders them too, and leaves memory to the test beside this one: a cache of 300 MiB has been seen.
+    # Two caches of 300 MiB order them too, and leave memory to the test beside this one.
     monkeypatch.setattr("validation.performance.ceilings.DRAM_CACHES", 2)
     found = {
         (ceiling.dtype or ceiling.level, ceiling.threads): ceiling.value
