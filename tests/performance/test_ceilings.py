@@ -82,7 +82,7 @@ def test_a_level_that_the_machine_hides_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("last_cache", "memory", "expected"),
-    [(32 * MIB, 24 * GIB, 256 * MIB), (384 * MIB, 1024 * GIB, 3 * GIB), (32 * MIB, 1 * GIB, 128 * MIB)],
+    [(32 * MIB, 24 * GIB, 256 * MIB), (384 * MIB, 1024 * GIB, 1536 * MIB), (32 * MIB, 1 * GIB, 128 * MIB)],
 )
 def test_the_buffer_outgrows_the_caches_within_an_eighth_of_the_memory(
     last_cache: int, memory: int, expected: int

@@ -92,10 +92,12 @@ def measure(
     gauge, host_gauge = _gauge(measurement), _gauge(host)
     open_one = open_worker or _open_worker
     deadline = Deadline(limit_s=measurement.limit_s, weights=[1 + len(turn.baselines) for turn in turns])
+    # While these are not through, no others are of use.
+    least = sum(turn.round <= profile.least_pairs for turn in turns)
     sat_out, done = Counter[str](), 0
     for number, turns_of_round in groupby(turns, key=lambda turn: turn.round):
         group = tuple(turns_of_round)
-        if number > profile.least_pairs and done and not deadline.holds(done, len(group)):
+        if number > profile.least_pairs and done and deadline.overrun_s(done, done + len(group)) > 0:
             on_event(LeftOut(what=f"{profile.pairs + 1 - number} of {profile.pairs} pairs"))
             break
         with ExitStack() as stack:
@@ -107,11 +109,13 @@ def measure(
                 stack.callback(worker.close)
                 opened.append((turn, worker))
             for planned, worker in opened:
-                slack_s = deadline.slack_s(done)
-                turn = planned if slack_s > 0 else _without(planned, deadline.costly)
+                until = len(turns) if number > profile.least_pairs else least
+                left = Counter(name for one in turns[done:until] for name in one.baselines)
+                turn = _without(planned, deadline.sits_out(done, until, left))
                 sat_out.update(set(planned.baselines) - set(turn.baselines))
                 of, by = (host, host_gauge) if turn.host else (measurement, gauge)
-                by.patience_s = min(by.spent_s + max(slack_s, 0.0), profile.patience_s)
+                by.patience_s = min(by.spent_s + deadline.patience_s(done), profile.patience_s)
+                waited_s = by.spent_s
                 on_event(
                     ProcessStarted(
                         workload=measurement.bank.workload.name,
@@ -124,7 +128,10 @@ def measure(
                 run = _measure_process(of, turn, worker, by, deadline=deadline, on_event=on_event)
                 worker.close()
                 done += 1
+                deadline.waited_s += by.spent_s - waited_s
+                yielded_s = deadline.now()
                 yield run
+                deadline.elsewhere_s += deadline.now() - yielded_s
     for name, missed in sat_out.items():
         on_event(LeftOut(what=f"{name} in {missed} rounds"))
 
@@ -176,7 +183,7 @@ def _measure_process(  # noqa: PLR0913 -- what is measured, where, and who hears
                 on_event(ProcessFailed(role=turn.role, cause=failures[-1]))
                 continue
             if turn.role is Role.BASELINES and not turn.discarded:
-                deadline.spent_s[implementation.name] += time.monotonic() - began_s
+                deadline.costs_s[implementation.name].append(time.monotonic() - began_s)
             series.append(measured)
             on_event(SeriesMeasured.of(measured, turn.role))
         blas = worker.libraries()

@@ -208,6 +208,7 @@ struct member {
     struct pool *pool;
     pthread_t thread;
     int index, cpu;
+    size_t at; /* where reading a member's whole share goes on */
     double rate;
 };
 
@@ -279,10 +280,13 @@ static double compute(struct pool *pool, double start) {
     return work / (end - start);
 }
 
-static double read_buffer(struct pool *pool, int index, double start) {
+static double read_buffer(struct pool *pool, struct member *self, double start) {
     volatile int64_t sink = 0;
-    size_t first = home(pool, index), at = 0;
+    size_t first = home(pool, self->index);
     size_t block = pool->bytes < READ_BLOCK ? pool->bytes : READ_BLOCK;
+    /* A large share is not read through in one go. Begun anew each time, what is read would be one cache's worth. */
+    int whole = 2 * pool->bytes * (size_t)pool->members >= pool->buffer_bytes;
+    size_t at = whole && self->at + block <= pool->bytes ? self->at : 0;
     double work = 0, end;
     do {
         /* A set smaller than a block is read over and over, so that the clock is read as seldom as for a large one. */
@@ -292,6 +296,8 @@ static double read_buffer(struct pool *pool, int index, double start) {
             at = at + 2 * block > pool->bytes ? 0 : at + block;
         }
     } while ((end = now()) < start + pool->seconds);
+    if (whole)
+        self->at = at;
     return work / (end - start);
 }
 
@@ -319,7 +325,7 @@ static void *serve(void *argument) {
             while (atomic_load(&pool->arrived) < pool->active)
                 ; /* all begin together; each has a core of its own */
             double start = now();
-            self->rate = pool->task == READ ? read_buffer(pool, self->index, start) : compute(pool, start);
+            self->rate = pool->task == READ ? read_buffer(pool, self, start) : compute(pool, start);
         } else {
             self->rate = 0;
         }

@@ -23,8 +23,8 @@ class Profile:
     `retry` times the planned number of blocks were made, or two more than planned.
 
     A run is to end within `limit_s`, on a machine that strangers keep busy too. While it is late nothing is waited for
-    or repeated, and a baseline that takes far more time than the others sits out; at its end rounds are left out, but
-    for the first `least_pairs`, of which a verdict needs so many. Waiting and repeating take `patience_s` of a
+    or repeated, and the costliest baselines sit out, as many as that takes; at its end rounds are left out, but for the
+    first `least_pairs`, of which a verdict needs so many. Waiting and repeating take `patience_s` of a
     workload at most, so that a light one leaves its time to those after it.
     """
 
