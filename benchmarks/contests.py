@@ -13,7 +13,8 @@ from validation.implementations.menu import MOJO
 from validation.performance.measure import Measurement, measure
 from validation.performance.probe import Probe
 from validation.performance.profile import Profile
-from validation.performance.sample import ProcessRun, Role, apply_rule, probe_rule
+from validation.performance.sample import ProbeRule, ProcessRun, Role, apply_rule, probe_rule
+from validation.performance.statistics import accepted_calls
 from validation.stages.ground import ground
 from validation.stages.plan import SEED
 from validation.verdicts.samples import Measured
@@ -34,12 +35,13 @@ class Contest:
 
     workload: Workload
     processes: tuple[ProcessRun, ...]
+    rule: ProbeRule | None
 
     def measured(self, contender: str, role: Role) -> Measured:
         """The accepted calls of a contender in its processes of one role, by round."""
         return Measured(
             calls={
-                process.round: series.accepted_ns
+                process.round: accepted_calls(series, self.rule)
                 for process in self.processes
                 if process.role is role and not process.discarded
                 for series in process.series
@@ -86,4 +88,5 @@ def contest(workload: Workload, library: Path) -> Contest:
         )
         processes = tuple(measure(measurement))
     rule = probe_rule(processes)
-    return Contest(workload=workload, processes=processes if rule is None else apply_rule(processes, rule))
+    judged = processes if rule is None else apply_rule(processes, rule)
+    return Contest(workload=workload, processes=judged, rule=rule)

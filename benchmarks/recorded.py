@@ -41,7 +41,8 @@ def contests(evidence: Evidence) -> Iterator[Contest]:
             for process in evidence.processes
             if any((one.workload, one.dtype, one.device) == (name, dtype, "cpu") for one in process.series)
         )
-        yield Contest(workload=replace(workload, layer=replace(workload.layer, dtype=dtype)), processes=processes)
+        named = replace(workload, layer=replace(workload.layer, dtype=dtype))
+        yield Contest(workload=named, processes=processes, rule=evidence.rule_of("cpu"))
 
 
 def main() -> None:

@@ -348,13 +348,14 @@ def _series(  # noqa: PLR0913, PLR0917  # one call site, in the order of the loo
     made = []
     for index in range(blocks):
         stolen = bool(rng.random() < rejected) and index > 0
-        factor = 2.0 if stolen else 1.0
-        calls_ns = tuple(int(ns) for ns in center_ns * factor * np.exp(np.abs(rng.normal(0.0, call_noise, calls))))
-        after = PROBE_USUAL * (0.5 if stolen else float(rng.uniform(0.97, 1.0)))
+        before, after = (float(speed) for speed in rng.uniform(0.985, 1.015, 2))
+        # What the probes see, the calls feel; of what was stolen they feel more.
+        center = center_ns * (2.0 if stolen else 2 / (before + after))
+        calls_ns = tuple(int(ns) for ns in center * np.exp(np.abs(rng.normal(0.0, call_noise, calls))))
         made.append(
             Block(
-                probe_before=PROBE_USUAL * float(rng.uniform(0.97, 1.0)),
-                probe_after=after,
+                probe_before=PROBE_USUAL * before,
+                probe_after=PROBE_USUAL * (0.5 if stolen else after),
                 accepted=not stolen,
                 reason=PROBE_SLOW if stolen else "",
                 parent_ns=sum(calls_ns) + 200_000,

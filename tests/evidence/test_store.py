@@ -88,9 +88,9 @@ def test_a_truncated_file_is_told(share: float) -> None:
         (b"\xff\xfe\x00", "must be whole JSON"),
         (b"[" * 100_000, "recursion limit"),
         (b"[]", "must hold a JSON object, the evidence of a run; got list"),
-        (b'{"schema_version": 99}', "must have schema_version 2; got 99"),
-        (b'{"schema_version": true}', "must have schema_version 2; got True"),
-        (b"{}", "must have schema_version 2; got None"),
+        (b'{"schema_version": 99}', "must have schema_version 3; got 99"),
+        (b'{"schema_version": true}', "must have schema_version 3; got True"),
+        (b"{}", "must have schema_version 3; got None"),
         (b'{"schema_version": NaN}', "must be whole JSON"),
     ],
 )

@@ -54,7 +54,7 @@ def test_what_the_probe_rejected_has_no_figure() -> None:
     (measured,) = contests(recorded)
     # A fifth of full speed beside every block.
     slow = ProbeRule(usual_flop_per_s=5 * PROBE_USUAL)
-    busy = Contest(workload=measured.workload, processes=apply_rule(measured.processes, slow))
+    busy = Contest(workload=measured.workload, processes=apply_rule(measured.processes, slow), rule=slow)
     text = table([busy], Hardware.of(recorded, "cpu"))
     told = " ".join(text[text.index(TOO_FEW) :].split())
     assert told == f"{TOO_FEW}: {', '.join(sorted(SEED_CLAIM['seed-claim']))}"
@@ -74,7 +74,7 @@ def test_wrong_outputs_and_deaths_are_failures_of_their_contender_alone() -> Non
     recorded = evidence(times_us=SEED_CLAIM, dead=dead)
     (alive,) = contests(recorded)
     # A process that ended has no series, by which the contest of a record is told: its own knows it.
-    ended = Contest(workload=alive.workload, processes=recorded.processes)
+    ended = Contest(workload=alive.workload, processes=recorded.processes, rule=recorded.probe)
     assert list(ended.failures("torch_dense")) == ["round 3: torch_dense: killed by SIGSEGV"]
     assert not list(ended.failures("torch_sorted"))
     assert not list(ended.failures("torch"))

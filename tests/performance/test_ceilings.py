@@ -21,6 +21,9 @@ class FakeMeter:
     bfloat16: bool = True
     calls: list[str] = field(default_factory=list)
 
+    def __call__(self) -> float:
+        return self._speed("probe", 80.0)
+
     def supports(self, dtype: str) -> bool:
         return dtype == "float32" or self.bfloat16
 

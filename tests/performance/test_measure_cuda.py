@@ -73,7 +73,7 @@ def test_each_device_has_a_rule_of_its_own(runs: list[ProcessRun]) -> None:
 
 
 def test_one_rule_for_both_devices_would_reject_the_hosts_blocks(runs: list[ProcessRun]) -> None:
-    rule = probe_rule(runs)
+    rule = probe_rule(runs, device="cuda")
     assert rule is not None
     judged = list(apply_rule(runs, rule))
     assert not any(block.accepted for series in series_of(judged, "numpy") for block in series.blocks)

@@ -62,13 +62,20 @@ def test_the_ratio_is_of_processes_of_the_same_round() -> None:
     rounds = sorted({run.round for run in evidence.processes if not run.discarded})
     aside = Beside(workload=WORKLOAD, threads=2, loads=(), overheads=(), program=None)
     # A round of the module's alone has nothing to be compared with.
-    aside.official_ns.update(dict.fromkeys((*rounds, 999), 5000000))
+    assert evidence.probe is not None
+    aside.official_flop.update(dict.fromkeys((*rounds, 999), 5e-3 * evidence.probe.usual_flop_per_s))
     (figure,) = aside.figures(evidence, synthetic.CANDIDATE)
     assert (figure.name, len(figure.samples)) == (OFFICIAL_RATIO, len(rounds))
     assert figure.samples == pytest.approx([2.0] * len(rounds), rel=0.1)
     # Resumed, the samples that were there stay.
     more = aside.figures(evidence.model_copy(update={"figures": (figure,)}), synthetic.CANDIDATE)
     assert len(more[0].samples) == 2 * len(rounds)
+
+
+def test_a_mean_is_told_in_what_the_probes_beside_it_would_have_done(tmp_path: Path) -> None:
+    speeds = iter([90.0, 110.0])
+    gauge = Gauge(probe=lambda: next(speeds), before=100.0)
+    assert measure_official(program(tmp_path, "echo mean_ns 5"), WORKLOAD, 2, gauge) == pytest.approx(5e-9 * 100)
 
 
 @pytest.mark.timeout(300)

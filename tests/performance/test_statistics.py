@@ -29,7 +29,7 @@ def block(before: float, after: float, *, accepted: bool = True) -> Block:
     return Block(probe_before=before, probe_after=after, accepted=accepted, parent_ns=9, calls_ns=(1, 2, 3))
 
 
-@pytest.mark.parametrize(("before", "after", "counts"), [(93, 93, True), (92.9, 100, False), (100, 92.9, False)])
+@pytest.mark.parametrize(("before", "after", "counts"), [(80, 80, True), (79.9, 100, False), (100, 79.9, False)])
 def test_a_block_counts_only_when_both_probes_reach_the_share(before: float, after: float, *, counts: bool) -> None:
     assert accepts(RULE, block(before, after)) is counts
 

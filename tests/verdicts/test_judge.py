@@ -8,13 +8,14 @@ from tests import synthetic
 from tests.verdicts.judging import TIMES, finding, reading
 from validation.correctness.case import Outcome
 from validation.evidence.record import Evidence
-from validation.performance.sample import Role
+from validation.performance.sample import Role, probe_rule
 from validation.performance.statistics import Estimate
 from validation.verdicts.gates import against_bound
 from validation.verdicts.reasons import Reason
 from validation.verdicts.verdict import Verdict
 
 EVIDENCE = synthetic.evidence(times_us=TIMES)
+ONE_CANDIDATE = tuple(one for one in EVIDENCE.processes if one.role is not Role.CANDIDATE_AGAIN)
 
 
 def changed(**fields: Any) -> Evidence:
@@ -26,8 +27,8 @@ def test_a_speedup_that_the_ceilings_cannot_give_is_impossible() -> None:
     assert (found.verdict, found.reason) == (Verdict.IMPOSSIBLE, Reason.BELOW_FLOOR)
     assert found.limit == pytest.approx(14_000 / 9_158, rel=0.05)
     assert found.explanation == (
-        "On this machine the ceilings allow at most 1.59× over numpy_grouped; measured 1.39× [1.38, 1.40]. "
-        "The claimed 382× needs 38.4 µs per call, and the floor is 9.16 ms."
+        "On this machine the ceilings allow at most 1.60× over numpy_grouped; measured 1.40× [1.39, 1.42]. "
+        "The claimed 382× needs 38.7 µs per call, and the floor is 9.16 ms."
     )
 
 
@@ -171,10 +172,7 @@ def test_no_speed_is_confirmed_without_a_correctness_pass(outcome: Outcome | Non
         (synthetic.evidence(times_us=TIMES, pairs=4), Reason.TOO_FEW_PAIRS),
         (synthetic.evidence(times_us=TIMES, aa_bias=1.1), Reason.NULL_DIFFERS),
         (synthetic.evidence(times_us=TIMES, process_noise=0.15), Reason.INTERVAL_TOO_WIDE),
-        (
-            changed(processes=tuple(one for one in EVIDENCE.processes if one.role is not Role.CANDIDATE_AGAIN)),
-            Reason.NO_NULL,
-        ),
+        (changed(processes=ONE_CANDIDATE, probe=probe_rule(ONE_CANDIDATE)), Reason.NO_NULL),
     ],
 )
 def test_thin_or_noisy_evidence_decides_nothing(evidence: Evidence, reason: Reason) -> None:

@@ -39,9 +39,14 @@ def flipped() -> Evidence:
     ("evidence", "rule"),
     [
         (flipped(), "accepted must be False by its probes"),
-        (changed(probe=ProbeRule(share=0.5, usual_flop_per_s=synthetic.PROBE_USUAL)), "share must be 0.93"),
+        (changed(probe=ProbeRule(share=0.5, usual_flop_per_s=synthetic.PROBE_USUAL)), "share must be 0.8"),
         (changed(probe=ProbeRule(others=0.5, usual_flop_per_s=synthetic.PROBE_USUAL)), "others must be 0.02"),
         (changed(probe=ProbeRule(usual_flop_per_s=1e9)), "must be the usual probe"),
+        (changed(probe=ProbeRule(usual_flop_per_s=1e12)), "must be the usual probe"),
+        (
+            changed(probe=ProbeRule(at_usual_speed=False, usual_flop_per_s=synthetic.PROBE_USUAL)),
+            "at_usual_speed must be True",
+        ),
     ],
 )
 def test_acceptance_that_does_not_follow_from_the_probes_is_refused(evidence: Evidence, rule: str) -> None:

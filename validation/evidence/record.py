@@ -14,8 +14,9 @@ from validation.performance.load import LoadRun
 from validation.performance.sample import ProbeRule, ProcessRun
 from validation.record import Record
 
-#: 1: first version. 2: the usual probe is called so (`probe.usual_flop_per_s`); it was called the best one.
-SCHEMA_VERSION: Final = 2
+#: 1: first version. 2: the usual probe is called so (`probe.usual_flop_per_s`); it was called the best one. 3: calls on
+#: a CPU count at the usual speed (`probe.at_usual_speed`), and the probes beside a ceiling's repeats are kept.
+SCHEMA_VERSION: Final = 3
 
 
 class Status(StrEnum):
@@ -73,7 +74,7 @@ class Evidence(Record):
     `probe` is the acceptance rule of blocks on `device`, `host_probe` that of blocks on the CPU in a run on a GPU.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     run_id: str
     recorded_at: str
     profile: str

@@ -25,6 +25,9 @@ MEMORY_SHARE: Final = 8
 class Meter(Protocol):
     """What measures: the probe, or a test's stand-in."""
 
+    def __call__(self) -> float:
+        """FLOP/s of the speed probe."""
+
     def supports(self, dtype: str) -> bool:
         """Whether `peak(dtype, ...)` can be asked."""
 
@@ -36,6 +39,14 @@ class Meter(Protocol):
 
     def method(self, dtype: str | None) -> str:
         """How, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repeat:
+    """One answer to a question, and of a peak what the speed probe read beside it."""
+
+    value: float
+    probe: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +79,19 @@ def ceilings_of(meter: Meter, cpu: Cpu, memory: int, *, rounds: int, seconds: fl
     The best, not the median: every disturbance makes a core slower and none makes it faster.
     """
     questions = (*_compute(meter, cpu, seconds), *_bandwidth(meter, cpu, memory, seconds))
-    samples: list[list[float]] = [[] for _ in questions]
+    repeats: list[list[_Repeat]] = [[] for _ in questions]
     for _ in range(rounds):
-        for question, taken in zip(questions, samples, strict=True):
-            taken.append(question.ask())
-    return tuple(_ceiling(question, taken) for question, taken in zip(questions, samples, strict=True))
+        for question, taken in zip(questions, repeats, strict=True):
+            taken.append(_repeat(question, meter))
+    return tuple(_ceiling(question, taken) for question, taken in zip(questions, repeats, strict=True))
+
+
+def _repeat(question: _Question, meter: Meter) -> _Repeat:
+    """Asks once; a peak of the cores between two probes."""
+    if question.resource is not Resource.COMPUTE:
+        return _Repeat(value=question.ask())
+    before, value, after = meter(), question.ask(), meter()
+    return _Repeat(value=value, probe=(before + after) / 2)
 
 
 def larger(earlier: tuple[Ceiling, ...], later: tuple[Ceiling, ...]) -> tuple[Ceiling, ...]:
@@ -82,9 +101,10 @@ def larger(earlier: tuple[Ceiling, ...], later: tuple[Ceiling, ...]) -> tuple[Ce
 
 
 def _joined(one: Ceiling, other: Ceiling) -> Ceiling:
-    samples = (*one.samples, *other.samples)
+    samples, probes = (*one.samples, *other.samples), (*one.probes, *other.probes)
     method = f"{one.method.rpartition(', best of ')[0]}, best of {len(samples)} at two times"
-    return one.model_copy(update={"value": max(one.value, other.value), "samples": samples, "method": method})
+    value = max(one.value, other.value)
+    return one.model_copy(update={"value": value, "samples": samples, "probes": probes, "method": method})
 
 
 def _what(one: Ceiling) -> tuple[object, ...]:
@@ -149,7 +169,8 @@ def _thread_counts(cpu: Cpu) -> tuple[int, ...]:
     return (1,) if len(cpu.cores) == 1 else (1, len(cpu.cores))
 
 
-def _ceiling(question: _Question, samples: list[float]) -> Ceiling:
+def _ceiling(question: _Question, repeats: list[_Repeat]) -> Ceiling:
+    samples = tuple(one.value for one in repeats)
     return Ceiling(
         device="cpu",
         resource=question.resource,
@@ -158,7 +179,8 @@ def _ceiling(question: _Question, samples: list[float]) -> Ceiling:
         threads=question.threads,
         unit=question.unit,
         value=max(samples),
-        samples=tuple(samples),
+        samples=samples,
+        probes=tuple(one.probe for one in repeats if one.probe is not None),
         method=f"{question.method}, best of {len(samples)}",
     )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from validation.performance.sample import ProbeRule
-from validation.performance.usual import usual_speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +20,16 @@ _PAUSE_S: Final = 0.02
 
 @dataclass(slots=True, kw_only=True)
 class Gauge:
-    """The speed probe and what it read beside the blocks of this run; `before` is the usual speed until then.
+    """The speed probe of `device` and what it read beside the blocks of this workload.
+
+    `before` is the usual speed of workloads before it, 0 where there are none.
 
     `spent_s` is the time that went into waiting for full speed and into repeating blocks so far, of `patience_s` that
     may go into it by now.
     """
 
     probe: Callable[[], float]
+    device: str = "cpu"
     before: float = 0.0
     readings: list[float] = field(default_factory=list)
     spent_s: float = 0.0
@@ -63,4 +65,4 @@ class Gauge:
     @property
     def rule(self) -> ProbeRule:
         """The acceptance rule with the usual probe so far."""
-        return ProbeRule(usual_flop_per_s=max(self.before, usual_speed(self.readings)))
+        return ProbeRule.on(self.device, self.before) if self.before else ProbeRule.of(self.device, self.readings)

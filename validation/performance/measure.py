@@ -144,6 +144,7 @@ def _without(turn: Turn, costly: Collection[str]) -> Turn:
 def _gauge(measurement: Measurement) -> Gauge:
     return Gauge(
         probe=measurement.probe,
+        device=measurement.bank.workload.layer.device,
         before=measurement.usual_probe,
         state=measurement.gpu_state,
         energy_j=measurement.energy_j,

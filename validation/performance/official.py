@@ -48,17 +48,20 @@ def run_official(program: Path, workload: Workload, threads: int) -> int:
     return int(mean_ns)
 
 
-def measure_official(program: Path, workload: Workload, threads: int, gauge: Gauge) -> int | None:
-    """Returns the module's mean of a run before and after which the machine was at full speed; None when it never was.
+def measure_official(program: Path, workload: Workload, threads: int, gauge: Gauge) -> float | None:
+    """Returns the module's mean in what the probes beside it would have done: its seconds times their FLOP/s.
+
+    None when the machine was slow before or after every run.
 
     Raises:
         ImplementationFailed: as `run_official`.
     """
     for _ in range(_ATTEMPTS):
-        gauge.await_full_speed(_MOST_WAITS)
+        before, _ = gauge.await_full_speed(_MOST_WAITS)
         mean_ns = run_official(program, workload, threads)
-        if gauge.rule.holds(gauge.read()):
-            return mean_ns
+        after = gauge.read()
+        if gauge.rule.holds(min(before, after)):
+            return mean_ns * 1e-9 * (before + after) / 2
         if not gauge.patient:
             break
     return None
@@ -73,5 +76,5 @@ def official_figure(workload: Workload, implementation: str, samples: tuple[floa
         dtype=workload.layer.dtype,
         samples=samples,
         method="median of a process's calls through Python over the mean that std.benchmark reports of a process right "
-        "after it, without Python",
+        "after it, without Python, both at the usual speed",
     )

@@ -1,6 +1,6 @@
 """What the clock saw: timed calls, the probes around them, and the process they ran in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from validation.performance.gpu_state import GpuState
 from validation.performance.sustained import Sustained
-from validation.performance.usual import usual_speed
+from validation.performance.usual import MEDIAN, ONE_IN_FIVE, usual_speed
 from validation.record import Record
 
 Nanoseconds = Annotated[int, Field(ge=0)]
@@ -30,7 +30,7 @@ CLOCK_DISAGREES: Final = "clock_disagrees"
 
 
 class Block(Record):
-    """Timed calls between two speed probes; accepted when both ran at full speed and nobody else took the cores.
+    """Timed calls between two speed probes; accepted when neither was slow and nobody else took the cores.
 
     `calls_ns` is each call by the worker's clock, `parent_ns` the whole block by the parent's. Probes are FLOP/s of
     multiply-adds of operands in L1 on all cores. Every output of the block was checked after its clock stopped:
@@ -83,7 +83,7 @@ class Series(Record):
 
     @property
     def accepted_ns(self) -> tuple[int, ...]:
-        """The calls that count, in the order they were made."""
+        """The calls of accepted blocks as they took, in the order they were made."""
         return tuple(ns for block in self.blocks if block.accepted for ns in block.calls_ns)
 
 
@@ -107,15 +107,33 @@ class ProcessRun(Record):
 
 
 class ProbeRule(Record):
-    """The acceptance rule, fixed before the first sample.
+    """What counts, and as how much: fixed before the first sample.
 
-    Both probes at >= `share` of the run's usual speed (`usual.py`), and at most `others` of the cores' time taken by
-    others: four times the 0.5 % that 19 of 20 blocks stayed below on two cores where nothing else was started.
+    A block counts when both probes beside it reached `share` of the run's usual speed, `usual_flop_per_s`, and others
+    took at most `others` of the cores' time: four times the 0.5 % that 19 of 20 blocks stayed below on two cores where
+    nothing else was started.
+
+    With `at_usual_speed` a call counts with the time that it would have taken at the usual speed: its time, times what
+    the probes beside it reached of that speed. This is for a CPU, whose neighbours share its cores' units, cache and
+    power: on one the probes of a run spread by 10 % of their middle, evenly, and half of that within a second.
     """
 
-    share: float = 0.93
+    share: float = 0.8
     others: float = 0.02
     usual_flop_per_s: float
+    at_usual_speed: bool = True
+
+    @classmethod
+    def on(cls, device: str, usual_flop_per_s: float) -> Self:
+        """The rule for blocks on `device`: on a GPU, which nobody shares, calls count as they are."""
+        if device == "cuda":
+            return cls(share=0.93, usual_flop_per_s=usual_flop_per_s, at_usual_speed=False)
+        return cls(usual_flop_per_s=usual_flop_per_s)
+
+    @classmethod
+    def of(cls, device: str, speeds: Sequence[float]) -> Self:
+        """The rule for blocks on `device` between probes of these `speeds`."""
+        return cls.on(device, usual_speed(speeds, ONE_IN_FIVE if device == "cuda" else MEDIAN))
 
     def holds(self, flop_per_s: float) -> bool:
         """Whether a probe ran at full speed."""
@@ -127,18 +145,25 @@ class ProbeRule(Record):
             return PROBE_SLOW
         return OTHERS_RAN if others_share is not None and others_share > self.others else ""
 
+    def counted_ns(self, block: Block) -> tuple[int, ...]:
+        """The times that the block's calls count with, in nanoseconds."""
+        if not self.at_usual_speed:
+            return block.calls_ns
+        speed = (block.probe_before + block.probe_after) / 2 / self.usual_flop_per_s
+        return tuple(round(ns * speed) for ns in block.calls_ns)
 
-def probe_rule(processes: Iterable[ProcessRun], share: float = 0.93, *, device: str | None = None) -> ProbeRule | None:
-    """Returns the rule with the usual probe filled in, of `device` alone if named; None when nothing was probed."""
+
+def probe_rule(processes: Iterable[ProcessRun], *, device: str = "cpu") -> ProbeRule | None:
+    """Returns the rule for blocks on `device` with the usual probe filled in; None when nothing was probed there."""
     probes = [
         speed
         for process in processes
         for series in process.series
-        if device in {None, series.device}
+        if series.device == device
         for block in series.blocks
         for speed in (block.probe_before, block.probe_after)
     ]
-    return ProbeRule(share=share, usual_flop_per_s=usual_speed(probes)) if probes else None
+    return ProbeRule.of(device, probes) if probes else None
 
 
 def judged(block: Block, rule: ProbeRule) -> Block:

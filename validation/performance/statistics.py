@@ -79,8 +79,13 @@ def accepts(rule: ProbeRule | None, block: Block) -> bool:
 
 
 def accepted_calls(series: Series, rule: ProbeRule | None) -> tuple[int, ...]:
-    """The calls that count, in nanoseconds and in the order they were made, by the rule and not by the stored flag."""
-    return tuple(ns for block in series.blocks if accepts(rule, block) for ns in block.calls_ns)
+    """What each call that counts does count with, in ns and in their order, by the rule and not by the stored flag."""
+    return tuple(ns for block in series.blocks if accepts(rule, block) for ns in counted_ns(rule, block))
+
+
+def counted_ns(rule: ProbeRule | None, block: Block) -> tuple[int, ...]:
+    """What the block's calls count with, if they do; without a rule, with what they took."""
+    return block.calls_ns if rule is None else rule.counted_ns(block)
 
 
 def process_value(calls_ns: Sequence[int]) -> float | None:

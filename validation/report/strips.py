@@ -8,7 +8,7 @@ from validation.claims.claim import Reading
 from validation.evidence.record import Evidence
 from validation.performance.load import accepts_load
 from validation.performance.sample import Role
-from validation.performance.statistics import accepts
+from validation.performance.statistics import accepts, counted_ns
 from validation.report.material import EvidenceFile, Material
 from validation.report.quantity import figure_unit
 from validation.report.timing import kept
@@ -132,8 +132,9 @@ def _grouped(evidence: Evidence) -> dict[tuple[str, str, str, str], list[tuple[i
         key = (series.implementation, series.workload, series.dtype, series.device)
         points = grouped.setdefault(key, [])
         for block in series.blocks:
-            counted = int(accepts(evidence.rule_of(series.device), block))
-            points.extend((process.round, round(ns / 1e3, 2), counted) for ns in block.calls_ns)
+            rule = evidence.rule_of(series.device)
+            counted = int(accepts(rule, block))
+            points.extend((process.round, round(ns / 1e3, 2), counted) for ns in counted_ns(rule, block))
     return grouped
 
 

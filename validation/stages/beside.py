@@ -44,7 +44,7 @@ class Beside:
     overheads: tuple[TokenBank, ...]
     program: Path | None
     runs: list[LoadRun] = field(default_factory=list)
-    official_ns: dict[int, int] = field(default_factory=dict)
+    official_flop: dict[int, float] = field(default_factory=dict)
     shares: dict[str, list[float]] = field(default_factory=dict)
 
     def __call__(self, subject: Timed, worker: WorkerLike, gauge: Gauge, turn: int) -> None:
@@ -57,9 +57,9 @@ class Beside:
                 self.shares.setdefault(bank.workload.name, []).append(share)
         if self.program is not None:
             # The worker's threads sleep meanwhile: it was settled after its last block.
-            mean_ns = measure_official(self.program, self.workload, self.threads, gauge)
-            if mean_ns is not None:
-                self.official_ns[turn] = mean_ns
+            flop = measure_official(self.program, self.workload, self.threads, gauge)
+            if flop is not None:
+                self.official_flop[turn] = flop
         for load in self.loads:
             self.runs.append(measure_load(subject, load, worker, gauge, turn))
 
@@ -92,8 +92,11 @@ class Beside:
             device=layer.device,
             role=Role.CANDIDATE,
         )
-        own = measured(evidence, subject).values
-        return [own[turn] / ns for turn, ns in self.official_ns.items() if turn in own]
+        rule, own = evidence.rule_of(layer.device), measured(evidence, subject).values
+        if rule is None:
+            return []
+        usual = rule.usual_flop_per_s * 1e-9
+        return [own[turn] * usual / flop for turn, flop in self.official_flop.items() if turn in own]
 
 
 def beside(claims: Sequence[ClaimsSource], workload: Workload, threads: int, program: Path | None) -> Beside:

@@ -25,11 +25,15 @@ class Floor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
-    """What a floor follows from: the ceilings of one device, what its caches hold together in bytes, its datasheet."""
+    """What a floor follows from: the ceilings of one device, what its caches hold together in bytes, its datasheet.
+
+    `usual_probe` is what the speed probe usually read beside the calls, in FLOP/s.
+    """
 
     ceilings: tuple[Ceiling, ...]
     cache_bytes: int | None
     sheet: Datasheet | None = None
+    usual_probe: float | None = None
 
     @classmethod
     def of_cpu(cls, ceilings: Iterable[Ceiling], caches: Mapping[str, int], cores: int) -> Self:
@@ -44,7 +48,10 @@ class Hardware:
         """The evidence's CPU or GPU."""
         environment = evidence.environment
         if device == "cpu":
-            return cls.of_cpu(evidence.ceilings, environment.caches, environment.cores)
+            rule = evidence.rule_of(device)
+            usual_probe = None if rule is None else rule.usual_flop_per_s
+            hardware = cls.of_cpu(evidence.ceilings, environment.caches, environment.cores)
+            return replace(hardware, usual_probe=usual_probe)
         sheet = None if environment.gpu is None else find(environment.gpu.name)
         return cls(
             ceilings=tuple(one for one in evidence.ceilings if one.device == device),
@@ -56,9 +63,9 @@ class Hardware:
 def usual_floor(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:
     """Returns the floor by the ceilings as they usually are: what a share of the hardware's limit is a share of.
 
-    No bound: a call that meets a burst of turbo may fall below.
+    No bound: a call counts with the time it would have taken at the usual speed, and may be fast by chance.
     """
-    ceilings = tuple(one.model_copy(update={"value": one.usual}) for one in hardware.ceilings)
+    ceilings = tuple(one.model_copy(update={"value": one.usual(hardware.usual_probe)}) for one in hardware.ceilings)
     return floor(replace(hardware, ceilings=ceilings), workload)
 
 

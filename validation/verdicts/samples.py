@@ -116,11 +116,11 @@ def check_acceptance(evidence: Evidence) -> None:
     """Passes when every stored acceptance follows from the probes beside the block and the rule of the suite.
 
     Raises:
-        UsageError: the rule is not the suite's, its usual probe is below the one seen, or a block's flag disagrees.
+        UsageError: the rule is not the suite's, its usual probe is not that of the blocks, or a block's flag disagrees.
     """
     where = f"evidence of {evidence.environment.machine} (run {evidence.run_id})"
     for device in ("cpu", "cuda"):
-        _check_rule(evidence.rule_of(device), probe_rule(evidence.processes, device=device), where)
+        _check_rule(device, evidence.rule_of(device), probe_rule(evidence.processes, device=device), where)
     for process in evidence.processes:
         for series in process.series:
             for index, block in enumerate(series.blocks):
@@ -140,15 +140,15 @@ def check_acceptance(evidence: Evidence) -> None:
             )
 
 
-def _check_rule(rule: ProbeRule | None, seen: ProbeRule | None, where: str) -> None:
+def _check_rule(device: str, rule: ProbeRule | None, seen: ProbeRule | None, where: str) -> None:
     if rule is None:
         return
-    fixed = ProbeRule(usual_flop_per_s=rule.usual_flop_per_s)
-    for name in ("share", "others"):
+    fixed = ProbeRule.on(device, rule.usual_flop_per_s)
+    for name in ("share", "others", "at_usual_speed"):
         must, got = getattr(fixed, name), getattr(rule, name)
         if got != must:
             raise UsageError(f"{where}: probe.{name} must be {must}, fixed before any sample; got {got}. Run again.")
-    if seen is not None and seen.usual_flop_per_s > rule.usual_flop_per_s:
+    if seen is not None and seen.usual_flop_per_s != rule.usual_flop_per_s:
         raise UsageError(
             f"{where}: probe.usual_flop_per_s must be the usual probe, {seen.usual_flop_per_s:.6g}; "
             f"got {rule.usual_flop_per_s:.6g}. The file was altered or is from another suite: run again."

@@ -8,7 +8,7 @@ from typing import Final
 
 from validation.evidence.record import Evidence
 from validation.performance.sample import Role
-from validation.performance.statistics import Estimate, accepts, ratio
+from validation.performance.statistics import Estimate, accepts, counted_ns, ratio
 from validation.verdicts.rules import DELTA
 from validation.verdicts.units import interval, scaled
 
@@ -86,11 +86,12 @@ def _calls(evidence: Evidence, implementation: str) -> dict[str, list[_Calls]]:
         if process.role is Role.BASELINES or process.discarded:
             continue
         for series in process.series:
-            blocks = [block for block in series.blocks if accepts(evidence.rule_of(series.device), block)]
-            if series.implementation != implementation or not any(block.unseen for block in blocks):
+            rule = evidence.rule_of(series.device)
+            blocks = [(block, counted_ns(rule, block)) for block in series.blocks if accepts(rule, block)]
+            if series.implementation != implementation or not any(block.unseen for block, _ in blocks):
                 continue
-            unseen = [block.calls_ns[place] for block in blocks for place in block.unseen]
-            known = [ns for block in blocks for place, ns in enumerate(block.calls_ns) if place not in block.unseen]
+            unseen = [calls_ns[place] for block, calls_ns in blocks for place in block.unseen]
+            known = [ns for block, calls_ns in blocks for place, ns in enumerate(calls_ns) if place not in block.unseen]
             if known:
                 found[f"{series.workload} in {series.dtype} ({series.device})"].append((unseen, known))
     return found
