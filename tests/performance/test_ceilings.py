@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
+from pydantic import ValidationError
 
 from validation.cpu import Cpu
-from validation.performance.ceiling import Resource
+from validation.performance.ceiling import Ceiling, Resource
 from validation.performance.ceilings import buffer_bytes, ceilings_of, larger, measure_ceilings, working_sets
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -120,3 +121,18 @@ def test_a_second_measurement_raises_a_ceiling_and_never_lowers_it() -> None:
 def test_a_ceiling_that_was_not_measured_again_stays() -> None:
     first = ceilings_of(FakeMeter(), CPU, 256 * MIB, rounds=2, seconds=0.0)
     assert larger(first, ()) == first
+
+
+def test_a_peak_as_it_usually_is_follows_the_usual_probe() -> None:
+    (peak, *_) = ceilings_of(FakeMeter(), CPU, 256 * MIB, rounds=3, seconds=0.0)
+    assert peak.probes == (80.0,) * 3
+    # 100 where the probe reads 80, on one thread.
+    assert peak.usual(40.0) == 50.0
+    assert peak.usual(None) == 100.0
+    again = larger((peak,), (peak.model_copy(update={"probes": (160.0,) * 3}),))[0]
+    assert again.probes == (80.0,) * 3 + (160.0,) * 3
+    # A bandwidth does not follow it: one repeat in five exceeds it.
+    reads = ceilings_of(FakeMeter(), CPU, 256 * MIB, rounds=3, seconds=0.0)[-1]
+    assert (reads.probes, reads.usual(40.0)) == ((), reads.usual(None))
+    with pytest.raises(ValidationError, match="as many as samples"):
+        Ceiling.model_validate(peak.model_dump() | {"probes": (1.0,)})

@@ -1,5 +1,6 @@
 """The rules of docs/METHOD.md section 4 in their order, each with evidence that it must catch."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from tests import synthetic
 from tests.verdicts.judging import TIMES, finding, reading
 from validation.correctness.case import Outcome
 from validation.evidence.record import Evidence
-from validation.performance.sample import Role, probe_rule
+from validation.performance.sample import Block, Role, apply_rule, probe_rule
 from validation.performance.statistics import Estimate
 from validation.verdicts.gates import against_bound
 from validation.verdicts.reasons import Reason
@@ -157,6 +158,35 @@ def wrong_baseline() -> Evidence:
 def test_a_baseline_with_wrong_outputs_is_no_baseline() -> None:
     found = finding(reading(1.2), wrong_baseline())
     assert (found.verdict, found.reason) == (Verdict.INVALID, Reason.BASELINE_WRONG)
+
+
+def with_neighbours(share: float) -> Evidence:
+    """The cores reach in one block of fifty what they usually have a `share` of."""
+    count = itertools.count()
+
+    def probed(block: Block) -> Block:
+        return block.model_copy(update={"probe_after": block.probe_after / share}) if next(count) % 25 == 0 else block
+
+    processes = tuple(
+        process.model_copy(
+            update={
+                "series": tuple(
+                    series.model_copy(update={"blocks": tuple(map(probed, series.blocks))}) for series in process.series
+                )
+            }
+        )
+        for process in EVIDENCE.processes
+    )
+    rule = probe_rule(processes)
+    assert rule is not None
+    return changed(processes=tuple(apply_rule(processes, rule)), probe=rule)
+
+
+@pytest.mark.parametrize(("share", "reason"), [(0.8, Reason.CORES_SHARED), (0.95, Reason.BOUND_MET)])
+def test_a_share_of_the_limit_is_not_told_of_cores_that_neighbours_have_part_of(share: float, reason: Reason) -> None:
+    assert finding(reading(0.5, metric="floor_share", baseline=None), with_neighbours(share)).reason == reason
+    # What is compared with others has the same neighbours as they.
+    assert finding(reading(1.2), with_neighbours(share)).reason == Reason.BOUND_MET
 
 
 @pytest.mark.parametrize("outcome", [Outcome.MISTRUSTED, None])

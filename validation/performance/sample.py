@@ -155,7 +155,13 @@ class ProbeRule(Record):
 
 def probe_rule(processes: Iterable[ProcessRun], *, device: str = "cpu") -> ProbeRule | None:
     """Returns the rule for blocks on `device` with the usual probe filled in; None when nothing was probed there."""
-    probes = [
+    speeds = probes(processes, device)
+    return ProbeRule.of(device, speeds) if speeds else None
+
+
+def probes(processes: Iterable[ProcessRun], device: str) -> list[float]:
+    """Returns what the speed probe of `device` read beside every block there."""
+    return [
         speed
         for process in processes
         for series in process.series
@@ -163,7 +169,6 @@ def probe_rule(processes: Iterable[ProcessRun], *, device: str = "cpu") -> Probe
         for block in series.blocks
         for speed in (block.probe_before, block.probe_after)
     ]
-    return ProbeRule.of(device, probes) if probes else None
 
 
 def judged(block: Block, rule: ProbeRule) -> Block:

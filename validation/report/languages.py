@@ -155,9 +155,10 @@ def _table(rows: Sequence[Row], extrapolated: tuple[str, float] | None, evidence
         share = "–" if floor is None else f"{significant(100 * floor.ns / ns, 2)} %"
         yield f"| {EXTRAPOLATED}: {text} | Python | about {duration(ns / 1e3)} | {share} | {over} | – | – | – |"
     yield ""
-    yield "Prepare is outside of every call's clock. Its memory is what the process grew by: baselines share one,"
-    yield "and one may take what another gave back. A wide interval is that of a contender most of whose calls were"
-    yield "rejected: a speed probe beside them was slow, or other processes had the cores."
+    yield "Times are those at the machine's usual speed. Prepare is outside of every call's clock. Its memory is what"
+    yield "the process grew by: baselines share one, and one may take what another gave back. A wide interval is that"
+    yield "of a contender most of whose calls were rejected: a speed probe beside them was slow, or other processes had"
+    yield "the cores."
     yield ""
 
 

@@ -53,20 +53,23 @@ def benchmark_official(workload_name: str) -> bool:
             try:
                 # In turns, so that neither always comes after the other.
                 if pair % 2:
-                    own.append(_own_ns(candidate, shared, bank, threads, pair))
-                mean_ns = measure_official(program, workload, threads, gauge)
+                    own.append(_own_flop(candidate, shared, bank, threads, pair, gauge))
+                flop = measure_official(program, workload, threads, gauge)
                 if not pair % 2:
-                    own.append(_own_ns(candidate, shared, bank, threads, pair))
+                    own.append(_own_flop(candidate, shared, bank, threads, pair, gauge))
             except ImplementationFailed as failure:
                 raise UsageError(f"the benchmark failed: {failure}") from None
-            if mean_ns is None:
+            if flop is None:
                 raise UsageError("the machine was never at full speed: something else runs. Try again when it rests.")
-            official.append(mean_ns)
+            official.append(flop)
             shown.advance()
+        usual = gauge.rule.usual_flop_per_s * 1e-9
+    own, official = [flop / usual for flop in own], [flop / usual for flop in official]
     mine, theirs, over = level(own), level(official), ratio(own, official)
     assert mine is not None
     assert theirs is not None
     assert over is not None
+    console.print("At the machine's usual speed:")
     console.print(f"std.benchmark, from Mojo      {_ms(theirs)}", highlight=False)
     console.print(f"this suite, through Python    {_ms(mine)}", highlight=False)
     console.print(f"ratio                         {over.value:.3f} [{over.low:.3f}, {over.high:.3f}]", highlight=False)
@@ -85,15 +88,19 @@ def built_benchmark() -> Path:
     return built.library
 
 
-def _own_ns(candidate: Implementation, layer: SharedLayer, bank: TokenBank, threads: int, pair: int) -> float:
-    """The median time of a call in a fresh process, ns."""
+def _own_flop(  # noqa: PLR0913, PLR0917 -- what is called, and what it is told
+    candidate: Implementation, layer: SharedLayer, bank: TokenBank, threads: int, pair: int, gauge: Gauge
+) -> float:
+    """The median time of a call in a fresh process, told as `measure_official` tells it."""
     with Worker(threads=threads, environment=candidate.environment) as worker:
         worker.load(candidate)
         worker.prepare(layer)
         worker.call_block([bank.gather(bank.rows("warm", pair, call=call)) for call in range(_CALLS // 2)])
         worker.settle()
+        before = gauge.read()
         timed = worker.call_block([bank.gather(bank.rows("timed", pair, call=call)) for call in range(_CALLS)])
-        return statistics.median(timed.calls_ns)
+        worker.settle()
+        return statistics.median(timed.calls_ns) * 1e-9 * (before + gauge.read()) / 2
 
 
 def _ms(estimate: Estimate) -> str:

@@ -13,8 +13,8 @@ from validation.verdicts.explain import amount, bound, measured, percent, time_o
 from validation.verdicts.figures import decided_by_one
 from validation.verdicts.observation import Observation, Side, closed_loop_of_one
 from validation.verdicts.reasons import Reason
-from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, WIDEST
-from validation.verdicts.samples import deaths, wrong_outputs
+from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, OWN_CORES, WIDEST
+from validation.verdicts.samples import deaths, own_share, wrong_outputs
 from validation.verdicts.units import significant
 from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Verdict
@@ -153,7 +153,7 @@ def noisy(seen: Observation) -> Ruling | None:
             Reason.TOO_FEW_CALLS, "Too few calls were accepted for an interval of this quantile to have both ends."
         )
     # A figure is not timed by the pairs that the null is about; its own spread has to do.
-    return None if seen.reading.metric is Metric.FIGURE else _null(seen)
+    return None if seen.reading.metric is Metric.FIGURE else _null(seen) or _shared(seen)
 
 
 def compared(seen: Observation, delta: float = DELTA) -> Ruling:
@@ -275,6 +275,21 @@ def _null(seen: Observation) -> Ruling | None:
             f"{significant(null.high)}] (99 %): this run cannot tell a difference from noise.",
         )
     return None
+
+
+def _shared(seen: Observation) -> Ruling | None:
+    """`inconclusive` for a share of the hardware's limit where neighbours have part of the hardware."""
+    if seen.reading.metric is not Metric.FLOOR_SHARE:
+        return None
+    share = own_share(seen.evidence, seen.candidate.subject.device)
+    if share is None or share >= OWN_CORES:
+        return None
+    found = "" if seen.estimate is None else f"Measured {measured(seen.reading, seen.estimate)}, but "
+    return _inconclusive(
+        Reason.CORES_SHARED,
+        f"{found}this machine's cores usually ran at {percent(share)} of what they reach: its neighbours had the rest. "
+        f"A share of the hardware's limit is told where that is {percent(OWN_CORES)} at least.",
+    )
 
 
 def _stronger(seen: Observation, delta: float) -> Side | None:

@@ -1,4 +1,4 @@
-"""What of the requests under load counts: those a reading's load names, of processes at full speed."""
+"""What of the requests under load counts: those a reading's load names, of processes beside no slow probe."""
 
 from validation.claims.claim import Reading
 from validation.evidence.record import Evidence

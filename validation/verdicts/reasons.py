@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TOO_FEW_CALLS = "too_few_calls"
     NO_NULL = "no_null"
     NULL_DIFFERS = "null_differs"
+    CORES_SHARED = "cores_shared"
     INTERVAL_TOO_WIDE = "interval_too_wide"
     BOUND_INSIDE_INTERVAL = "bound_inside_interval"
     BOUND_MET = "bound_met"

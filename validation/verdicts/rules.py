@@ -14,5 +14,8 @@ DELTA: Final = 0.05
 IMPOSSIBLE_SHARE: Final = 0.95
 #: A half-width above this share of the estimate decides only what it would at twice its width.
 WIDEST: Final = 0.03
+#: Cores that usually run at less than this share of what one probe in a hundred exceeds have busy neighbours. Three
+#: calm runs on two kinds of CPU had 0.94, four beside busy strangers 0.78 to 0.88.
+OWN_CORES: Final = 0.9
 #: The smallest profile plans five pairs; fewer are an accident.
 MIN_PAIRS: Final = 5

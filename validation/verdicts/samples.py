@@ -4,14 +4,19 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from validation.evidence.record import Evidence
 from validation.performance.load import accepts_load
-from validation.performance.sample import ProbeRule, ProcessRun, Role, Series, probe_rule
+from validation.performance.sample import ProbeRule, ProcessRun, Role, Series, probe_rule, probes
 from validation.performance.statistics import Estimate, accepted_calls, accepts, level, process_value, ratio
+from validation.performance.usual import usual_speed
 from validation.usage import UsageError
 
 Calls = tuple[int, ...]
+
+#: The quantile of a run's probes that is the cores' full speed: not the largest, which a burst of turbo may be.
+_FULL: Final = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,15 @@ def deaths(evidence: Evidence, subject: Subject) -> tuple[str, ...]:
         for process in evidence.processes
         if process.ended and process.role is subject.role and process.workload in {"", subject.workload}
     )
+
+
+def own_share(evidence: Evidence, device: str) -> float | None:
+    """Returns what the cores usually reached of what one probe in a hundred exceeds; None on a GPU, or unprobed."""
+    rule = evidence.rule_of(device)
+    if rule is None or not rule.at_usual_speed:
+        return None
+    speeds = probes(evidence.processes, device)
+    return rule.usual_flop_per_s / usual_speed(speeds, _FULL) if speeds else None
 
 
 def digest(*sides: Measured) -> str:
