@@ -23,6 +23,8 @@ from validation.report.timing import timings
 from validation.report.timing_matrix import TimingMatrix, timing_matrices
 from validation.report.under_load import LoadRow, load_charts, load_rows
 from validation.report.words import count
+from validation.verdicts.samples import own_share
+from validation.verdicts.units import significant
 from validation.verdicts.unseen import unseen_calls
 
 
@@ -46,6 +48,7 @@ class MachineView:
     runs: tuple[RunRow, ...]
     left_out: tuple[tuple[str, tuple[str, ...]], ...]
     timing_rejected: str
+    speed: str
     timed_s: float
     ended: tuple[str, ...]
 
@@ -80,12 +83,24 @@ def machine_view(file: EvidenceFile, source: Source) -> MachineView:
         runs=run_rows(evidence),
         left_out=left_out(evidence),
         timing_rejected=_rejected(blocks),
+        speed=_speed(evidence),
         timed_s=sum(block.parent_ns for block in blocks) / 1e9,
         ended=tuple(
             f"round {process.round}, {process.role.replace('_', ' ')}: {process.ended}"
             for process in evidence.processes
             if process.ended
         ),
+    )
+
+
+def _speed(evidence: Evidence) -> str:
+    """At what speed of the CPU its times are told; nothing where nothing was timed on it."""
+    share = own_share(evidence, "cpu")
+    if share is None:
+        return ""
+    return (
+        "Times on the CPU are those at its usual speed, by what a probe read beside each block: "
+        f"{significant(100 * share, 2)} % of what its cores reach once in a hundred probes."
     )
 
 
