@@ -42,7 +42,7 @@ def same_time_for_old_and_new(observation: Observation) -> Gate:
 
 
 def _often_ns(observation: Observation, scene: Scene) -> int | None:
-    """The fastest call of the scene; of five blocks and more not of the fastest block, which a lull may have made so."""
+    """The fastest call of the scene; of five blocks and more not of the fastest, which a lull may have made so."""
     fastest = sorted(min(block.calls_ns) for block in observation.of(scene) if block.calls_ns)
     return fastest[(len(fastest) - 1) // 4] if fastest else None
 
