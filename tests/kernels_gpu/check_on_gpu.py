@@ -73,8 +73,10 @@ CASES: list[dict[str, Any]] = [
     {"t": 1, "d": 512, "f": 384, "experts": 40, "k": 32},
     {"t": 60, "d": 448, "f": 384, "experts": 100, "k": 8, "gated": True, "activation": "gelu", "biases": True},
 ]
-# Rows sorted and rows gathered, one and several choices of a token in a stage of the sum.
+# Rows sorted and rows gathered, in wide and in medium tiles, one and several choices of a token in a stage of the sum.
 RACE: list[dict[str, Any]] = [
+    {"t": 600, "d": 320, "f": 256, "experts": 32, "k": 8},
+    {"t": 3000, "d": 320, "f": 256, "experts": 8, "k": 2},
     {"t": 1200, "d": 320, "f": 256, "experts": 4, "k": 2},
     {"t": 300, "d": 320, "f": 128, "experts": 8, "k": 3},
     {"t": 260, "d": 320, "f": 128, "experts": 16, "k": 8, "gated": True, "activation": "silu"},

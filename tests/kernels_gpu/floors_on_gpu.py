@@ -2,7 +2,8 @@
 """What stands in the way of the targets, measured beside the kernel on one GPU: `python floors_on_gpu.py OUT.json`.
 
 Launches that do nothing, barriers of the grid, the weights of one token only fetched, PyTorch's matmuls of the same
-sizes alone, and what clocks and power do under each without a pause. Times as in time_on_gpu.py.
+sizes alone, and what clocks and power do under each without a pause. Times as in time_on_gpu.py. `--table` measures
+nothing and prints OUT.json as tables.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MOST_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 BLOCK_BYTES = 227 * 1024
 BOX = 16384
 CALLS = 8
+LARGE = ("qwen3-t4096", "seed-serving", "mixtral-t4096")
 
 
 class Attribute(ctypes.Structure):
@@ -131,9 +133,8 @@ def launches(floors: Floors, flush: torch.Tensor) -> dict[str, Any]:
         out[f"empty, {who}"] = {
             "us": graph_us([empty] * CALLS), "of 64 us": graph_us([empty] * 64), "cold_us": cold_us(empty, flush),
         }  # fmt: skip
-    for kib in (0, 32, 64, 96, 128, 160, 192, 224):
-        empty = floors.kernel("empty", 128, 288, COOPERATIVE, shared=kib * 1024)
-        out[f"empty, cooperative, {kib} KiB"] = {"us": graph_us([empty] * CALLS)}
+    empty = floors.kernel("empty", 128, 288, COOPERATIVE, shared=0)
+    out["empty, cooperative, 0 KiB"] = {"us": graph_us([empty] * CALLS)}
     meet = floors.kernel("meet", 132, 384, COOPERATIVE)
     for rounds in (0, 1, 5):
         out[f"{rounds} barriers, cooperative"] = {
@@ -213,8 +214,27 @@ def many_tokens(name: str) -> dict[str, Any]:
     return record
 
 
+def tables(record: dict[str, Any]) -> str:
+    """A record as tables in Markdown."""
+    lines = ["| us | in a graph of 8 | of 64 | cold |", "|---|---|---|---|"]
+    token = {f"qwen3-t1, {who}": one for who, one in record["qwen3-t1"].items() if who != "bytes"}
+    for who, one in (record["launches"] | token).items():
+        cells = (f"{one[key]:.1f}" if key in one else "-" for key in ("us", "of 64 us", "cold_us"))
+        lines.append(" | ".join([f"| {who}", *cells]) + " |")
+    lines += ["", "| | us | TFLOP/s | without a pause, us | TFLOP/s | MHz | W |", "|---|---|---|---|---|---|---|"]
+    for name in LARGE:
+        for who, one in record[name].items():
+            long = one["sustained"]
+            figures = (one["us"], one["tflops"], long["us"], long["tflops"], long["clock_mhz"], long["power_w"])
+            lines.append(" | ".join([f"| {name}, {who}", *(f"{v:.0f}" for v in figures)]) + " |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Measures all and writes the record after each step."""
+    if "--table" in sys.argv:
+        print(tables(json.loads(Path(sys.argv[1]).read_text())))
+        return 0
     floors = Floors()
     flush = torch.empty(120_000_000, dtype=torch.uint8, device="cuda")
     record: dict[str, Any] = {
@@ -226,7 +246,7 @@ def main() -> int:
         "launches": lambda: launches(floors, flush),
         "qwen3-t1": lambda: one_token(floors, flush),
         "mm 8192": lambda: sustained(lambda: [torch.mm(a, b, out=c) for _ in range(10)]),
-        **{n: lambda n=n: many_tokens(n) for n in ("qwen3-t4096", "seed-serving", "mixtral-t4096")},  # type: ignore[misc]
+        **{n: lambda n=n: many_tokens(n) for n in LARGE},  # type: ignore[misc]
     }
     for name, step in steps.items():
         record[name] = step()
