@@ -1,6 +1,8 @@
 # ruff: noqa: T201, E501 - a script run by hand: its output is its report
 """Correctness of the Mojo GPU kernel on a machine with a Hopper GPU: `python check_on_gpu.py OUT.json [quick] [few]`.
 
+`race` takes the least layers of many tokens that go every way through the kernel: racecheck is 1000 times slower.
+
 No test of the suite: CI has no GPU. Every case fills a poisoned output inside guard bands, is compared with float64,
 run twice for bit identity, and replayed from a CUDA graph.
 """
@@ -71,6 +73,14 @@ CASES: list[dict[str, Any]] = [
     {"t": 1, "d": 512, "f": 384, "experts": 40, "k": 32},
     {"t": 60, "d": 448, "f": 384, "experts": 100, "k": 8, "gated": True, "activation": "gelu", "biases": True},
 ]
+# Rows sorted and rows gathered, in wide and in medium tiles, one and several choices of a token in a stage of the sum.
+RACE: list[dict[str, Any]] = [
+    {"t": 600, "d": 320, "f": 256, "experts": 32, "k": 8},
+    {"t": 3000, "d": 320, "f": 256, "experts": 8, "k": 2},
+    {"t": 1200, "d": 320, "f": 256, "experts": 4, "k": 2},
+    {"t": 300, "d": 320, "f": 128, "experts": 8, "k": 3},
+    {"t": 260, "d": 320, "f": 128, "experts": 16, "k": 8, "gated": True, "activation": "silu"},
+]
 OTHER = [CASES[i] for i in (0, 2, 3, 5, 8, 12, 14, 22, 26, 31, 32, 34)]
 
 
@@ -121,6 +131,7 @@ def main() -> int:
     quick = "quick" in sys.argv
     cases = [(c, BF) for c in CASES] + ([] if quick else [(c, t) for t in (HALF, FLOAT) for c in OTHER])
     cases = cases[:7] if "few" in sys.argv else cases
+    cases = [(c, BF) for c in RACE] if "race" in sys.argv else cases
     results: list[dict[str, Any]] = []
     started = time.time()
     for case, dtype in cases:

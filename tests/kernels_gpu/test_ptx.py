@@ -67,6 +67,18 @@ def test_every_variant_has_weights_fetched_in_bulk_and_tensor_cores(ptx: list[Pa
     assert all(instruction in path.read_text() for path in ptx)
 
 
+def test_every_variant_waits_for_the_launch_that_it_overlaps_with(ptx: list[Path]) -> None:
+    assert all("griddepcontrol.wait" in path.read_text() for path in ptx)
+
+
+def test_what_targets_are_measured_against_assembles(tmp_path: Path) -> None:
+    ptxas = shutil.which("ptxas")
+    if ptxas is None:
+        pytest.skip("needs ptxas")
+    source = Path(__file__).with_name("floors.ptx")
+    subprocess.run([ptxas, "-arch=sm_90a", str(source), "-o", str(tmp_path / "floors.cubin")], check=True)
+
+
 def test_no_float_is_added_atomically(ptx: list[Path]) -> None:
     lines = [line for path in ptx for line in path.read_text().splitlines() if "atom." in line or "red." in line]
     assert not [line for line in lines if ".f32" in line or ".f16" in line or ".bf16" in line]

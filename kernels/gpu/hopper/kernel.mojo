@@ -14,7 +14,8 @@ from layout import Coord
 from layout.tma_async import TMATensorTile
 
 from hopper.combine import combine
-from hopper.few_route import await_choices, choose_awaited, publish_logits, publish_products
+from hopper.few_choice import await_choices, choose_awaited
+from hopper.few_logits import publish_logits, publish_products
 from hopper.few_rows import combine_few, gather_hidden
 from hopper.few_sort import clear_counts, sort_few, sort_some
 from hopper.few_words import launch_number
@@ -24,7 +25,7 @@ from hopper.grid import CONSUMERS_BARRIER, SORTED_BARRIER, START_BARRIER, meet_a
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
 from hopper.producer import Ring, by_words, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages
-from hopper.ptx import fence_async_global, wait_barrier
+from hopper.ptx import admit_next_launch, await_launch_before, fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles, finished_slots
 from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape
@@ -87,6 +88,8 @@ def moe_layer[
                 block.sum_full()[unsafe_offset=s].init(1)
                 block.sum_empty()[unsafe_offset=s].init(Int32(shape.consumers * 4))
         fence_mbarrier_init()
+    admit_next_launch()
+    await_launch_before()
     barrier()
     if thread >= shape.consumers * 128:
         comptime if shape.consumers == 2:
@@ -156,6 +159,11 @@ def produce[
                 gather_hidden(a, block, thread - 32, ring, tiles)
             else:
                 gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
+        comptime if shape.few():
+            # By these warps, which have got as far as to wait for the first outputs when the consumers store their last.
+            syncwarp()
+            combine_few(a, block, thread)
+            stamp[10](a.sync, thread)
     else:
         if Int(a.sorted) == 0:
             if thread >= 32:
@@ -190,9 +198,7 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     stamp[7](a.sync, thread)
     consume_matmul[gated, SECOND](a, block, thread, ring, count_tiles[FIRST](a, block))
     stamp[8](a.sync, thread)
-    comptime if shape.few():
-        combine_few(a, block, thread)
-    else:
+    comptime if not shape.few():
         comptime if not shape.gathers:
             # The last step reads what this thread stored through asynchronous copies.
             fence_async_global()
@@ -203,7 +209,7 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
         else:
             wait_barrier[START_BARRIER](shape.threads())
             sum_summands(a, block, thread)
-    stamp[10](a.sync, thread)
+        stamp[10](a.sync, thread)
 
 
 @inline(.always)

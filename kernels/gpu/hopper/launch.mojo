@@ -81,6 +81,15 @@ struct RowMaps[dtype: DType](Copyable, Movable):
         self.staged = map_of[Self.dtype, BOX_ROWS](ctx, Int(a.staged), Int(a.n_tokens), Int(a.staged_stride))
 
 
+def attributes() -> List[LaunchAttribute]:
+    """All blocks of a launch run at the same time, and begin where blocks of the launch before have ended: its last ones are
+    waited for on the device, not for the launch."""
+    return [
+        LaunchAttribute(LaunchAttributeID.COOPERATIVE, LaunchAttributeValue(True)),
+        LaunchAttribute(LaunchAttributeID.PROGRAMMATIC_STREAM_SERIALIZATION, LaunchAttributeValue(True)),
+    ]
+
+
 comptime Kernel[dtype: DType, gated: Bool, shape: Shape] = moe_layer[
     dtype,
     gated,
@@ -118,8 +127,6 @@ struct Variant[dtype: DType, gated: Bool, shape: Shape](Movable):
         blocks: Int,
     ) raises:
         """Enqueues one call on a stream; nothing waits."""
-        var attributes = List[LaunchAttribute]()
-        attributes.append(LaunchAttribute(LaunchAttributeID.COOPERATIVE, LaunchAttributeValue(True)))
         stream.enqueue_function(
             self.function,
             maps.router,
@@ -132,7 +139,7 @@ struct Variant[dtype: DType, gated: Bool, shape: Shape](Movable):
             grid_dim=blocks,
             block_dim=Self.shape.threads(),
             shared_mem_bytes=Self.shape.shared_bytes(),
-            attributes=attributes^,
+            attributes=attributes(),
         )
 
 
@@ -160,8 +167,6 @@ struct SmallVariant[dtype: DType, gated: Bool, shape: SmallShape](Movable):
 
     def launch(self, stream: DeviceStream, maps: Maps[Self.dtype], layer: Layer[Self.dtype]) raises:
         """Enqueues one call on a stream: a block for each range of tokens, expert and slice of its features."""
-        var attributes = List[LaunchAttribute]()
-        attributes.append(LaunchAttribute(LaunchAttributeID.COOPERATIVE, LaunchAttributeValue(True)))
         stream.enqueue_function(
             self.function,
             maps.first,
@@ -170,5 +175,5 @@ struct SmallVariant[dtype: DType, gated: Bool, shape: SmallShape](Movable):
             grid_dim=ceildiv(Int(layer.n_tokens), Int(layer.tokens1)) * Int(layer.n_experts) * Int(layer.splits),
             block_dim=THREADS,
             shared_mem_bytes=Self.shape.shared_bytes(),
-            attributes=attributes^,
+            attributes=attributes(),
         )

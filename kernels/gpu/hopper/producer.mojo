@@ -160,7 +160,8 @@ def wait_for_hidden[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dt
 
 @inline(.always)
 def by_words[dtype: DType, shape: Shape](a: Layer[dtype]) -> Bool:
-    """Whether logits and choices are words, and there is no barrier of the grid before the matmuls (few_route.mojo)."""
+    """Whether logits and choices are words, and there is no barrier of the grid before the matmuls (few_logits.mojo).
+    """
     comptime if shape.few():
         return True
     comptime if not shape.gathers:

@@ -199,6 +199,23 @@ def load_acquire(p: U32P) -> UInt32:
 
 
 @inline(.always)
+def await_launch_before():
+    """Waits until the launch before this one has ended and what it wrote is visible.
+
+    A launch that overlaps with the one before (LaunchAttributeID.PROGRAMMATIC_STREAM_SERIALIZATION) may touch nothing but
+    weights before.
+    """
+    inlined_assembly["griddepcontrol.wait;", NoneType, constraints="~{memory}", has_side_effect=True]()
+
+
+@inline(.always)
+def admit_next_launch():
+    """Lets the next launch begin where blocks of this one have ended, once all blocks have said so; it waits by itself for
+    what this one writes."""
+    inlined_assembly["griddepcontrol.launch_dependents;", NoneType, constraints="~{memory}", has_side_effect=True]()
+
+
+@inline(.always)
 def wait_barrier[id: Int](threads: Int):
     """Waits until `threads` threads of the block have come to named barrier `id`."""
     inlined_assembly["bar.sync $0, $1;", NoneType, constraints="n,r,~{memory}", has_side_effect=True](

@@ -17,11 +17,13 @@ comptime SUM_STAGES = 4
 """Stages of expert outputs in the last step."""
 comptime SUM_ROWS = 8
 """Expert outputs a consumer adds up in one of them."""
+comptime SUM_ABREAST = 16
+"""Most tokens side by side in one of them: a row has at least 128 columns, a consumer 16 bytes."""
 comptime MAX_EXPERTS = 256
 comptime WINDOW = 1024
 """Pairs sorted at a time."""
-comptime SORT_WORDS = 2 * MAX_EXPERTS + 4 * 4
-"""What narrow tiles need to sort SOME_PAIRS: a word and four bytes for each expert, four words for each warp."""
+comptime SORT_WORDS = 2 * MAX_EXPERTS + 4 * 8
+"""What a block needs to sort beside: of at most SOME_PAIRS pairs a word and four bytes for each expert; four words a warp."""
 comptime FEW_TOKENS = 4
 """Most tokens of a call of few: every block routes all of them for itself, one a warp."""
 comptime FEW_PAIRS = 32
@@ -72,8 +74,8 @@ struct Shape(TrivialRegisterPassable):
         return (FEW_PAIRS if self.few() else MAX_EXPERTS) + 8
 
     def window_words(self) -> Int:
-        """Words of the window of ids, with what narrow tiles sort with; or of what few tokens need instead."""
-        return 5 * FEW_PAIRS if self.few() else WINDOW + (SORT_WORDS if self.gathers else 0)
+        """Words of the window of ids, with what a block sorts with; or of what few tokens need instead."""
+        return 5 * FEW_PAIRS if self.few() else WINDOW + SORT_WORDS
 
     def shared_bytes(self) -> Int:
         """Shared memory of a block: stages, three tables, a window of ids, barriers."""
@@ -148,7 +150,7 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def totals(self) -> Shared[DType.int32]:
-        """Likewise, four words for each warp: what it adds to the running sums of the tables."""
+        """Four words for each warp: what it adds to the running sums of the tables."""
         return self.window().unsafe_offset(WINDOW + 2 * MAX_EXPERTS)
 
     @inline(.always)
@@ -202,6 +204,15 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     def sum_empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier for each stage of the last step: every warp of consumers is done with it."""
         return self.sum_full().unsafe_offset(SUM_STAGES)
+
+    @inline(.always)
+    def summand_gates(self, stage: Int) -> Shared[DType.float32]:
+        """The weights of the expert outputs of such a stage, [tokens side by side, SUM_ROWS], behind all its stages."""
+        return (
+            self.base.unsafe_offset(SUM_STAGES * Self.shape.sum_bytes())
+            .unsafe_bitcast[Float32]()
+            .unsafe_offset(stage * (SUM_ABREAST * SUM_ROWS))
+        )
 
     @inline(.always)
     def summands(self, stage: Int) -> Shared[DType.uint8]:

@@ -17,7 +17,7 @@ from layout.tma_async import TMATensorTile
 
 from hopper.layer import Layer
 from hopper.producer import Ring
-from hopper.ptx import wait_barrier
+from hopper.ptx import admit_next_launch, await_launch_before, wait_barrier
 from hopper.schedule import weight_boxes
 from hopper.shape import GROUP_ROWS, ROW_BYTES
 from hopper.small_combine import combine_range
@@ -28,12 +28,12 @@ from hopper.small_shape import (
     ASKED_BARRIER,
     COMPUTING,
     Part,
-    RANGE,
     READY_BARRIER,
     SLAB_BYTES,
     SmallBlock,
     SmallShape,
     THREADS,
+    WIDTHS,
 )
 from hopper.stamp import stamp
 
@@ -63,6 +63,7 @@ def small_layer[
     )
     var thread = Int(thread_idx.x)
     var part = Part.of(a)
+    admit_next_launch()
     stamp[0](a.sync, thread)
     if thread >= COMPUTING:
         fetch_slices[gated](a, block, part, first_map, second_map, thread - COMPUTING)
@@ -75,12 +76,15 @@ def small_layer[
     var ring = Ring(0, 0)
     if rows == 0:
         skip_stages(block, thread, stages[0] + stages[1], ring)
-    # One instance for each width of `wgmma`, 16 columns apart.
-    comptime for w in range(1, RANGE // 16 + 1):
-        if rows > w * 16 - 16 and rows <= w * 16:
-            first_matmul[gated, w * 16](a, block, part, thread, stages[0], ring)
+    # One instance for each of few widths of `wgmma`: a block that takes another than in the launch before waits for its
+    # instructions, and of a range's experts the one with the most rows is waited for in any case.
+    comptime for i in range(len(WIDTHS)):
+        comptime n = WIDTHS[i]
+        comptime below = 0 if i == 0 else WIDTHS[i - 1]
+        if rows > below and rows <= n:
+            first_matmul[gated, n](a, block, part, thread, stages[0], ring)
             stamp[6](a.sync, thread)
-            second_matmul[w * 16](a, block, part, thread, rows, stages[1], ring)
+            second_matmul[n](a, block, part, thread, rows, stages[1], ring)
     stamp[8](a.sync, thread)
     combine_range(a, block, part, thread)
     stamp[9](a.sync, thread)
@@ -143,6 +147,7 @@ def fetch_slices[
     if thread == 0:
         for stage in range(ahead):
             fetch(stage)
+    await_launch_before()
     var turn = take_turn(a, thread)
     if thread == 0:
         block.set()[unsafe_offset=0] = turn

@@ -8,14 +8,24 @@ there, if they chose the block's expert, to shared memory.
 from std.math import exp
 from std.memory import bitcast
 from std.utils.static_tuple import StaticTuple
-from max.gpu import lane_id
+from max.gpu import block_idx, lane_id
 from max.gpu.compute.mma import mma
 
 from hopper.layer import Layer
-from hopper.ptx import arrive_barrier, ballot, broadcast, count_bits, reciprocal, wait_barrier
+from hopper.ptx import arrive_barrier, await_launch_before, ballot, broadcast, count_bits, reciprocal, wait_barrier
 from hopper.route import rank_key, value_of
 from hopper.stamp import stamp
-from hopper.small_shape import ASKED_BARRIER, CHOICES, EXPERTS, Part, READY_BARRIER, SmallBlock, SmallShape, THREADS
+from hopper.small_shape import (
+    ASKED_BARRIER,
+    CHOICES,
+    EXPERTS,
+    Part,
+    READY_BARRIER,
+    ROUTER_COPIES,
+    SmallBlock,
+    SmallShape,
+    THREADS,
+)
 
 comptime Words = SIMD[DType.uint32, 4]
 comptime NOTHING = UInt32(0)
@@ -148,13 +158,17 @@ def route_range[
     var row0 = StaticTuple[Words, blocks]()
     var row1 = StaticTuple[Words, blocks]()
     var weights = StaticTuple[Words, blocks]()
+    # Blocks read different copies: a line that all of them ask for at once, the L2 cache hands out block by block.
+    var copy = Int(block_idx.x) % ROUTER_COPIES
+    var router = a.router.unsafe_offset((copy * Int(a.n_experts) + lane // 4) * Int(a.router_stride) + q * 8)
+    comptime for j in range(blocks):
+        weights[j] = load_16(router.unsafe_offset(j * 32), j * 32 < k0 and lane // 4 < Int(a.n_experts))
+    await_launch_before()
     var at = a.raw.unsafe_offset((part.first + token0) * Int(a.d_model) + q * 8)
-    var router = a.router.unsafe_offset(lane // 4 * Int(a.router_stride) + q * 8)
     comptime for j in range(blocks):
         var inside = j * 32 < k0
         row0[j] = load_16(at.unsafe_offset(j * 32), inside and token0 < part.tokens)
         row1[j] = load_16(at.unsafe_offset(8 * Int(a.d_model) + j * 32), inside and token1 < part.tokens)
-        weights[j] = load_16(router.unsafe_offset(j * 32), inside and lane // 4 < Int(a.n_experts))
     # Rows first: the weights are four times as many bytes, and nobody needs them yet.
     arrive_barrier[ASKED_BARRIER](THREADS)
     var sums = StaticTuple[SIMD[DType.float32, 4], 4](SIMD[DType.float32, 4](0))

@@ -9,10 +9,15 @@ from layout.tma_async import SharedMemBarrier
 
 comptime RANGE = 128
 """Most tokens a block looks at: eight warps, sixteen each."""
+comptime WIDTHS = [16, 48, 80, RANGE]
+"""Token rows that the matmuls are compiled for. Half of a range, give or take an eighth, is what an expert of four gets of two
+choices."""
 comptime CHOICES = 4
 """Most experts a token may choose."""
 comptime EXPERTS = 8
 """Most experts of a layer: a multiplication by the router's weights gives four lanes two logits each."""
+comptime ROUTER_COPIES = 8
+"""Copies of the router's weights, one behind the other."""
 comptime SLAB_BYTES = RANGE * 128
 """128 bytes of K of every token row, or of 128 weight rows: one tensor map's box."""
 comptime COMPUTING = 256

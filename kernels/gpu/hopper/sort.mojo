@@ -11,11 +11,12 @@ from max.gpu import block_idx, grid_dim, lane_id
 
 from hopper.grid import CONSUMERS_BARRIER
 from hopper.layer import Layer
-from hopper.ptx import add_over_warp, broadcast, count_bits, fence_async_global, shift_up, wait_barrier
+from hopper.ptx import add_over_warp, broadcast, count_bits, fence_async_global, wait_barrier
 from hopper.route import choose_experts, load_keys
 from hopper.memory import U32P
-from hopper.schedule import ceildiv, divide, finished_slots, rows_and_tiles
+from hopper.schedule import ceildiv, divide, finished_slots
 from hopper.shape import Block, GROUP_ROWS, MAX_EXPERTS, Shape, WINDOW
+from hopper.tables import add_up_tables
 
 comptime AT_ONCE = 16
 """Ids a thread compares at a time."""
@@ -131,8 +132,7 @@ def place_pairs[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
             block.table(0)[unsafe_offset=e] = all
             block.window()[unsafe_offset=e] = before
     wait_barrier[CONSUMERS_BARRIER](threads)
-    if thread < 32:
-        fill_tables(a, block, thread)
+    add_up_tables(a, block, thread)
     wait_barrier[CONSUMERS_BARRIER](threads)
     var next = SIMD[DType.int32, 2](0)
     comptime for i in range(MAX_EXPERTS // 128):
@@ -193,22 +193,3 @@ def sort_rows[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
                     if column < columns:
                         to.unsafe_offset(column).unsafe_store[alignment=16](pieces[i])
     fence_async_global()
-
-
-@inline(.always)
-def fill_tables[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape], lane: Int):
-    """One warp: from pairs per expert in table 0 to the running sums of pairs and of tiles, 32 experts a turn."""
-    var experts = Int(a.n_experts)
-    var before = SIMD[DType.int32, 4](0)
-    for first in range(0, experts + 1, 32):
-        var e = first + lane
-        var rows = Int(block.table(0)[unsafe_offset=e]) if e < experts else 0
-        var own = rows_and_tiles[dtype, shape](a, rows)
-        comptime for c in range(3):
-            var inclusive = own[c]
-            comptime for s in range(5):
-                var below = shift_up(inclusive, 1 << s)
-                inclusive += below if lane >= (1 << s) else Int32(0)
-            if e <= experts:
-                block.table(c)[unsafe_offset=e] = before[c] + inclusive - own[c]
-            before[c] += broadcast(inclusive, 31)

@@ -11,6 +11,8 @@ import torch
 DTYPES = {torch.bfloat16: 0, torch.float16: 1, torch.float32: 2}
 MOST_EXPERTS = 256
 GROUP = 128  # weight rows of a consumer warpgroup
+SMALL_D = 256  # up to which there is a kernel for small layers
+ROUTER_COPIES = 8  # that the kernel for small layers reads
 BOX_BYTES = 128  # of each of them that are fetched at a time
 
 RELU, SIGMOID_FORM, GELU_ERF = 0, 1, 2
@@ -222,7 +224,7 @@ def pack_layer(layer: Any) -> Packed:  # noqa: ANN401 - a Layer, which this file
         d_stride=d_stride,
         hidden_stride=f_padded * (2 if dtype == torch.float32 else 1),
         logits_stride=logits_stride,
-        router=padded(router.T, c.n_experts, k0),
+        router=padded(router.T, c.n_experts, k0).repeat(ROUTER_COPIES if d_stride <= SMALL_D else 1, 1),
         router_tiles=pack(router[None], logits_stride, k0),
         first=pack(w1, f_padded, k0, layer.w_gate),
         second=pack(w2, d_stride, k1),
