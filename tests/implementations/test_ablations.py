@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from validation.implementations.implementation import Implementation
     from validation.implementations.mojo_build import BuiltKernel
 
-pytestmark = pytest.mark.usefixtures("answered_once")
+# One worker builds them all; without the group each of two did, a minute of both cores more.
+pytestmark = [pytest.mark.usefixtures("answered_once"), pytest.mark.xdist_group("ablations")]
 
 every_ablation = pytest.mark.parametrize("name", ABLATIONS)
 
