@@ -118,11 +118,13 @@ def _head(evidence: Evidence, sha256: str, record: WorkloadRecord, rows: Sequenc
         f"experts, top-{record.top_k}, {record.activation}, {record.dtype}: {significant(record.flops / 1e9)} GFLOP "
         "a call."
     )
-    floor = next((row.timing.floor for row in rows if row.timing.floor is not None), None)
-    if floor is not None:
+    floors = ((row.timing.floor, row.timing.usual_floor) for row in rows)
+    floor, usual = next((pair for pair in floors if None not in pair), (None, None))
+    if floor is not None and usual is not None:
         yield (
-            f"The hardware's floor is {duration(floor.ns / 1e3)}, by its measured {floor.bound_by} ceiling: a share of "
-            "100 % is what no program can pass."
+            f"The hardware's floor is {duration(floor.ns / 1e3)}, by its measured {floor.bound_by} ceiling at its "
+            f"best, which no program can pass, and {duration(usual.ns / 1e3)} at the machine's usual speed, of which "
+            "shares are."
         )
     threads = max((process.threads for process in evidence.processes), default=1)
     yield ""
@@ -151,7 +153,7 @@ def _table(rows: Sequence[Row], extrapolated: tuple[str, float] | None, evidence
         text, ns = extrapolated
         candidate = next((row for row in rows if row.timing.candidate), None)
         over = "–" if candidate is None else f"about {significant(ns / candidate.time.value, 2)}×"
-        floor = None if candidate is None else candidate.timing.floor
+        floor = None if candidate is None else candidate.timing.usual_floor
         share = "–" if floor is None else f"{significant(100 * floor.ns / ns, 2)} %"
         yield f"| {EXTRAPOLATED}: {text} | Python | about {duration(ns / 1e3)} | {share} | {over} | – | – | – |"
     yield ""
