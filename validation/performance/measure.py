@@ -80,7 +80,7 @@ def measure(
     """Yields every process as soon as it is measured.
 
     `finished` are the (round, position) an earlier run has already measured. Blocks are judged by the usual probe
-    seen so far; `sample.apply_rule` judges them by the best of all when the run is complete. Whatever a kernel does
+    seen so far; `sample.apply_rule` judges them by that of the whole run when it is complete. Whatever a kernel does
     ends in the run's `ended`; an interrupt leaves no process behind.
     """
     profile, names = measurement.profile, [baseline.name for baseline in measurement.baselines]
