@@ -172,11 +172,14 @@ def _fails(judged: Sequence[Finding], name: _Names) -> str:
         if number:
             told = one if number == 1 else f"{many.format(number_word(number))}, for example"
             parts.append(f"{told}{':' if number == 1 else ''} {name(found[0])} ({_outcome(found[0])})")
+    # What fails on one machine is not open for what another could not decide.
+    failing = {finding.claim for finding in judged if finding.verdict in {verdict for verdict, *_ in _FAILING}}
+    others = [finding for finding in judged if finding.claim not in failing]
     left = [
         f"{count(number, 'claim')} {'stays' if number == 1 else 'stay'} open for {why}"
         for why, number in (
-            ("noise", _claims([f for f in judged if f.verdict is Verdict.INCONCLUSIVE])),
-            ("a fault of the measurement", _claims([f for f in judged if f.verdict is Verdict.HARNESS_FAULT])),
+            ("noise", _claims([f for f in others if f.verdict is Verdict.INCONCLUSIVE])),
+            ("a fault of the measurement", _claims([f for f in others if f.verdict is Verdict.HARNESS_FAULT])),
         )
         if number
     ]
