@@ -118,6 +118,8 @@ class ProbeRule(Record):
     power: on one the probes of a run spread by 10 % of their middle, evenly, and half of that within a second.
     """
 
+    # 0.7, 0.85 and 0.9 give intervals as wide within a tenth (docs/METHOD.md, "Why at the usual speed"); without any
+    # threshold they are twice as wide where a host takes cores away.
     share: float = 0.8
     others: float = 0.02
     usual_flop_per_s: float

@@ -9,7 +9,8 @@ from typing import Final
 #: gained and nothing shifted.
 MEDIAN: Final = 0.5
 #: That of a device which nobody shares, and of a ceiling's repeats: what lies below is its slow tail. Not the largest:
-#: a burst of turbo, which cores that slept are given, is no speed that calls run at.
+#: a burst of turbo, which cores that slept are given, is no speed that calls run at. Of runs on two shared machines the
+#: fastest probe had 41 % of the blocks rejected, the fastest twentieth 25 to 43 %, the fastest fifth 15 to 28 %.
 ONE_IN_FIVE: Final = 0.8
 
 
