@@ -71,6 +71,7 @@ def test_every_shipped_claims_file_loads(path: Path) -> None:
         ('title = "Fast"', 'titel = "Fast"', ["claim 'fast'", "titel", "not permitted", "spelling"]),
         ('id = "cpu"', 'id = "C P U"', ["claim 'fast'", "reading 'C P U'", "id", "lower-case"]),
         ('workload = "seed-claim"', "", ["reading 'cpu'", "workload", "Field required"]),
+        ('title = "Fast"', 'title = "Fast"\npromise = true\ntarget = true', ["claim 'fast'", "target", "not both"]),
     ],
 )
 def test_a_mistake_is_told_with_file_claim_field_rule_and_value(old: str, new: str, parts: list[str]) -> None:

@@ -24,6 +24,12 @@ def test_every_quote_stands_verbatim_where_it_is_said_to(claim: Claim) -> None:
     assert claim.quote in line(claim.source.split(", ", maxsplit=1)[0])
 
 
+@pytest.mark.parametrize("claim", load_claims(OWN_CLAIMS).claims, ids=lambda claim: claim.id)
+def test_what_we_claim_ourselves_is_said_where_it_is_said_to_be(claim: Claim) -> None:
+    text = " ".join((PUBLISHED.parents[2] / claim.source).read_text().split())
+    assert claim.quote.lower() in text.lower()
+
+
 @pytest.mark.parametrize("claim", SEED.claims, ids=lambda claim: claim.id)
 def test_every_further_place_is_a_line_that_says_something(claim: Claim) -> None:
     for source in claim.source.split(", "):
@@ -94,5 +100,8 @@ def test_the_shapes_of_the_audit_are_those_of_the_workloads() -> None:
         assert shape.flops == find(shape.id).flops
 
 
-def test_our_own_promises_are_promises() -> None:
-    assert all(claim.promise for claim in load_claims(OWN_CLAIMS).claims)
+def test_what_we_say_of_ourselves_is_a_promise_or_a_target() -> None:
+    own = load_claims(OWN_CLAIMS).claims
+    assert all(claim.promise != claim.target for claim in own)
+    assert {claim.id.startswith("target-") for claim in own if claim.target} == {True}
+    assert not any(claim.promise or claim.target for claim in SEED.claims)

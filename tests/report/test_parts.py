@@ -7,6 +7,7 @@ import pytest
 
 from tests.report.builders import claims_source, material
 from tests.synthetic import CANDIDATE, CPU_TIMES_US, SUITE, cases, evidence, gates, gpu_evidence
+from tests.verdicts.judging import claim, reading
 from validation.correctness.case import Outcome
 from validation.correctness.trials import PlantedCount
 from validation.evidence.record import Evidence
@@ -193,6 +194,26 @@ def test_a_case_that_proves_nothing_is_not_counted_as_right_or_wrong() -> None:
     empty = cases()[0].model_copy(update={"outcome": Outcome.MISTRUSTED})
     told = conclude(material(evidence().model_copy(update={"cases": (empty, *cases()[1:])})))
     assert f"right in {len(cases()) - 1} cases (one more that zeros would pass too is not counted)" in told.kernel
+
+
+@pytest.mark.parametrize(
+    ("at_least", "told"),
+    [
+        ((0.5,), "The one of its targets that was measured is met."),
+        ((0.99,), "The one of its targets that was measured is not met."),
+        ((0.5, 0.99), "Of its two targets that were measured, one is met."),
+    ],
+)
+def test_page_one_counts_the_targets_apart(at_least: tuple[float, ...], told: str) -> None:
+    aims = tuple(
+        claim(reading(bound, metric="floor_share", baseline=None), target=True).model_copy(
+            update={"id": f"aim-{number}"}
+        )
+        for number, bound in enumerate(at_least)
+    )
+    source = claims_source()
+    aimed = dataclasses.replace(source, file=source.file.model_copy(update={"claims": aims}))
+    assert conclude(material(claims=(aimed,))).holds == told
 
 
 def test_ways_to_cheat_are_counted_once_however_many_machines_looked() -> None:

@@ -25,6 +25,7 @@ def test_a_time_is_told_in_its_own_unit(us: float, text: str) -> None:
     ("metric", "baseline", "value", "text"),
     [
         ("floor_share", None, 0.873, "87.3 %"),
+        ("bandwidth_share", None, 0.873, "87.3 %"),
         ("p99_latency_us", None, 47_000, "47.0 ms"),
         ("figure:demo-s", None, 101.5, "102 s"),
         ("figure:call-overhead-share", None, 0.004, "0.400 %"),

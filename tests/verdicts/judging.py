@@ -57,7 +57,7 @@ def reading(at_least: float = 1.2, **changed: Any) -> Reading:
     return Reading.model_validate(given | changed)
 
 
-def claim(*readings: Reading, promise: bool = False) -> Claim:
+def claim(*readings: Reading, promise: bool = False, target: bool = False) -> Claim:
     """A claim of those readings."""
     return Claim(
         id="c",
@@ -67,6 +67,7 @@ def claim(*readings: Reading, promise: bool = False) -> Claim:
         provenance=Provenance.MEASURED,
         provenance_reason="a script",
         promise=promise,
+        target=target,
         readings=readings or (reading(),),
     )
 
@@ -77,9 +78,11 @@ def judged(claims: Claim, *evidences: Evidence) -> Verdicts:
     return judge([source], [Recorded(evidence=one) for one in evidences], synthetic.SUITE)
 
 
-def finding(one: Reading, evidence: Evidence | None = None, *, promise: bool = False) -> Finding:
+def finding(one: Reading, evidence: Evidence | None = None, *, promise: bool = False, target: bool = False) -> Finding:
     """The finding of one reading on one machine."""
-    (found,) = judged(claim(one, promise=promise), evidence or synthetic.evidence(times_us=TIMES)).findings
+    (found,) = judged(
+        claim(one, promise=promise, target=target), evidence or synthetic.evidence(times_us=TIMES)
+    ).findings
     return found
 
 

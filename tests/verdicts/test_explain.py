@@ -15,6 +15,7 @@ def test_a_share_is_told_without_an_exponent(share: float, text: str) -> None:
 def test_a_share_far_beyond_the_limit_is_told_without_an_exponent() -> None:
     share = reading(0.85, metric="floor_share", baseline=None)
     assert amount(share, 12.34) == "1,230 % of the hardware's limit"
+    assert amount(reading(0.9, metric="bandwidth_share", baseline=None), 12.34) == "1,230 % of memory's bandwidth"
 
 
 def test_times_and_figures_keep_their_units() -> None:

@@ -46,6 +46,7 @@ def test_what_is_just_within_the_floors_uncertainty_is_not_impossible() -> None:
         ("latency_us", {"at_most": 43.7}),
         ("p95_latency_us", {"at_most": 43.7}),
         ("floor_share", {"at_least": 1.5}),
+        ("bandwidth_share", {"at_least": 150}),
     ],
 )
 def test_a_rate_above_the_ceiling_is_impossible_without_being_measured(
@@ -53,7 +54,7 @@ def test_a_rate_above_the_ceiling_is_impossible_without_being_measured(
 ) -> None:
     nothing_ran = changed(processes=(), probe=None)
     found = finding(reading(metric=metric, requirement=requirement, baseline=None), nothing_ran)
-    if metric != "floor_share":
+    if not metric.endswith("share"):
         assert found.estimate is None
     assert found.verdict is Verdict.IMPOSSIBLE
 
@@ -265,10 +266,11 @@ def test_a_range_tests_its_lower_end_and_notes_when_it_is_exceeded() -> None:
     assert (beyond.verdict, beyond.reason) == (Verdict.CONFIRMED, Reason.EXCEEDS_RANGE)
 
 
-def test_a_promise_is_judged_without_tolerance() -> None:
+def test_what_its_author_set_himself_is_judged_without_tolerance() -> None:
     bound = reading(1.42)
     assert finding(bound).verdict is Verdict.CONFIRMED
     assert finding(bound, promise=True).verdict is not Verdict.CONFIRMED
+    assert finding(bound, target=True).verdict is not Verdict.CONFIRMED
 
 
 def test_two_pairs_give_an_estimate_and_no_interval() -> None:
@@ -277,3 +279,11 @@ def test_two_pairs_give_an_estimate_and_no_interval() -> None:
     assert (found.verdict, found.reason, found.pairs) == (Verdict.INCONCLUSIVE, Reason.TOO_FEW_PAIRS, 2)
     assert found.estimate == pytest.approx(1.39, rel=0.1)
     assert (found.interval, found.confidence) == (None, None)
+
+
+def test_a_share_of_memorys_bandwidth_is_bytes_over_time_over_what_memory_delivers() -> None:
+    found = finding(reading(0.01, metric="bandwidth_share", baseline=None))
+    workload = EVIDENCE.workloads[0]
+    assert found.estimate == pytest.approx(workload.min_bytes / 34.8e9 / 10_000e-6, rel=0.05)
+    only_caches = changed(ceilings=tuple(one for one in EVIDENCE.ceilings if one.level != "DRAM"))
+    assert finding(reading(0.01, metric="bandwidth_share", baseline=None), only_caches).estimate is None

@@ -26,6 +26,9 @@ class Provenance(StrEnum):
 class Metric(StrEnum):
     """What a reading compares; the unit is in the name.
 
+    `floor_share` is of the least time that the measured ceilings allow. `bandwidth_share` is what a call must move over
+    its time, as a share of what memory was measured to deliver; it passes 1 where a cache delivers part of it.
+
     `figure` is a quantity that a run measures beside the calls (prepare cost, call overhead, energy, the time
     of a command) and that the reading names. `holds` is a statement without a number: 1 when it holds.
     """
@@ -38,6 +41,7 @@ class Metric(StrEnum):
     P95_LATENCY_US = "p95_latency_us"
     P99_LATENCY_US = "p99_latency_us"
     FLOOR_SHARE = "floor_share"
+    BANDWIDTH_SHARE = "bandwidth_share"
     FIGURE = "figure"
     HOLDS = "holds"
 
@@ -158,7 +162,8 @@ class Claim(Record):
     """What was said, verbatim, where, and how the number came to be.
 
     `source` is where the quote stands as `file:line`, further places after a comma. A `promise` is one of the author's
-    own thresholds: not meeting it is a failure, not a finding about somebody else.
+    own thresholds: not meeting it is a failure, not a finding about somebody else. A `target` is what the author aims
+    at: judged as strictly, and told, but not meeting it is no failure.
     """
 
     id: Identifier
@@ -168,7 +173,15 @@ class Claim(Record):
     provenance: Provenance
     provenance_reason: Text
     promise: bool = False
+    target: bool = False
     readings: Annotated[tuple[Reading, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _promised_or_aimed_at(self) -> Self:
+        if self.promise and self.target:
+            msg = "target: a claim is a promise or a target, not both; leave one of them out"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _one_strict_reading(self) -> Self:

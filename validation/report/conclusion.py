@@ -51,14 +51,16 @@ class Conclusion:
 def conclude(material: Material) -> Conclusion:
     """Returns the conclusion of a report, made of nothing but its verdicts and its evidence."""
     verdicts = material.verdicts
-    strict = tuple(finding for finding in verdicts.findings if finding.strict and not finding.promise)
-    own = tuple(finding for finding in verdicts.findings if finding.strict and finding.promise)
+    headlines = [finding for finding in verdicts.findings if finding.strict]
+    strict = tuple(finding for finding in headlines if not finding.promise and not finding.target)
+    own = tuple(finding for finding in headlines if finding.promise)
+    targets = tuple(finding for finding in headlines if finding.target)
     evidences = [file.evidence for file in material.evidence]
     letters = {source.sha256: source.letter for source in sources(material)} if len(evidences) > 1 else {}
     name = _Names(verdicts=verdicts, letters=letters)
     return Conclusion(
         kernel=_kernel(evidences),
-        holds=_holds(strict, own, name),
+        holds=_holds(strict, own, targets, name),
         fails=_fails([*strict, *own], name),
         where=_where(evidences),
     )
@@ -131,7 +133,7 @@ def _kernel(evidences: Sequence[Evidence]) -> str:
     return sentence("; ".join(told))
 
 
-def _holds(strict: Sequence[Finding], own: Sequence[Finding], name: _Names) -> str:
+def _holds(strict: Sequence[Finding], own: Sequence[Finding], targets: Sequence[Finding], name: _Names) -> str:
     decided = [finding for finding in strict if finding.verdict in HOLDS | FAILS | {Verdict.CONFIRMED_WEAK_BASELINE}]
     held = [finding for finding in decided if finding.verdict in HOLDS]
     weak = [finding for finding in decided if finding.verdict is Verdict.CONFIRMED_WEAK_BASELINE]
@@ -152,16 +154,25 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], name: _Names) -> s
     if weak:
         verb = "holds" if len(weak) == 1 else "hold"
         parts.append(f"{_listed([name(finding) for finding in weak])} {verb} only against a weak baseline")
-    if own:
-        kept = sum(finding.verdict in HOLDS for finding in own)
-        if len(own) == 1:
-            parts.append(f"this project's own threshold is {'' if kept else 'not '}confirmed")
-            own = ()
-    if own:
-        kept_of = "all" if kept == len(own) else number_word(kept) if kept else "none"
-        verb = "are" if kept > 1 else "is"
-        parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept_of} {verb} confirmed")
+    if len(own) == 1:
+        parts.append(f"this project's own threshold is {'' if own[0].verdict in HOLDS else 'not '}confirmed")
+    elif own:
+        kept, verb = _held_of(own)
+        parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept} {verb} confirmed")
+    measured = [finding for finding in targets if finding.verdict is not Verdict.NOT_TESTED]
+    if len(measured) == 1:
+        parts.append(f"the one of its targets that was measured is {'' if measured[0].verdict in HOLDS else 'not '}met")
+    elif measured:
+        met, verb = _held_of(measured)
+        parts.append(f"of its {count(len(measured), 'target')} that were measured, {met} {verb} met")
     return sentence("; ".join(parts)) if parts else "No claims were judged."
+
+
+def _held_of(findings: Sequence[Finding]) -> tuple[str, str]:
+    """How many of several hold, in words, and the verb: `none is`, `three are`, `all are`."""
+    held = sum(finding.verdict in HOLDS for finding in findings)
+    words = "all" if held == len(findings) else number_word(held) if held else "none"
+    return words, "are" if held > 1 else "is"
 
 
 def _fails(judged: Sequence[Finding], name: _Names) -> str:

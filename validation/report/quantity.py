@@ -15,6 +15,7 @@ _METRICS: Final = {
     "p95_latency_us": "p95 of the time of one call",
     "p99_latency_us": "p99 of the time of one call",
     "floor_share": "share of the hardware's limit",
+    "bandwidth_share": "share of memory's bandwidth",
     "holds": "whether it holds",
 }
 

@@ -94,6 +94,7 @@ class ClaimView:
     quote: str
     source: str
     promise: bool
+    target: bool
     provenance: str
     provenance_reason: str
     mark: Mark
@@ -152,6 +153,7 @@ def claim_views(material: Material, views: tuple[FindingView, ...]) -> tuple[Cla
                 quote=verdict.quote,
                 source=verdict.source,
                 promise=verdict.promise,
+                target=verdict.target,
                 provenance=claim.provenance if claim else (own[0].finding.provenance if own else "unknown"),
                 provenance_reason=claim.provenance_reason if claim else "",
                 mark=MARKS[verdict.verdict],

@@ -1,8 +1,15 @@
 """What a reading claims and what was measured of it, in a sentence's words."""
 
+from typing import Final
+
 from validation.claims.claim import Metric, Reading
 from validation.performance.statistics import Estimate
 from validation.verdicts.units import FIGURE, duration, interval, published, scaled, unit_of
+
+_WHOLES: Final = {
+    Metric.FLOOR_SHARE: " of the hardware's limit",
+    Metric.BANDWIDTH_SHARE: " of memory's bandwidth",
+}
 
 
 def metric_name(reading: Reading) -> str:
@@ -12,8 +19,7 @@ def metric_name(reading: Reading) -> str:
 
 def amount(reading: Reading, value: float) -> str:
     """Returns `1.37×`, `101,000 tokens/s`, `91.2 % of the hardware's limit`."""
-    whole = " of the hardware's limit" if reading.metric is Metric.FLOOR_SHARE else ""
-    return f"{scaled(_unit(reading), value)}{whole}"
+    return f"{scaled(_unit(reading), value)}{_WHOLES.get(reading.metric, '')}"
 
 
 def bound(reading: Reading, value: float) -> str:

@@ -69,6 +69,17 @@ def usual_floor(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:
     return floor(replace(hardware, ceilings=ceilings), workload)
 
 
+def from_memory(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:
+    """Returns the time in which memory delivers all of a call's bytes: what a share of its bandwidth is a share of.
+
+    The rate is the usual one of the slowest level measured. No bound: a cache may hold part of the bytes.
+    """
+    rate = max(
+        (one.usual(hardware.usual_probe) for one in _of(hardware, Resource.READ_BANDWIDTH) if _slow(one)), default=None
+    )
+    return None if rate is None else Floor(ns=workload.min_bytes / rate * 1e9, bound_by="memory", rate=rate)
+
+
 def floor(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:
     """Returns max(flops / peak, bytes / bandwidth) of one call of `workload`.
 
@@ -95,11 +106,11 @@ def _peak(hardware: Hardware, dtype: str) -> float | None:
 
 def _memory(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:
     reads = _of(hardware, Resource.READ_BANDWIDTH)
-    slow = [one.value for one in reads if (one.level or "").upper() in {"DRAM", "HBM"}]
+    slow = [one.value for one in reads if _slow(one)]
     slow += [] if hardware.sheet is None else [hardware.sheet.memory]
     candidates = []
     # Without a cache's bandwidth among them, the fastest level measured says nothing of warm calls.
-    if any((one.level or "").upper() not in {"DRAM", "HBM"} for one in reads):
+    if not all(_slow(one) for one in reads):
         fast = max(one.value for one in reads)
         candidates.append(Floor(ns=workload.min_bytes / fast * 1e9, bound_by="memory", rate=fast))
     if slow and hardware.cache_bytes is not None:
@@ -109,6 +120,11 @@ def _memory(hardware: Hardware, workload: WorkloadRecord) -> Floor | None:
         must = max(0, workload.min_bytes - tokens - hardware.cache_bytes)
         candidates.append(Floor(ns=must / rate * 1e9, bound_by="memory", rate=rate))
     return max(candidates, key=lambda one: one.ns, default=None)
+
+
+def _slow(ceiling: Ceiling) -> bool:
+    """Whether it is memory that is read, not a cache."""
+    return (ceiling.level or "").upper() in {"DRAM", "HBM"}
 
 
 def _of(hardware: Hardware, resource: Resource) -> list[Ceiling]:

@@ -150,8 +150,8 @@ def _find(claim: Claim, reading: Reading, source: EvidenceSource) -> Finding:
     evidence = source.evidence
     confidence = confidence_of(claim)
     seen = observe(reading, evidence, confidence)
-    # A promise is judged without tolerance: nobody grants himself five percent.
-    ruling = rule(seen, 0.0 if claim.promise else DELTA)
+    # What its author set himself is judged without tolerance: nobody grants himself five percent.
+    ruling = rule(seen, 0.0 if claim.promise or claim.target else DELTA)
     requirement, estimate, floor = reading.requirement, seen.estimate, seen.candidate.floor
     return Finding(
         claim=claim.id,
@@ -177,6 +177,7 @@ def _find(claim: Claim, reading: Reading, source: EvidenceSource) -> Finding:
         explanation=ruling.explanation,
         provenance=claim.provenance,
         promise=claim.promise,
+        target=claim.target,
         confidence=confidence if estimate is not None and gates.enough(seen) else None,
         samples_sha256=seen.samples_sha256,
         evidence_sha256=source.sha256,
@@ -192,6 +193,7 @@ def _headline(claim: Claim, findings: Sequence[Finding]) -> ClaimVerdict:
         source=claim.source,
         verdict=next((verdict for verdict in _WORST_FIRST if verdict in strict), Verdict.NOT_TESTED),
         promise=claim.promise,
+        target=claim.target,
     )
 
 

@@ -10,7 +10,7 @@ from validation.performance.figure import Figure
 from validation.performance.sample import Role
 from validation.performance.statistics import NULL_CONFIDENCE, Estimate, quantile
 from validation.verdicts.figures import figure_estimate, find_figures
-from validation.verdicts.floors import Floor, Hardware, floor, usual_floor
+from validation.verdicts.floors import Floor, Hardware, floor, from_memory, usual_floor
 from validation.verdicts.loads import load_calls
 from validation.verdicts.samples import Calls, Measured, Subject, baselines, digest, digest_of, measured
 
@@ -20,13 +20,18 @@ CANDIDATE: Final = "candidate"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """A contender as it was measured; `floor` and `usual_floor` are those of its own workload record and device."""
+    """A contender as it was measured; the floors, and the time `from_memory`, are of its own workload and device."""
 
     subject: Subject
     measured: Measured
     level: Estimate | None
     floor: Floor | None
     usual_floor: Floor | None
+    from_memory: Floor | None
+
+    def whole(self, metric: Metric) -> Floor | None:
+        """The time that a share is a share of; None for a metric that is no share, or without ceilings."""
+        return {Metric.FLOOR_SHARE: self.usual_floor, Metric.BANDWIDTH_SHARE: self.from_memory}.get(metric)
 
     @property
     def beats_floor(self) -> bool:
@@ -177,6 +182,7 @@ def _side(subject: Subject, evidence: Evidence, confidence: float) -> Side:
         level=found.level(confidence),
         floor=None if workload is None else floor(hardware, workload),
         usual_floor=None if workload is None else usual_floor(hardware, workload),
+        from_memory=None if workload is None else from_memory(hardware, workload),
     )
 
 
@@ -226,8 +232,8 @@ def _estimate(  # noqa: PLR0911  # one return per metric
         return time.inverse(workload.flops)
     if metric is Metric.LATENCY_US:
         return time.times(1e-3)
-    if metric is Metric.FLOOR_SHARE:
-        return None if candidate.usual_floor is None else time.inverse(candidate.usual_floor.ns)
+    if (whole := candidate.whole(metric)) is not None:
+        return time.inverse(whole.ns)
     if metric in QUANTILES:
         found = quantile(list(candidate.measured.calls.values()), QUANTILES[metric], confidence)
         return None if found is None else found.times(1e-3)
@@ -253,8 +259,8 @@ def _claimed_ns(
         return workload.tokens / bound * 1e9
     if reading.metric is Metric.GFLOP_PER_S:
         return workload.flops / bound
-    if reading.metric is Metric.FLOOR_SHARE:
-        return None if candidate.usual_floor is None else candidate.usual_floor.ns / bound
+    if (whole := candidate.whole(reading.metric)) is not None:
+        return whole.ns / bound
     return bound * 1e3 if reading.requirement.at_most is not None and reading.metric is not Metric.FIGURE else None
 
 
@@ -275,6 +281,8 @@ def _limit(  # noqa: PLR0911  # one return per metric
         return workload.flops / ns
     if metric is Metric.FLOOR_SHARE:
         return 1.0
+    if metric is Metric.BANDWIDTH_SHARE:
+        return None if candidate.from_memory is None else candidate.from_memory.ns / ns
     return ns * 1e-3 if metric is Metric.LATENCY_US or metric in QUANTILES else None
 
 

@@ -15,6 +15,7 @@ _UNITS: Final = {
     "p95_latency_us": "us",
     "p99_latency_us": "us",
     "floor_share": "share",
+    "bandwidth_share": "share",
 }
 _FIGURE_UNITS: Final = {
     "s": "s",

@@ -56,6 +56,7 @@ class Finding(Record):
     explanation: str
     provenance: str
     promise: bool = False
+    target: bool = False
     confidence: float | None = None
     samples_sha256: str | None = None
     evidence_sha256: str = ""
@@ -70,6 +71,7 @@ class ClaimVerdict(Record):
     source: str
     verdict: Verdict
     promise: bool = False
+    target: bool = False
 
 
 class EvidenceReference(Record):

@@ -98,7 +98,7 @@ _ALL: Final = (
             layer=_swiglu(*_QWEN3),
             description=f"Qwen3-30B-A3B, {tokens} tokens",
         )
-        for tokens in (1, 32, 4096)
+        for tokens in (1, 4, 16, 32, 512, 4096)
     ),
     *(
         Workload(
@@ -117,6 +117,12 @@ _ALL: Final = (
             description=f"DeepSeek-V3's layer as it is, shared expert and router in groups, {tokens} tokens",
         )
         for tokens in (1, 32, 4096)
+    ),
+    Workload(
+        name="mixtral-slice",
+        tokens=512,
+        layer=_swiglu(2048, 7168, 8, 2),
+        description="Mixtral's layer at half its width both ways: what a small CPU can take",
     ),
     Workload(
         name="deepseek-slice",
