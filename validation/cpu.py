@@ -45,6 +45,11 @@ def available_cores() -> tuple[int, ...]:
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
+def total_memory() -> int:
+    """Returns how many bytes of memory the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _first_processor(cpuinfo: Path) -> dict[str, str]:
     try:
         text = cpuinfo.read_text()

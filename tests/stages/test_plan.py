@@ -6,8 +6,10 @@ import pytest
 
 from validation.implementations.menu import ABLATIONS, BASELINES, PEERS
 from validation.stages.ablations import chosen_ablations
+from validation.stages.contest import measured_workloads
 from validation.stages.peers import chosen_peers
 from validation.stages.plan import RunPlan, RunRequest, plan_run
+from validation.usage import UsageError
 from validation.workloads.registry import find
 
 CLAIM = """schema_version = 1
@@ -158,3 +160,16 @@ def test_a_baseline_that_would_leave_something_out_of_the_layer_is_left_out_and_
     assert "torch_sorted" in met
     assert not met & {"cpp_packed", "numpy_as_published", "python_lists"}
     assert any("cpp_packed" in line and "computes the published layer alone" in line for line in planned.left_out)
+
+
+@pytest.mark.parametrize(("gib", "why"), [(6, "4.5 GiB may be taken of this machine's memory"), (64, "")])
+def test_a_layer_that_memory_does_not_hold_is_not_measured(monkeypatch: pytest.MonkeyPatch, gib: int, why: str) -> None:
+    monkeypatch.setattr("validation.stages.contest.total_memory", lambda: gib << 30)
+    monkeypatch.setattr("validation.stages.contest.thread_count", lambda: 2)
+    layer = find("qwen3-t512")
+    measured, left_out = measured_workloads("full", (layer,), (), "cpu")
+    assert (len(measured), len(left_out)) == ((0, 1) if why else (1, 0))
+    assert all(line.startswith("workload qwen3-t512 in bfloat16: at most " + why) for line in left_out)
+    if why:
+        with pytest.raises(UsageError, match=r"workload qwen3-t512: at most 4\.5 GiB"):
+            measured_workloads("full", (), (layer,), "cpu")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import re
 import shutil
@@ -11,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from validation.cpu import SYS_CPU, Cpu, read_cpu
+from validation.cpu import SYS_CPU, Cpu, read_cpu, total_memory
 from validation.evidence.environment import Environment, Gpu
 from validation.implementations.inherited import dropped_variables
 from validation.performance.probe import FLAGS
@@ -29,7 +28,7 @@ def collect_environment(threads: int) -> Environment:
     """Returns the environment of a run with `threads` threads on this machine."""
     cpu = read_cpu()
     gpu = read_gpu()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = total_memory()
     virtualized = "hypervisor" if "hypervisor" in cpu.features else "none seen"
     return Environment(
         machine=machine_name(cpu, gpu),

@@ -1,11 +1,10 @@
 """Measures the machine's ceilings: peak FLOP/s by dtype, and bytes/s read by cache level, on one and on all cores."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from validation.cpu import Cpu, read_cpu
+from validation.cpu import Cpu, read_cpu, total_memory
 from validation.performance.ceiling import Ceiling, Resource
 from validation.performance.probe import PEAK_TASKS, READ_GRAIN, Probe
 
@@ -69,7 +68,7 @@ def measure_ceilings(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> tuple
         UsageError: there is no C compiler, or no threads or memory to be had.
     """
     cpu = read_cpu()
-    with Probe(cores=cpu.cores, buffer_bytes=buffer_bytes(cpu, _memory_bytes())) as probe:
+    with Probe(cores=cpu.cores, buffer_bytes=buffer_bytes(cpu, total_memory())) as probe:
         return ceilings_of(probe, cpu, probe.buffer_bytes, rounds=rounds, seconds=seconds)
 
 
@@ -183,7 +182,3 @@ def _ceiling(question: _Question, repeats: list[_Repeat]) -> Ceiling:
         probes=tuple(one.probe for one in repeats if one.probe is not None),
         method=f"{question.method}, best of {len(samples)}",
     )
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

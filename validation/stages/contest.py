@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from validation.cpu import total_memory
 from validation.implementations.menu_cuda import MOJO_EAGER, baselines_on
 from validation.stages.selection import thread_count
 from validation.usage import UsageError
@@ -37,6 +38,13 @@ _MEASURED_ON_GPU: Final = {
 #: A call of more work than this for each thread is not measured on a CPU: 50 GFLOP take a core some 0.3 s, and 20 pairs
 #: of 12 contenders call it 3,000 times.
 _MOST_THREAD_FLOPS: Final = 5e10
+
+#: Copies of a layer's weights in the host's memory beside the oracle's in float64: drawn, shared, and what kernels on
+#: the CPU make of them. cpu-serving was seen to take 6.0 GB in all: the oracle's 2.1, and 3.6 times 1.07.
+_COPIES: Final = {"cpu": 4, "cuda": 2}
+
+#: What it may take of the machine's memory.
+_MEMORY_SHARE: Final = 0.75
 
 #: On a GPU the bound is the oracle's, which answers in float64 on the host: 3 TFLOP take a 16-core one 10 s.
 _MOST_GPU_FLOPS: Final = 3e12
@@ -81,32 +89,43 @@ def measured_workloads(
     Raises:
         UsageError: a workload that was `asked` for is too large to be measured.
     """
-    most_flops, kind = _MOST_GPU_FLOPS, "GPU"
-    if device == "cpu":
-        threads = thread_count()
-        most_flops, kind = _MOST_THREAD_FLOPS * threads, f"CPU with {threads} threads"
     if asked:
         names = {one.name for one in asked}
         wanted = [one for one in named if one.name in names]
         wanted += [_on_device(one, device) for one in asked if one.name not in {w.name for w in wanted}]
-        too_large = [one.name for one in wanted if one.flops > most_flops]
-        if too_large:
-            raise UsageError(
-                f"a workload measured on a {kind} has at most {most_flops / 1e9:.0f} GFLOP a call; "
-                f"{too_large[0]} has more. Take a smaller one (see `moe-validation workloads`)."
-            )
+        for one in wanted:
+            if large := _too_large(one, device):
+                raise UsageError(f"workload {one.name}: {large}. Take a smaller one (see `moe-validation workloads`).")
         return tuple(wanted), tuple(f"workload {one.name}: not asked for" for one in named if one.name not in names)
     most = (_MEASURED if device == "cpu" else _MEASURED_ON_GPU)[profile]
     wanted, left_out = [], []
     for one in named:
         title = f"workload {one.name} in {one.layer.dtype}"
-        if one.flops > most_flops:
-            left_out.append(f"{title}: {one.flops / 1e9:,.0f} GFLOP a call are too many for a {kind}")
+        if large := _too_large(one, device):
+            left_out.append(f"{title}: {large}")
         elif most is not None and (one.name, one.layer.dtype) not in most:
             left_out.append(f"{title}: only profile full measures it")
         else:
             wanted.append(one)
     return tuple(wanted), tuple(left_out)
+
+
+def _too_large(one: Workload, device: Literal["cpu", "cuda"]) -> str:
+    """Why the machine cannot measure a workload, what it allows and what is needed; empty where it can."""
+    most_flops, kind = _MOST_GPU_FLOPS, "GPU"
+    if device == "cpu":
+        threads = thread_count()
+        most_flops, kind = _MOST_THREAD_FLOPS * threads, f"CPU with {threads} threads"
+    if one.flops > most_flops:
+        return f"at most {most_flops / 1e9:,.0f} GFLOP a call are measured on a {kind}; it has {one.flops / 1e9:,.0f}"
+    needs = one.weight_bytes * (8 / one.layer.element_bytes + _COPIES[device])
+    most = _MEMORY_SHARE * total_memory()
+    if needs > most:
+        return (
+            f"at most {most / 2**30:.1f} GiB may be taken of this machine's memory; its weights, also in float64, "
+            f"need {needs / 2**30:.1f}"
+        )
+    return ""
 
 
 def _on_device(one: Workload, device: Literal["cpu", "cuda"]) -> Workload:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from validation.cpu import Cpu, read_cpu
+from validation.cpu import Cpu, read_cpu, total_memory
 from validation.evidence.fingerprint import read_gpu
 from validation.performance.probe import Probe
 from validation.usage import UsageError
@@ -75,7 +75,7 @@ def diagnose() -> tuple[Check, ...]:
         *(check_tool(name, package, shutil.which) for name, package in TEST_TOOLS.items()),
         check_cores(cpu),
         check_vectors(cpu),
-        check_memory(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
+        check_memory(total_memory()),
         check_gpu(),
         check_probe(lambda: Probe(cores=cpu.cores)),
     )
