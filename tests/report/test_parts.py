@@ -199,9 +199,9 @@ def test_a_case_that_proves_nothing_is_not_counted_as_right_or_wrong() -> None:
 @pytest.mark.parametrize(
     ("at_least", "told"),
     [
-        ((0.5,), "The one of its targets that was measured is met."),
-        ((0.99,), "The one of its targets that was measured is not met."),
-        ((0.5, 0.99), "Of its two targets that were measured, one is met."),
+        ((0.5,), "The one of its targets that was measured is confirmed."),
+        ((0.99,), "The one of its targets that was measured is not confirmed."),
+        ((0.5, 0.99), "Of its two targets that were measured, one is confirmed."),
     ],
 )
 def test_page_one_counts_the_targets_apart(at_least: tuple[float, ...], told: str) -> None:

@@ -161,10 +161,12 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], targets: Sequence[
         parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept} {verb} confirmed")
     measured = [finding for finding in targets if finding.verdict is not Verdict.NOT_TESTED]
     if len(measured) == 1:
-        parts.append(f"the one of its targets that was measured is {'' if measured[0].verdict in HOLDS else 'not '}met")
+        parts.append(
+            f"the one of its targets that was measured is {'' if measured[0].verdict in HOLDS else 'not '}confirmed"
+        )
     elif measured:
         met, verb = _held_of(measured)
-        parts.append(f"of its {count(len(measured), 'target')} that were measured, {met} {verb} met")
+        parts.append(f"of its {count(len(measured), 'target')} that were measured, {met} {verb} confirmed")
     return sentence("; ".join(parts)) if parts else "No claims were judged."
 
 

@@ -52,8 +52,13 @@ class Document:
 
     @property
     def untested(self) -> tuple[ClaimView, ...]:
-        """The claims of which nothing was."""
-        return tuple(claim for claim in self.claims if not claim.tested)
+        """The claims of which nothing was, but for targets: nobody published those."""
+        return tuple(claim for claim in self.claims if not claim.tested and not claim.target)
+
+    @property
+    def targets_left(self) -> tuple[ClaimView, ...]:
+        """The targets of which nothing was measured."""
+        return tuple(claim for claim in self.claims if not claim.tested and claim.target)
 
     @property
     def decided(self) -> tuple[FindingView, ...]:
@@ -61,23 +66,9 @@ class Document:
         return tuple(view for view in self.findings if view.finding.verdict is not Verdict.NOT_TESTED)
 
     @property
-    def undecided(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-        """The findings of which nothing was measured: the letter of a machine, and its (reason, names)."""
-        machines: dict[str, dict[str, dict[str, list[str]]]] = {}
-        for view in self.findings:
-            if view.finding.verdict is Verdict.NOT_TESTED:
-                claims = machines.setdefault(view.letter, {}).setdefault(view.reason, {})
-                claims.setdefault(view.finding.claim, []).append(view.finding.reading)
-        return tuple(
-            (
-                letter,
-                tuple(
-                    (reason, "; ".join(f"{claim} / {', '.join(readings)}" for claim, readings in claims.items()))
-                    for reason, claims in reasons.items()
-                ),
-            )
-            for letter, reasons in sorted(machines.items())
-        )
+    def undecided(self) -> int:
+        """How many findings have nothing to show."""
+        return len(self.findings) - len(self.decided)
 
     def behind(self, view: FindingView) -> tuple[int, ...]:
         """Places of the strips that show a finding's samples."""
@@ -108,7 +99,8 @@ def compose(material: Material) -> Document:
     several = len(material.evidence) > 1
     conclusion = conclude(material)
     first = page_one_rows(conclusion.paragraphs, [f"{source.name}: {source.label}" for source in origins])
-    found = Counter(claim.verdict for claim in material.verdicts.claims)
+    # A target is told in its sentence: the cards count what somebody claims.
+    found = Counter(claim.verdict for claim in material.verdicts.claims if not claim.target)
     always = (Verdict.CONFIRMED, Verdict.REFUTED, Verdict.IMPOSSIBLE, Verdict.INCONCLUSIVE, Verdict.NOT_TESTED)
     return Document(
         material=material,
