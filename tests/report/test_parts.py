@@ -26,6 +26,7 @@ from validation.report.timing import timings
 from validation.report.words import count
 from validation.stages.observe import by_rule
 from validation.verdicts.floors import Hardware, floor
+from validation.verdicts.samples import own_share
 from validation.verdicts.unseen import UnseenCalls
 
 RECORDED = SUITE.model_copy(update={"commit": "fedcba9876543210fedcba9876543210fedcba98"})
@@ -214,6 +215,15 @@ def test_page_one_counts_the_targets_apart(at_least: tuple[float, ...], told: st
     source = claims_source()
     aimed = dataclasses.replace(source, file=source.file.model_copy(update={"claims": aims}))
     assert conclude(material(claims=(aimed,))).holds == told
+
+
+def test_the_speed_that_times_are_told_at_is_told_of_a_cpu_that_was_timed() -> None:
+    timed, nothing = evidence(), evidence().model_copy(update={"processes": (), "probe": None})
+    told = [compose(material(one)).machines[0].speed for one in (timed, nothing)]
+    share = own_share(timed, "cpu")
+    assert share is not None
+    assert f"{100 * share:.0f} % of what its cores reach" in told[0]
+    assert told[1] == ""
 
 
 def test_ways_to_cheat_are_counted_once_however_many_machines_looked() -> None:

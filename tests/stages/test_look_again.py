@@ -137,3 +137,26 @@ def test_one_of_the_workloads_is_drawn(plan: RunPlan, journal: Journal, monkeypa
     monkeypatch.setattr("secrets.randbelow", lambda most: most - 1)
     run._observe(three, journal, Console(quiet=True), time.monotonic())
     assert looked == [False, False, True]
+
+
+def test_time_for_the_second_look_is_kept_until_it_is_taken(
+    plan: RunPlan, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = replace(plan, contests=plan.contests[:1] * 3)
+    clock_s, look_s = [1000.0], 10.0
+    limits: list[float] = []
+
+    def look(*_arguments: object) -> tuple[Gate, ...]:
+        clock_s[0] += look_s
+        return (Gate(gate="guards_held", implementation="mine", outcome=Outcome.PASSED),)
+
+    for name in ("observe_ceilings", "observe_ceilings_again", "observe_figures", "complete"):
+        monkeypatch.setattr(run, name, lambda *_arguments: None)
+    monkeypatch.setattr(run, "observe_gates", look)
+    monkeypatch.setattr(run, "observe_contest", lambda *_arguments, limit_s: limits.append(limit_s))
+    monkeypatch.setattr(time, "monotonic", lambda: clock_s[0])
+    monkeypatch.setattr("secrets.randbelow", lambda _most: 1)
+    empty = Journal(evidence=journal.evidence.model_copy(update={"gates": ()}), path=journal.path)
+    run._observe(three, empty, Console(quiet=True), 1000.0)
+    left_s = plan.profile.limit_s - look_s - run._AFTERWARDS_S
+    assert limits == pytest.approx([(left_s - look_s) / 3, (left_s - look_s) / 2, left_s])
