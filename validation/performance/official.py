@@ -20,7 +20,6 @@ OFFICIAL_RATIO: Final = "official-benchmark-ratio"
 #: The module's minimum: some 20 calls of seed-claim.
 SECONDS: Final = 0.2
 _TIMEOUT_S: Final = 120
-_MOST_WAITS: Final = 10
 #: Of one run of 0.3 s a process, whose probes stand far apart, the ratio of 12 processes was [0.92, 1.08] beside busy
 #: neighbours.
 _RUNS: Final = 3
@@ -61,7 +60,7 @@ def measure_official(program: Path, workload: Workload, threads: int, gauge: Gau
     """
     told: list[float] = []
     for _ in range(_RUNS):
-        before, _ = gauge.await_full_speed(_MOST_WAITS)
+        before, _ = gauge.await_full_speed()
         mean_ns = run_official(program, workload, threads)
         after = gauge.read()
         if gauge.rule.holds(min(before, after)):

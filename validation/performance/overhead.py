@@ -22,7 +22,6 @@ _ROUNDS: Final = 4
 _CALLS: Final = 64
 #: Attempts at a process's value in which the machine ran at full speed throughout.
 _ATTEMPTS: Final = 3
-_MOST_WAITS: Final = 10
 
 
 def measure_overhead_share(bank: TokenBank, key: Sequence[int | str], worker: WorkerLike, gauge: Gauge) -> float | None:
@@ -36,7 +35,7 @@ def measure_overhead_share(bank: TokenBank, key: Sequence[int | str], worker: Wo
     drawn = 0
     for _ in range(_ATTEMPTS):
         worker.settle()
-        gauge.await_full_speed(_MOST_WAITS)
+        gauge.await_full_speed()
         empty_ns: list[int] = []
         full_ns: list[int] = []
         for _ in range(_ROUNDS):

@@ -16,6 +16,7 @@ import torch
 
 from validation.cpu import available_cores
 from validation.performance.batch import Batch, mixed
+from validation.performance.gauge import MOST_WAITS
 from validation.performance.sample import CLOCK_DISAGREES, Block, Series, judged
 from validation.performance.sustained import Sustained
 
@@ -41,10 +42,6 @@ _LEAST_WARM_CALLS: Final = 1
 
 #: Calls of the discarded round, which warms the machine; the first call and the warm-up come on top.
 _DISCARDED_CALLS: Final = 2
-
-#: In all a series waits a fifth of a second for full speed, so that a machine that stays slow is measured as it is (and
-#: rejected). Of 114 blocks that were waited for longer, in a busy hour of a shared host, 26 were accepted.
-_MOST_WAITS: Final = 10
 
 #: Calls with an empty cache, and how long calls go on for the energy counter, in each process.
 _COLD_CALLS: Final = 4
@@ -181,7 +178,7 @@ def _blocks(
         repeats = len(blocks) >= planned
         if repeats and not gauge.patient:
             break
-        most_waits = _MOST_WAITS - sum(block.waits for block in blocks)
+        most_waits = MOST_WAITS - sum(block.waits for block in blocks)
         before_s, started = gauge.spent_s, time.monotonic()
         blocks.append(_block(subject, worker, gauge, [next(timed) for _ in range(size)], most_waits))
         if repeats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from validation.claims.claim import Arrivals, Load
 from validation.performance.batch import mixed
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from validation.performance.gauge import Gauge
     from validation.performance.series import Subject, WorkerLike
-
-#: Slow probes waited out before the requests begin.
-_MOST_WAITS: Final = 10
 
 
 def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge, turn: int) -> LoadRun:
@@ -43,7 +40,7 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
     sent = [next(draws) for _ in range(count)]
     due = None if load.per_s is None else arrivals_ns(count, load.per_s, ":".join(map(str, subject.key)))
     worker.settle()
-    before, _waits = gauge.await_full_speed(_MOST_WAITS)
+    before, _waits = gauge.await_full_speed()
     made = worker.call_block([batch.x for batch in sent], due_ns=due)
     worker.settle()
     after = gauge.read()
