@@ -1,5 +1,6 @@
 """When the clocks of parent, worker and GPU fit each other, and when they do not."""
 
+import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -63,3 +64,41 @@ def test_a_call_that_queues_behind_nothing_may_not_hide_what_a_queued_one_waits(
 
     assert not measure_price(Waiter(), torch.zeros(1)).agrees(*hidden)
     assert measure_price(Waiter(), torch.zeros(1), queued=True).agrees(*hidden)
+
+
+class Busy:
+    """A worker on a busy host: a call without a kernel costs 80 us, a block 600 us and up to 300 more."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
+        assert dry
+        assert not queued
+        outputs = tuple(
+            Output(out=x, ids=None, weights=None, worker_ns=5_000, host_ns=5_000, written=True, x_unchanged=True)
+            for x in inputs
+        )
+        parent_ns = 600_000 + 85_000 * len(inputs) + self._random.randrange(300_000)
+        return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=True, ends_ns=(0,) * len(inputs))
+
+
+def test_noise_of_the_dry_blocks_does_not_make_clocks_disagree() -> None:
+    calls_ns = (70_000,) * 256
+    honest, hidden = (sum(calls_ns) + 600_000 + cost_ns * 256 for cost_ns in (100_000, 300_000))
+    prices = [measure_price(Busy(seed), torch.zeros(1, 256)) for seed in range(200)]
+    assert all(price.agrees(calls_ns, honest) for price in prices)
+    assert not any(price.agrees(calls_ns, hidden) for price in prices)
+
+
+def test_the_price_of_large_batches_is_of_few_calls() -> None:
+    asked: list[int] = []
+
+    class Counting(Busy):
+        def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
+            asked.append(len(inputs))
+            return super().call_block(inputs, dry=dry, queued=queued)
+
+    measure_price(Counting(0), torch.zeros(4096, 256))
+    measure_price(Counting(0), torch.zeros(1, 256))
+    assert sorted(set(asked)) == [1, 4, 32]

@@ -162,7 +162,7 @@ def test_a_baseline_that_would_leave_something_out_of_the_layer_is_left_out_and_
     assert any("cpp_packed" in line and "computes the published layer alone" in line for line in planned.left_out)
 
 
-@pytest.mark.parametrize(("gib", "why"), [(6, "4.5 GiB may be taken of this machine's memory"), (64, "")])
+@pytest.mark.parametrize(("gib", "why"), [(12, "9.0 GiB may be taken of this machine's memory"), (64, "")])
 def test_a_layer_that_memory_does_not_hold_is_not_measured(monkeypatch: pytest.MonkeyPatch, gib: int, why: str) -> None:
     monkeypatch.setattr("validation.stages.contest.total_memory", lambda: gib << 30)
     monkeypatch.setattr("validation.stages.contest.thread_count", lambda: 2)
@@ -171,5 +171,5 @@ def test_a_layer_that_memory_does_not_hold_is_not_measured(monkeypatch: pytest.M
     assert (len(measured), len(left_out)) == ((0, 1) if why else (1, 0))
     assert all(line.startswith("workload qwen3-t512 in bfloat16: at most " + why) for line in left_out)
     if why:
-        with pytest.raises(UsageError, match=r"workload qwen3-t512: at most 4\.5 GiB"):
+        with pytest.raises(UsageError, match=r"workload qwen3-t512: at most 9\.0 GiB"):
             measured_workloads("full", (), (layer,), "cpu")

@@ -27,8 +27,10 @@ class Asked(Protocol):
 SHARE: Final = 0.05
 SLACK_NS: Final = 1_000_000
 
-#: Calls of the longer of the two dry blocks, and how often each is made: the least of three is undisturbed.
-_CALLS: Final = 4
+#: Calls of the longer of the two dry blocks, fewer where their inputs take more bytes, and how often each is made: the
+#: least of three is undisturbed. Blocks differ by 0.1 ms on a busy host: shared out over three calls that took the
+#: price of one token's call (60 to 200 us) for anything down to nothing, and clocks disagreed in two blocks of three.
+_MOST_CALLS, _LEAST_CALLS, _BYTES = 32, 4, 4 << 20
 
 #: On a GPU the host waits for all streams, the events for one: beyond what lies between the two around a kernel that
 #: does nothing they may differ by this much. A kernel that hides more of its work there is found out.
@@ -73,9 +75,10 @@ def measure_price(worker: Asked, x: torch.Tensor, *, queued: bool = False) -> Pr
     # The first asking on a GPU also loads what copies and compares there.
     ask([x])
     one = min(ask([x]).parent_ns for _ in range(_REPEATS))
-    blocks = [ask([x] * _CALLS) for _ in range(_REPEATS)]
+    calls = max(_LEAST_CALLS, min(_MOST_CALLS, _BYTES // max(x.nbytes, 1)))
+    blocks = [ask([x] * calls) for _ in range(_REPEATS)]
     many = min(block.parent_ns for block in blocks)
     gaps = [host - call for block in blocks for host, call in zip(block.hosts_ns, block.calls_ns, strict=True)]
     return Price(
-        block_ns=one, call_ns=max(0, (many - one) // (_CALLS - 1)), gap_ns=max(0, round(statistics.median(gaps or [0])))
+        block_ns=one, call_ns=max(0, (many - one) // (calls - 1)), gap_ns=max(0, round(statistics.median(gaps or [0])))
     )

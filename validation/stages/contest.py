@@ -40,8 +40,8 @@ _MEASURED_ON_GPU: Final = {
 _MOST_THREAD_FLOPS: Final = 5e10
 
 #: Copies of a layer's weights in the host's memory beside the oracle's in float64: drawn, shared, and what kernels on
-#: the CPU make of them. cpu-serving was seen to take 6.0 GB in all: the oracle's 2.1, and 3.6 times 1.07.
-_COPIES: Final = {"cpu": 4, "cuda": 2}
+#: the CPU make of them. cpu-serving was seen to take 9.3 GB in all: the oracle's 2.1, and 6.7 times 1.07.
+_COPIES: Final = {"cpu": 7, "cuda": 2}
 
 #: What it may take of the machine's memory.
 _MEMORY_SHARE: Final = 0.75
