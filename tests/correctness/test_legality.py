@@ -53,6 +53,15 @@ def test_inside_the_margin_a_third_choice_is_rejected() -> None:
     assert not compare(expect(layer, x), answer_of(layer, x, 2)).passed
 
 
+@pytest.mark.parametrize("expert", [0, 1])
+def test_a_near_tie_excuses_no_error(expert: int) -> None:
+    layer, x = two_way_layer(gap=2.0**-23)
+    # Sixteen elements that are each within their bound, and all off to one side.
+    found = compare(expect(layer, x), answer_of(layer, x, expert) * (1 + 2.0**-13))
+    assert not found.passed
+    assert found.near_ties == 1
+
+
 def test_the_output_must_belong_to_the_routing_told() -> None:
     layer, x = two_way_layer(gap=2.0**-23)
     assert not compare(expect(layer, x), answer_of(layer, x, 0), torch.tensor([[1]])).passed
