@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -397,3 +398,50 @@ def _is_gone(pid: int) -> bool:
 
 def _descriptors() -> set[str]:
     return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+#: Reads the first mapping of the process that started the fork server, as native code can without Python's knowledge.
+_PEEKING = """
+import ctypes, os
+
+def prepare(layer):
+    status = open(f"/proc/{os.getppid()}/status").read()
+    judge = int(status.split("PPid:")[1].split()[0])
+
+    class Piece(ctypes.Structure):
+        _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+    def tried():
+        kept = ctypes.create_string_buffer(64)
+        here = Piece(ctypes.addressof(kept), 64)
+        there = Piece(PLACE, 64)
+        libc = ctypes.CDLL(None, use_errno=True)
+        ctypes.set_errno(0)
+        libc.process_vm_readv(judge, ctypes.byref(here), 1, ctypes.byref(there), 1, 0)
+        read = ctypes.get_errno()
+        try:
+            with open(f"/proc/{judge}/mem", "rb", buffering=0) as memory:
+                memory.seek(PLACE)
+                memory.read(64)
+            return read, 0
+        except OSError as error:
+            return read, error.errno
+
+    def forward(x, out):
+        out.zero_()
+        out[0, 0], out[0, 1] = tried()
+
+    return forward
+"""
+
+
+def test_a_worker_cannot_look_into_the_memory_that_holds_the_answers(
+    tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    answers = torch.ones(64)
+    peeking = kernel(tmp_path, _PEEKING.replace("PLACE", str(answers.data_ptr())), "peeking", trusted=True)
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(peeking)
+        worker.prepare(layer)
+        found = worker.call(x).out[0, :2].tolist()
+    assert found == [errno.EPERM, errno.EACCES]

@@ -22,8 +22,9 @@ class Output:
     """One call: `out` [T, d], perhaps the routing `ids` int64 [T, k] and `weights` float64 [T, k], and its time.
 
     On a GPU `worker_ns` is the time between events, `host_ns` that by the worker's host clock until the GPU was idle.
-    `written` is false when `out` still held nothing but the poison of before the call. `x_unchanged` is false when
-    the input was found altered after the block.
+    `written` is false when `out` still held nothing but the poison of before the call, `settled` when some of it was
+    not, as the call returned, what it was after the block. `x_unchanged` is false when the input was found altered
+    after the block.
     """
 
     out: torch.Tensor
@@ -32,6 +33,7 @@ class Output:
     worker_ns: int
     written: bool
     x_unchanged: bool
+    settled: bool = True
     host_ns: int | None = None
 
 

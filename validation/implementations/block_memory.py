@@ -66,9 +66,9 @@ class BlockMemory:
         outs = [self.arena.read(where.out) for where in reversed(laid.places)][::-1]
         times = zip(answer["calls_ns"], answer["hosts_ns"], strict=True)
         outputs = tuple(
-            self._output(where, data, out, (int(call_ns), int(host_ns)), told=bool(told))
-            for where, data, out, (call_ns, host_ns), told in zip(
-                laid.places, laid.staged, outs, times, answer["told"], strict=True
+            self._output(where, data, out, (int(call_ns), int(host_ns)), told=bool(told), seen=seen)
+            for where, data, out, (call_ns, host_ns), told, seen in zip(
+                laid.places, laid.staged, outs, times, answer["told"], answer["seen"], strict=True
             )
         )
         self._last = tuple((where.out, output.out) for where, output in zip(laid.places, outputs, strict=True))
@@ -93,8 +93,15 @@ class BlockMemory:
                 shared.close()
         self.arena = self.staging = None
 
-    def _output(
-        self, where: CallPlaces, data: npt.NDArray[np.uint8], out: torch.Tensor, ns: tuple[int, int], *, told: bool
+    def _output(  # noqa: PLR0913 -- what a call was given, and what the worker told of it
+        self,
+        where: CallPlaces,
+        data: npt.NDArray[np.uint8],
+        out: torch.Tensor,
+        ns: tuple[int, int],
+        *,
+        told: bool,
+        seen: Sequence[Sequence[int]],
     ) -> Output:
         assert self.arena is not None
         words = self.arena.words(where.out.offset, where.out.offset + where.out.size)
@@ -107,4 +114,14 @@ class BlockMemory:
             host_ns=ns[1],
             written=where.out.size == 0 or bool((words != arena.POISON).any()),
             x_unchanged=bool((found == data).all()),
+            settled=self._settled(where.out, *seen),
         )
+
+    def _settled(self, out: Place, places: Sequence[int], words: Sequence[int]) -> bool:
+        """Whether words of an output, looked at as its call returned, are what they are now."""
+        assert self.arena is not None
+        first, stop = out.offset // 2, (out.offset + out.size) // 2
+        if bool(places) != bool(out.size) or not all(first <= place < stop for place in places):
+            return False
+        now = self.arena.words()
+        return all(int(now[place]) == word for place, word in zip(places, words, strict=True))

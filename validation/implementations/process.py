@@ -184,7 +184,8 @@ class Worker:
         """Makes one call on `x` [T, d], of whatever strides and dtype it has.
 
         Raises:
-            Misbehaved: `out` was not written at all, or written outside of, or `x` was changed.
+            Misbehaved: `out` was not written at all, or not before the call returned, or written outside of; or `x` was
+                changed.
         """
         block = self.call_block([x])
         output = block.outputs[0]
@@ -192,6 +193,8 @@ class Worker:
             raise Misbehaved("forward", "changed its input x, which belongs to the caller", self.output)
         if not output.written:
             raise Misbehaved("forward", "wrote nothing: out holds what it held before", self.output)
+        if not output.settled:
+            raise Misbehaved("forward", "returned before out was whole: it changed afterwards", self.output)
         if not block.guards_held:
             raise Misbehaved("forward", "wrote outside out: a guard around it changed", self.output)
         return output

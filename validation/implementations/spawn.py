@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import signal
@@ -31,6 +32,8 @@ _DYING_S: Final = 2.0
 #: Processes that stay after torch.compile has compiled: its pool of compilers, and what minds its shared memory.
 _KEPT: Final = ("torch/_inductor/compile_worker", "multiprocessing.resource_tracker")
 
+_PR_SET_DUMPABLE: Final = 4
+
 _REAPER: Final = Path(__file__).parent / "reaper.py"
 
 
@@ -48,7 +51,11 @@ class Room:
 
 @cache
 def room() -> Room:
-    """Returns this process's room, made when it is first asked for."""
+    """Returns this process's room, made when it is first asked for.
+
+    From then on no other process of the same user may look into this one's memory, which holds the answers.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     mark, folder = secrets.token_hex(8), Path(tempfile.mkdtemp(prefix="moe-validation-"))
     waited, pipe = os.pipe2(os.O_CLOEXEC)
     command = [sys.executable, "-I", "-S", str(_REAPER), str(folder), f"{_MARK}={mark}"]

@@ -255,7 +255,7 @@ def _sustained(worker: WorkerLike, gauge: Gauge) -> Sustained:
 
 
 def wrong_outputs(batches: Sequence[Batch], outputs: Sequence[Output]) -> int:
-    """Returns how many calls did not write the right answer or did not leave their input as it was.
+    """Returns how many calls did not write the right answer in time or did not leave their input as it was.
 
     The kernel sleeps meanwhile, so every core may check: NumPy's loops over whole outputs release the GIL.
     """
@@ -265,7 +265,8 @@ def wrong_outputs(batches: Sequence[Batch], outputs: Sequence[Output]) -> int:
 
 
 def _right(batch: Batch, output: Output) -> bool:
-    return output.written and output.x_unchanged and batch.right(output.out, output.ids, output.weights)
+    in_time = output.written and output.settled
+    return in_time and output.x_unchanged and batch.right(output.out, output.ids, output.weights)
 
 
 def most_calls(subject: Subject) -> int:

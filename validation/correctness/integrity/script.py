@@ -154,6 +154,7 @@ class _Script:
         self._fields: dict[str, Any] = {"threads": threads, "floor_ns": floor_ns}
         self._blocks: list[Seen] = []
         self._compiling: set[int] = set()
+        self._unsettled = False
         self.ended = ""
         self.doings: tuple[Any, ...] = ()
         self.reports_closed = False
@@ -253,6 +254,7 @@ class _Script:
         draw_addresses: bool = True,
     ) -> None:
         made = worker.call_block([answered.bank.gather(one) for one in rows], draw_addresses=draw_addresses)
+        self._unsettled |= not all(output.settled for output in made.outputs)
         self._blocks.append(
             Seen(
                 scene=scene,
@@ -272,7 +274,7 @@ class _Script:
         time.sleep(_WATCH_S)
         self._fields["late_ns"] = worker.family_cpu_ns() - before
         self._fields["watched_ns"] = time.perf_counter_ns() - started
-        self._fields["late_change"] = worker.outputs_changed()
+        self._fields["late_change"] = self._unsettled or worker.outputs_changed()
         self._fields["companions"] = worker.companions()
 
 

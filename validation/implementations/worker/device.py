@@ -38,6 +38,7 @@ class Host:
     def __init__(self) -> None:
         """Holds no memory yet."""
         self._shared: torch.Tensor | None = None
+        self._memory: mmap.mmap | None = None
 
     def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
         """Returns the tensor where kernels run."""
@@ -49,7 +50,13 @@ class Host:
 
     def map(self, memory: mmap.mmap) -> None:
         """Takes the memory shared with the parent."""
-        self._shared = bytes_of(memory)
+        self._shared, self._memory = bytes_of(memory), memory
+
+    def words(self, places: list[int]) -> list[int]:
+        """Returns 16-bit words of the shared memory, as what runs on the device sees them now; `places` count words."""
+        assert self._memory is not None
+        # Indices of a map are looked up by nothing that a kernel can replace.
+        return [self._memory[2 * place] | self._memory[2 * place + 1] << 8 for place in places]
 
     def tensor(self, where: Description) -> torch.Tensor:
         """Returns the tensor that `where` places."""
@@ -130,6 +137,14 @@ class Cuda(Host):
         super().map(memory)
         self._twin = None
         self._twin = torch.empty(len(memory), dtype=torch.uint8, device=self._device)
+
+    def words(self, places: list[int]) -> list[int]:
+        """Returns 16-bit words of the GPU's twin."""
+        import torch  # noqa: PLC0415 -- as above
+
+        assert self._twin is not None
+        found = self._twin.view(torch.int16)[torch.tensor(places, device=self._device)]
+        return [word & 0xFFFF for word in found.tolist()]
 
     def tensor(self, where: Description) -> torch.Tensor:
         """Returns the tensor that `where` places, on the GPU."""

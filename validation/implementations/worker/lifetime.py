@@ -9,7 +9,12 @@ import signal
 from .serve import serve
 
 PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
+
+#: The capability to look into any process, its number and the version of the structures that it is given up by.
+CAP_SYS_PTRACE = 19
+CAPABILITY_VERSION_3 = 0x20080522
 
 
 def live(control: int, audit: int, parent: int) -> None:
@@ -17,8 +22,26 @@ def live(control: int, audit: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # What a child leaves behind stays this process's child, and is found when this process is ended.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _give_up_looking_into_others()
     # The parent may have died before the request above took hold.
     if os.getppid() == parent:
         serve(control, audit)
     # No interpreter shutdown: a candidate's threads and exit hooks have nothing left to say.
     os._exit(0)
+
+
+def _give_up_looking_into_others() -> None:
+    """Gives up, for good, what root may do to the memory of other processes: the suite's holds the answers.
+
+    Without it neither /proc/PID/mem nor process_vm_readv reaches a process that is not dumpable, as the suite makes
+    itself. Whoever is not root has nothing to give up.
+    """
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    # Two words each of the effective, the permitted and the inheritable set.
+    sets = (ctypes.c_uint32 * 6)()
+    if libc.capget(header, sets) == 0:
+        for word in range(3):
+            sets[word] &= ~(1 << CAP_SYS_PTRACE)
+        libc.capset(header, sets)

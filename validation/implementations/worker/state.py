@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import time
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: Taken before any kernel is loaded.
 _BUILTIN = {
@@ -47,6 +49,7 @@ def settings(*clocks: Callable[[], int]) -> dict[str, object]:
             f"{of}.{name}" for (of, name), function in ask.items() if getattr(_module(of), name, None) is not function
         )
         or "none",
+        "patched harness": ", ".join(sorted(_patched())) or "none",
         "thread variables": ", ".join(f"{name}={os.environ.get(name)}" for name in _VARIABLES),
         "default dtype": str(ask["torch", "get_default_dtype"]()),
         "garbage collector": "on" if ask["gc", "isenabled"]() else "off",
@@ -89,6 +92,30 @@ def remember() -> None:
     """Remembers functions and methods as torch and Python define them; called once torch is loaded and no kernel is."""
     _FUNCTIONS.update({(of, name): getattr(_module(of), name) for of, names in _ASKED.items() for name in names})
     _METHODS.update({(of, name): getattr(_class(of), name) for of, names in _CALLED.items() for name in names})
+    _OWN.extend(_functions())
+
+
+#: The harness's own functions as they were before any kernel was loaded: where each stands, its name, it, and its code.
+_OWN: list[tuple[Any, str, object, object]] = []
+
+
+def _functions() -> Iterator[tuple[Any, str, object, object]]:
+    """Every function of this package's modules, and of the classes that stand in them."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{__package__}."):
+            for of in (module, *(one for one in vars(module).values() if isinstance(one, type))):
+                for called, function in list(vars(of).items()):
+                    if isinstance(function, types.FunctionType):
+                        yield of, called, function, function.__code__
+
+
+def _patched() -> set[str]:
+    """The functions of the harness that are no longer what they were."""
+    return {
+        name
+        for of, name, function, code in _OWN
+        if vars(of).get(name) is not function or getattr(function, "__code__", None) is not code
+    }
 
 
 def _module(name: str) -> Any:  # noqa: ANN401 -- of several kinds
