@@ -120,6 +120,8 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.MISALIGNED, middling, dtype, seed, variant),
         # More tokens, and more elements, than 16 bits count; one token lost in 70 001 is one row wrong.
         _case(Check.RANDOM, (70_001, 16, 16, 4, 2), dtype, seed, variant),
+        # A path for large batches, whose tiles do not divide the tokens: the case above has too few features for one.
+        _case(Check.RANDOM, (1021, 72, 80, 3, 2), dtype, seed, variant),
         # Sums so long that kernels cut them.
         _case(Check.RANDOM, (30, 1100, 40, 3, 2), dtype, seed, variant),
         # With so many rows that a kernel cuts the hidden units in slices, too.

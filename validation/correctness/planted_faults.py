@@ -50,6 +50,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "highest_id_wins": Fault(check=Check.EXACT_TIES, by="routing", lowest_id_wins=True),
     "index_overflow": Fault(check=Check.RANDOM, by="token 65536"),
     "input_changed": Fault(check=Check.RANDOM, by="its input x"),
+    "large_batch_tail": Fault(check=Check.RANDOM, by="elementwise"),
     "last_expert_skipped": Fault(check=Check.RANDOM, by="elementwise"),
     "missing_b2": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
     "missing_router_bias": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
