@@ -12,7 +12,7 @@ import torch
 
 from validation.implementations.arena import POISON
 from validation.implementations.clock import Price
-from validation.implementations.worker.device import Cuda, tensor_in
+from validation.implementations.worker.device import Cuda, Host, tensor_in
 
 _SIZE: Final = 1 << 16
 _X: Final = {"offset": 4096, "bytes": 64, "shape": [4, 8], "dtype": "bfloat16"}
@@ -92,6 +92,20 @@ def test_a_write_into_a_guard_on_the_device_is_seen_by_the_parent(device: Cuda) 
     device.tensor(_X | {"shape": [5, 8], "bytes": 80}).fill_(1.0)
     device.finish(_SIZE)
     assert int(words[(4096 + 64) // 2]) != POISON
+
+
+@pytest.mark.parametrize("size", [_SIZE, _SIZE + 1])
+def test_words_are_those_of_the_device(device: Cuda, size: int) -> None:
+    memory = mmap.mmap(-1, size)
+    memory[4096:4100] = b"\x01\xff\x02\x03"
+    host = Host()
+    for one in (device, host):
+        one.map(memory)
+    device.begin(size)
+    assert device.words([2049, 2048, 2048]) == host.words([2049, 2048, 2048]) == [0x0302, 0xFF01, 0xFF01]
+    memory[4096:4100] = bytes(4)
+    assert device.words([2048]) == [0xFF01]
+    assert host.words([2048]) == [0]
 
 
 def test_an_input_reaches_the_device_only_when_it_is_revealed(device: Cuda) -> None:
