@@ -52,6 +52,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "input_changed": Fault(check=Check.RANDOM, by="its input x"),
     "large_batch_tail": Fault(check=Check.RANDOM, by="elementwise"),
     "last_expert_skipped": Fault(check=Check.RANDOM, by="elementwise"),
+    "last_layer_for_all": Fault(check=Check.TWO_LAYERS, by="the first layer again"),
     "missing_b2": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
     "missing_router_bias": Fault(check=Check.RANDOM, by="elementwise", variant=_BIASED),
     "nan_spreads": Fault(check=Check.NONFINITE, by="finite"),

@@ -17,14 +17,21 @@ Result = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 
 def in_worker(worker: Worker) -> Run:
-    """Returns a run of the kernel that `worker` has loaded; a layer is prepared when it is not the last call's."""
-    last: list[Layer] = []
+    """Returns a run of the kernel that `worker` has loaded; a layer is prepared when it is of neither layer before.
+
+    Two stay prepared, as in a model of many layers: a kernel that keeps one of them for all is told from others.
+    """
+    held: list[Layer] = []
 
     def run(layer: Layer, x: torch.Tensor) -> Result:
-        if not last or last[0] is not layer:
-            last[:] = []
-            worker.prepare(layer)
-            last[:] = [layer]
+        if len(held) > 1 and held[1] is layer:
+            worker.back()
+            held.reverse()
+        elif not held or held[0] is not layer:
+            before = held[:1]
+            held.clear()
+            worker.prepare(layer, keep=bool(before))
+            held[:] = [layer, *before]
         output = worker.call(x)
         return output.out, output.ids, output.weights
 

@@ -47,6 +47,7 @@ class Worker:
         self._forward: Callable[..., Any] | None = None
         self._form = kernel.Form.UNTOLD
         self._captures = False
+        self._before: tuple[Callable[..., Any] | None, kernel.Form] | None = None
         self._graphs = Graphs()
         self._arena: mmap.mmap | None = None
         self._staging = -1
@@ -86,7 +87,8 @@ class Worker:
         return {"sha256": sha256, "offers": kernel.declared(self._prepare)}
 
     def prepare(self, message: Message, descriptors: list[int]) -> Message:
-        """Makes the layer of the mapped weights and calls the kernel's `prepare`."""
+        """Makes the layer of the mapped weights and calls the kernel's `prepare`; `keep` keeps what it made before."""
+        before_this = (self._forward, self._form) if message["keep"] else None
         self._forget()
         layer_file, device = self._layer_file, self._device
         weights = memory.map_private(descriptors[0], message["size"])
@@ -104,8 +106,15 @@ class Worker:
         device.wait()
         elapsed = CLOCK() - started
         self._form = kernel.form_of(forward)
-        self._forward = forward
+        self._forward, self._before = forward, before_this
         return {"prepare_ns": elapsed, "form": self._form.value, "device_bytes": device.used_bytes() - before}
+
+    def back(self, _message: Message, _descriptors: list[int]) -> Message:
+        """Goes back to what was prepared before, and keeps this."""
+        assert self._before is not None
+        (self._forward, self._form), self._before = self._before, (self._forward, self._form)
+        self._graphs, self._last = Graphs(), []
+        return {}
 
     def map(self, message: Message, descriptors: list[int]) -> Message:
         """Maps the memory of the calls to come; staged inputs stay unmapped."""
@@ -199,7 +208,7 @@ class Worker:
 
     def _forget(self) -> None:
         """Lets go of the kernel that was prepared, and of all that holds its memory."""
-        self._forward, self._graphs, self._last = None, Graphs(), []
+        self._forward, self._before, self._graphs, self._last = None, None, Graphs(), []
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
@@ -228,6 +237,7 @@ def serve(control: int, audit: int) -> None:
         "start": worker.start,
         "load": worker.load,
         "prepare": worker.prepare,
+        "back": worker.back,
         "map": worker.map,
         "call": worker.call,
         "sustain": worker.sustain,
