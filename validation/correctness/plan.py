@@ -70,8 +70,12 @@ def plan_cases(
 
 
 def brief_cases(dtype: str, seed: int = 0, variants: Sequence[LayerVariant] = (PLAIN,)) -> tuple[CaseSpec, ...]:
-    """Returns a few cases of each variant: what a profile that is short of time asks of all dtypes but the first."""
-    return tuple(spec for variant in variants for spec in _variant_cases(dtype, seed, variant))
+    """Returns a few cases of each variant: what a profile that is short of time asks of all dtypes but the first.
+
+    Exact ties too, once: a promise about them is one for every dtype.
+    """
+    ties = [_case(Check.EXACT_TIES, (64, 48, 32, 8, 2), dtype, seed, variant) for variant in variants[:1]]
+    return (*ties, *(spec for variant in variants for spec in _variant_cases(dtype, seed, variant)))
 
 
 def _case(  # noqa: PLR0913 -- a shape has as many dimensions
