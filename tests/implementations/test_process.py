@@ -5,8 +5,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from threading import Barrier
 from typing import Final
 
 import pytest
@@ -445,3 +448,19 @@ def test_a_worker_cannot_look_into_the_memory_that_holds_the_answers(
         worker.prepare(layer)
         found = worker.call(x).out[0, :2].tolist()
     assert found == [errno.EPERM, errno.EACCES]
+
+
+def test_of_two_threads_that_start_the_first_workers_both_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a process that has started none yet.
+    monkeypatch.setattr(spawn, "_furnished", cache(spawn._furnished.__wrapped__))
+    began = Barrier(4)
+
+    def started(threads: int) -> str:
+        began.wait()
+        with Worker(threads=threads, limits=LIMITS) as worker:
+            worker.start()
+            return spawn.room().mark
+
+    with ThreadPoolExecutor(4) as pool:
+        marks = list(pool.map(started, (1, 1, 1, 1)))
+    assert len(set(marks)) == 1

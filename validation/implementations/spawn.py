@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from validation.implementations.fork_server import MAIN, fork_server
@@ -49,12 +50,23 @@ class Room:
     pipe: int
 
 
-@cache
+#: Workers are started one after the other: of two threads each made a room of its own, with a fork server to it, and a
+#: third start ended the one that seemed to have no worker, while its first was being forked.
+_STARTING: Final = RLock()
+
+
 def room() -> Room:
     """Returns this process's room, made when it is first asked for.
 
     From then on no other process of the same user may look into this one's memory, which holds the answers.
     """
+    with _STARTING:
+        return _furnished()
+
+
+@cache
+def _furnished() -> Room:
+    """Makes the room, and the process that will clear it."""
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     mark, folder = secrets.token_hex(8), Path(tempfile.mkdtemp(prefix="moe-validation-"))
     waited, pipe = os.pipe2(os.O_CLOEXEC)
@@ -144,11 +156,12 @@ def _started(threads: int, variables: dict[str, str], mark: str, ends: tuple[int
 def _forked(threads: int, variables: dict[str, str], mark: str, ends: tuple[int, int, int]) -> Process:
     # As long as a worker's mark, which is written over it.
     environment = {**worker_environment(threads), _MARK: f"{room().mark}-{'0' * 16}"}
-    try:
-        return fork_server(environment).fork((_MARK, mark), variables, ends)
-    except ConnectionError:
-        # Killed from outside; it takes its workers along, and this one is not forked yet.
-        return fork_server(environment).fork((_MARK, mark), variables, ends)
+    with _STARTING:
+        try:
+            return fork_server(environment).fork((_MARK, mark), variables, ends)
+        except ConnectionError:
+            # Killed from outside; it takes its workers along, and this one is not forked yet.
+            return fork_server(environment).fork((_MARK, mark), variables, ends)
 
 
 def end(spawned: Spawned) -> None:
