@@ -226,6 +226,15 @@ def test_the_speed_that_times_are_told_at_is_told_of_a_cpu_that_was_timed() -> N
     assert told[1] == ""
 
 
+def test_a_threshold_of_several_machines_is_one() -> None:
+    promised = claim(reading(1.0), promise=True)
+    source = claims_source()
+    own = dataclasses.replace(source, file=source.file.model_copy(update={"claims": (promised,)}))
+    assert conclude(material(evidence(), gpu_evidence(), claims=(own,))).holds.startswith(
+        "This project's own threshold is"
+    )
+
+
 def test_ways_to_cheat_are_counted_once_however_many_machines_looked() -> None:
     one, two = conclude(material(evidence())), conclude(material(evidence(), gpu_evidence()))
     ways = f"of {count(len(gates()), 'way')} to cheat"

@@ -154,26 +154,33 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], targets: Sequence[
     if weak:
         verb = "holds" if len(weak) == 1 else "hold"
         parts.append(f"{_listed([name(finding) for finding in weak])} {verb} only against a weak baseline")
-    if len(own) == 1:
-        parts.append(f"this project's own threshold is {'' if own[0].verdict in HOLDS else 'not '}confirmed")
-    elif own:
-        kept, verb = _held_of(own)
-        parts.append(f"of this project's own {count(len(own), 'threshold')}, {kept} {verb} confirmed")
-    measured = [finding for finding in targets if finding.verdict is not Verdict.NOT_TESTED]
-    if len(measured) == 1:
-        parts.append(
-            f"the one of its targets that was measured is {'' if measured[0].verdict in HOLDS else 'not '}confirmed"
-        )
-    elif measured:
-        met, verb = _held_of(measured)
-        parts.append(f"of its {count(len(measured), 'target')} that were measured, {met} {verb} confirmed")
+    thresholds = _kept(own)
+    if len(thresholds) == 1:
+        parts.append(f"this project's own threshold is {'' if thresholds[0] else 'not '}confirmed")
+    elif thresholds:
+        kept, verb = _held_of(thresholds)
+        parts.append(f"of this project's own {count(len(thresholds), 'threshold')}, {kept} {verb} confirmed")
+    met = _kept([finding for finding in targets if finding.verdict is not Verdict.NOT_TESTED])
+    if len(met) == 1:
+        parts.append(f"the one of its targets that was measured is {'' if met[0] else 'not '}confirmed")
+    elif met:
+        held_of, verb = _held_of(met)
+        parts.append(f"of its {count(len(met), 'target')} that were measured, {held_of} {verb} confirmed")
     return sentence("; ".join(parts)) if parts else "No claims were judged."
 
 
-def _held_of(findings: Sequence[Finding]) -> tuple[str, str]:
+def _kept(findings: Sequence[Finding]) -> list[bool]:
+    """Of each claim, whether it holds on a machine and fails on none."""
+    verdicts: dict[str, set[Verdict]] = {}
+    for finding in findings:
+        verdicts.setdefault(finding.claim, set()).add(finding.verdict)
+    return [bool(found & HOLDS) and not found & FAILS for found in verdicts.values()]
+
+
+def _held_of(kept: Sequence[bool]) -> tuple[str, str]:
     """How many of several hold, in words, and the verb: `none is`, `three are`, `all are`."""
-    held = sum(finding.verdict in HOLDS for finding in findings)
-    words = "all" if held == len(findings) else number_word(held) if held else "none"
+    held = sum(kept)
+    words = "all" if held == len(kept) else number_word(held) if held else "none"
     return words, "are" if held > 1 else "is"
 
 
