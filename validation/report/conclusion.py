@@ -164,8 +164,8 @@ def _holds(strict: Sequence[Finding], own: Sequence[Finding], targets: Sequence[
     if len(met) == 1:
         parts.append(f"the one of its targets that was measured is {'' if met[0] else 'not '}confirmed")
     elif met:
-        held_of, verb = _held_of(met)
-        parts.append(f"of its {count(len(met), 'target')} that were measured, {held_of} {verb} confirmed")
+        kept, verb = _held_of(met)
+        parts.append(f"of its {count(len(met), 'target')} that were measured, {kept} {verb} confirmed")
     return sentence("; ".join(parts)) if parts else "No claims were judged."
 
 

@@ -40,10 +40,12 @@ _MEASURED_ON_GPU: Final = {
 _MOST_THREAD_FLOPS: Final = 5e10
 
 #: Copies of a layer's weights in the host's memory beside the oracle's in float64: drawn, shared, and what kernels on
-#: the CPU make of them. cpu-serving was seen to take 9.3 GB in all: the oracle's 2.1, and 6.7 times 1.07.
+#: the CPU make of them. cpu-serving was seen to take 10.0 GB in all: the oracle's 2.1, and 7.3 times 1.07. What kernels
+#: on a GPU make of them lies there.
 _COPIES: Final = {"cpu": 7, "cuda": 2}
 
-#: What it may take of the machine's memory.
+#: What it may take of the machine's memory: Qwen3's layer in full was seen to take 11.8 GB for the 13.3 so estimated,
+#: and the system and other programs need theirs.
 _MEMORY_SHARE: Final = 0.75
 
 #: On a GPU the bound is the oracle's, which answers in float64 on the host: 3 TFLOP take a 16-core one 10 s.

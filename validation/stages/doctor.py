@@ -142,7 +142,7 @@ def check_vectors(cpu: Cpu) -> Check:
 
 
 def check_memory(available: int) -> Check:
-    """A run takes at most 4 GB."""
+    """A run takes at most 4 GB; of full's layers each machine measures those that it holds."""
     state = State.OK if available >= _MEMORY_BYTES else State.MISSING
     found = f"{available / (1 << 30):.1f} GiB"
     return Check(name="memory", state=state, found=found, mend="moe-validation run --profile smoke")
