@@ -205,10 +205,10 @@ class _Script:
         for number in range(_MANY):
             # Answered beforehand: blocks that are compared stand side by side, with the same lulls and caches. Right
             # behind the oracle's work those of fresh tokens took 5 % longer.
-            fresh = _Answered.fresh(workload, layer, _FRESH) if number % 2 == 0 else None
+            unseen = _Answered.fresh(workload, layer, _FRESH) if number % 2 == 0 else None
             self._block(worker, Scene.MANY, seen, seen.draw(_CALLS))
-            if fresh is not None:
-                self._block(worker, Scene.FRESH, fresh, fresh.draw(_FRESH))
+            if unseen is not None:
+                self._block(worker, Scene.FRESH, unseen, unseen.draw(_FRESH))
         if workload.layer.device == "cpu":
             self._singly(worker, layer, seen.alone())
         self._watch(worker)
