@@ -26,21 +26,28 @@ def activate[kind: Int](x: Vec) -> Vec:
         return x / (1 + exp(-x))
 
 
+@always_inline
+def hidden_row[to: DType, kind: Int, gated: Bool](sums: Floats, hidden: Address[Scalar[to]]):
+    """The hidden units of one row of a panel."""
+    var first = activate[kind](sums.unsafe_load[width=LANES](0))
+    var second = sums.unsafe_load[width=LANES](LANES)
+    comptime if gated:
+        hidden.unsafe_store(0, (first * second).cast[to]())
+    else:
+        # Together: half the stores.
+        hidden.unsafe_store(0, first.join(activate[kind](second)).cast[to]())
+
+
 @no_inline
 def _hidden[
     dtype: DType, kind: Int, gated: Bool
 ](rows: Int, panels: Int, sums: Floats, ld_sums: Int, hidden: Address[Scalar[operand[dtype]()]], ld_hidden: Int):
+    comptime units = LANES if gated else PANEL
     for i in range(rows):
-        var source = sums.unsafe_offset(i * ld_sums)
-        var target = hidden.unsafe_offset(i * ld_hidden)
         for p in range(panels):
-            var first = activate[kind](source.unsafe_load[width=LANES](p * PANEL))
-            var second = source.unsafe_load[width=LANES](p * PANEL + LANES)
-            comptime if gated:
-                target.unsafe_store(p * LANES, (first * second).cast[operand[dtype]()]())
-            else:
-                target.unsafe_store(p * PANEL, first.cast[operand[dtype]()]())
-                target.unsafe_store(p * PANEL + LANES, activate[kind](second).cast[operand[dtype]()]())
+            hidden_row[operand[dtype](), kind, gated](
+                sums.unsafe_offset(i * ld_sums + p * PANEL), hidden.unsafe_offset(i * ld_hidden + p * units)
+            )
 
 
 @always_inline

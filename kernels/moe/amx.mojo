@@ -13,8 +13,10 @@ from std.ffi import external_call
 from std.sys import CompilationTarget, llvm_intrinsic
 from std.sys.intrinsics import PrefetchOptions, prefetch
 
-from .format import AMX_ROWS, AMX_STEPS, LANES, PANEL, step_bytes, tiled
-from .memory import Bytes, CACHE_LINE, Floats
+from .activation import hidden_row
+from .format import AMX_ROWS, AMX_STEPS, AMX_SUMS, LANES, PANEL, chunk_steps, step_bytes, tiled
+from .memory import Address, Bytes, CACHE_LINE, Floats
+from .panels import Panels
 
 # Linux keeps 8 KiB more per thread for the tile registers, and wants to be asked: arch_prctl, ARCH_REQ_XCOMP_PERM and
 # the number of the registers' state.
@@ -27,6 +29,10 @@ comptime SHAPE_BYTES = 64
 comptime REGISTERS = 8
 comptime ROWS = 16
 comptime ROW_BYTES = 64
+
+comptime Units = Address[BFloat16]
+# Of a matmul whose sums become nothing else.
+comptime SUMS_ONLY = -1
 
 
 def may_use_tiles[dtype: DType]() -> Bool:
@@ -68,98 +74,206 @@ def bytes_fetched(rows: Int) -> Int:
     return AMX_STEPS * step_bytes[DType.bfloat16]() // ((rows + ROWS - 1) // AMX_ROWS) if rows > ROWS else 0
 
 
-@no_inline
-def amx_tiles(
-    rows: Int,
-    steps: Int,
-    a: Floats,
-    lda: Int,
-    weights: Bytes,
-    step_stride: Int,
-    start: Floats,
-    start_stride: Int,
-    c: Floats,
-    ldc: Int,
-    ahead: Bytes,
-    fetched: Int,
-):
-    """`tiles_of` for bfloat16: one panel's columns of C = start + A W for any number of rows.
+@fieldwise_init
+struct Block(Copyable, ImplicitlyCopyable, Movable):
+    """Where the sums of 32 rows and 32 columns go, and the hidden units that its first `rows` rows become."""
 
-    Reads up to 31 rows more of A, and of `start` unless it is a bias; writes no others of C.
+    var sums: Floats
+    var stride: Int
+    var hidden: Units
+    var rows: Int
 
-    Args:
-        rows: Rows of A and C.
-        steps: Pairs of terms; a multiple of AMX_STEPS.
-        a: First pair of A.
-        lda: Pairs from one row of A to the next; rows that begin on a cache line load twice as fast.
-        weights: Packed panel [steps, PANEL] of pairs.
-        step_stride: Bytes from one step of the panel to the next.
-        start: What the sums start from.
-        start_stride: Floats from one row of `start` to the next; 0 for a bias.
-        c: First element of C; may be `start`.
-        ldc: Floats from one row of C to the next.
-        ahead: Weights that will be read later, fetched into L2 meanwhile.
-        fetched: Bytes of them with every step of 32 rows, as `bytes_fetched` has it.
+
+struct Pipeline[kind: Int, gated: Bool]:
+    """Blocks one after the other: while one is multiplied, the one before it still leaves the registers, and the one
+    before that becomes hidden units.
+
+    Two blocks behind, because the sums of the last one arrive too late to be read without waiting.
     """
-    var whole = rows // AMX_ROWS
-    var rest = rows - whole * AMX_ROWS
-    if whole > 0:
-        _products[True](whole, steps, a, lda, weights, step_stride, start, start_stride, c, ldc, ahead, fetched)
-    if rest == 0:
-        return
-    var above = whole * AMX_ROWS
-    var rest_a = a.unsafe_offset(above * lda)
-    var rest_start = start.unsafe_offset(above * start_stride)
-    var all_rows = Array[Float32, AMX_ROWS * PANEL](uninitialized=True)
-    var sums = Pointer(to=all_rows).unsafe_bitcast[Float32]().unsafe_origin_cast[MutUntrackedOrigin]()
-    if rest > ROWS:
-        var behind = ahead.unsafe_offset(whole * (steps // AMX_STEPS) * fetched)
-        _products[True](
-            1, steps, rest_a, lda, weights, step_stride, rest_start, start_stride, sums, PANEL, behind, fetched
-        )
-    else:
-        _products[False](1, steps, rest_a, lda, weights, step_stride, rest_start, start_stride, sums, PANEL, ahead, 0)
-    for i in range(rest):
-        comptime for j in range(PANEL // LANES):
-            c.unsafe_store((above + i) * ldc + j * LANES, sums.unsafe_load[width=LANES](i * PANEL + j * LANES))
 
+    var height: Int  # tiles above each other whose sums the registers hold
+    var held: Block  # where they go
+    var stored: Block  # the block before it
+    var ld_hidden: Int
 
-@always_inline
-def _products[
-    both: Bool
-](
-    count: Int,
-    steps: Int,
-    a: Floats,
-    lda: Int,
-    weights: Bytes,
-    step_stride: Int,
-    start: Floats,
-    start_stride: Int,
-    c: Floats,
-    ldc: Int,
-    ahead: Bytes,
-    fetched: Int,
-):
-    """C = start + A W for `count` times 32 rows, or for 16 where not `both`; each product fetches `fetched` bytes."""
-    var next = ahead
-    for index in range(count):
-        var row = a.unsafe_offset(index * AMX_ROWS * lda)
-        var panel = weights.unsafe_bitcast[Float32]()
-        var begin = start.unsafe_offset(index * AMX_ROWS * start_stride)
-        if index == 0:
-            _begin[both](begin, start_stride)
-            _step[both, False](row, lda, panel, step_stride // 4, c, ldc, begin, start_stride)
+    def __init__(out self, nowhere: Floats, hidden: Units, ld_hidden: Int):
+        """Nothing is under way."""
+        self.height = 0
+        self.held = Block(nowhere, 0, hidden, 0)
+        self.stored = self.held
+        self.ld_hidden = ld_hidden
+
+    @always_inline
+    def multiply[
+        both: Bool
+    ](
+        mut self,
+        products: Int,
+        a: Floats,
+        lda: Int,
+        weights: Floats,
+        stride: Int,
+        start: Floats,
+        start_stride: Int,
+        block: Block,
+        ahead: Bytes,
+        fetched: Int,
+    ):
+        """The registers hold `start` and `products` products more, of 32 rows, or of 16 where not `both`."""
+        comptime height = 2 if both else 1
+        if self.height == height:
+            _step[both, True](a, lda, weights, stride, self.held.sums, self.held.stride, start, start_stride)
         else:
-            var before = c.unsafe_offset((index - 1) * AMX_ROWS * ldc)
-            _step[both, True](row, lda, panel, step_stride // 4, before, ldc, begin, start_stride)
-        for _ in range(1, steps // AMX_STEPS):
+            self.store()
+            _begin[both](start, start_stride)
+            _step[both, False](a, lda, weights, stride, start, 0, start, start_stride)
+        var row = a
+        var panel = weights
+        var next = ahead
+        var done = 0
+        var share = (AMX_ROWS + products - 2) // max(products - 1, 1)
+        for _ in range(1, products):
             next = _fetch[both](next, fetched)
             row = row.unsafe_offset(AMX_STEPS)
-            panel = panel.unsafe_offset(AMX_STEPS * (step_stride // 4))
-            _step[both, False](row, lda, panel, step_stride // 4, c, ldc, begin, start_stride)
-        next = _fetch[both](next, fetched)
-    _end[both](c.unsafe_offset((count - 1) * AMX_ROWS * ldc), ldc)
+            panel = panel.unsafe_offset(AMX_STEPS * stride)
+            _step[both, False](row, lda, panel, stride, start, 0, start, start_stride)
+            done = self._finish(done, share)
+        _ = _fetch[both](next, fetched)
+        _ = self._finish(done, AMX_ROWS)
+        self.stored = self.held
+        self.held = block
+        self.height = height
+
+    @always_inline
+    def store(mut self):
+        """The registers are free, and their sums in memory."""
+        if self.height == 2:
+            _end[True](self.held.sums, self.held.stride)
+        elif self.height == 1:
+            _end[False](self.held.sums, self.held.stride)
+        self.height = 0
+
+    @always_inline
+    def drain(mut self):
+        """Nothing is under way any more."""
+        self.store()
+        _ = self._finish(0, AMX_ROWS)
+        self.stored = self.held
+        _ = self._finish(0, AMX_ROWS)
+
+    @always_inline
+    def _finish(self, done: Int, share: Int) -> Int:
+        """The rows that are hidden units once it is `share` more than `done` of the block stored last but one."""
+        comptime if Self.kind == SUMS_ONLY:
+            return done
+        else:
+            var end = min(done + share, self.stored.rows)
+            for i in range(done, end):
+                hidden_row[DType.bfloat16, Self.kind, Self.gated](
+                    self.stored.sums.unsafe_offset(i * PANEL), self.stored.hidden.unsafe_offset(i * self.ld_hidden)
+                )
+            return end
+
+
+@no_inline
+def amx_matmul[
+    kind: Int, gated: Bool
+](
+    matrix: Panels,
+    first_panel: Int,
+    end_panel: Int,
+    rows: Int,
+    first: Int,
+    end: Int,
+    a: Floats,
+    lda: Int,
+    results: Floats,
+    ld_results: Int,
+    hidden: Units,
+    ld_hidden: Int,
+    sums: Floats,
+    after: Bytes,
+):
+    """Rows times panels of weights: `hidden` holds the activated sums, or under SUMS_ONLY `results` the sums.
+
+    Reads up to 31 rows more of A, and of `results`; writes no others of either.
+
+    Parameters:
+        kind: The activation, or SUMS_ONLY.
+        gated: Whether a panel holds gate sums beside up sums.
+
+    Args:
+        matrix: Whose panels.
+        first_panel: The first of them.
+        end_panel: What follows the last.
+        rows: Rows of A, at most a block's.
+        first: The first pair of terms; unless 0, `results` holds the sums up to it.
+        end: What follows the last; a multiple of AMX_STEPS more.
+        a: Pair `first` of the first row.
+        lda: Pairs from one row of A to the next; rows that begin on a cache line load twice as fast.
+        results: First sum of panel 0.
+        ld_results: Floats from one row of `results` to the next.
+        hidden: First hidden unit of `first_panel`.
+        ld_hidden: Units from one row of `hidden` to the next.
+        sums: Room for AMX_SUMS and a block's rows of a panel.
+        after: What is fetched into L2 during the last panel.
+    """
+    # A panel that one block alone reads need not stay in L1.
+    var chunk = chunk_steps[DType.bfloat16]() if rows > AMX_ROWS else end - first
+    comptime units = LANES if gated else PANEL
+    var stride = matrix.step_stride // 4
+    var fetched = bytes_fetched(rows)
+    var pipeline = Pipeline[kind, gated](sums, hidden, ld_hidden)
+    var slot = 0
+    for p in range(first_panel, end_panel):
+        var partial = sums.unsafe_offset(AMX_SUMS)
+        var ld_partial = PANEL
+        comptime if kind == SUMS_ONLY:
+            partial = results.unsafe_offset(p * PANEL)
+            ld_partial = ld_results
+        var next_panel = matrix.at(p + 1, first) if p + 1 < end_panel else after
+        for step in range(first, end, chunk):
+            var steps = min(chunk, end - step)
+            var last = step + steps == end
+            var weights = matrix.at(p, step).unsafe_bitcast[Float32]()
+            var start = matrix.bias.unsafe_offset(p * PANEL) if step == 0 else partial
+            var start_stride = 0 if step == 0 else ld_partial
+            var ahead = next_panel if last else matrix.at(p, step + steps)
+            for row in range(0, rows, AMX_ROWS):
+                var count = min(AMX_ROWS, rows - row)
+                var block = Block(partial.unsafe_offset(row * ld_partial), ld_partial, hidden, 0)
+                var own = kind != SUMS_ONLY and last
+                comptime if kind == SUMS_ONLY:
+                    # Rows that do not fill a block are copied, because those after them are others'.
+                    own = count < AMX_ROWS
+                if own:
+                    block.sums = sums.unsafe_offset(slot)
+                    block.stride = PANEL
+                    slot = AMX_SUMS // 2 - slot
+                    comptime if kind != SUMS_ONLY:
+                        block.hidden = hidden.unsafe_offset((p - first_panel) * units + row * ld_hidden)
+                        block.rows = count
+                var row_a = a.unsafe_offset(row * lda + step - first)
+                var begin = start.unsafe_offset(row * start_stride)
+                var fetch = ahead.unsafe_offset(row // AMX_ROWS * (steps // AMX_STEPS) * fetched)
+                if count > ROWS:
+                    pipeline.multiply[True](
+                        steps // AMX_STEPS, row_a, lda, weights, stride, begin, start_stride, block, fetch, fetched
+                    )
+                else:
+                    pipeline.multiply[False](
+                        steps // AMX_STEPS, row_a, lda, weights, stride, begin, start_stride, block, fetch, 0
+                    )
+                comptime if kind == SUMS_ONLY:
+                    if own:
+                        pipeline.store()
+                        var target = partial.unsafe_offset(row * ld_partial)
+                        for i in range(count):
+                            comptime for j in range(0, PANEL, LANES):
+                                target.unsafe_store(
+                                    i * ld_partial + j, block.sums.unsafe_load[width=LANES](i * PANEL + j)
+                                )
+    pipeline.drain()
 
 
 @always_inline

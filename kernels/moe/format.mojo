@@ -30,6 +30,8 @@ comptime PANEL = TILE_VECTORS * LANES
 comptime AMX_ROWS = 32
 # Steps, pairs of terms, that one tile product takes at a time.
 comptime AMX_STEPS = 16
+# Floats of two blocks of sums, which are on their way to hidden units while the next is multiplied.
+comptime AMX_SUMS = 2 * AMX_ROWS * PANEL
 
 
 def paired[dtype: DType]() -> Bool:

@@ -3,7 +3,7 @@
 from std.sys import size_of
 
 from .ablation import ALLOCATION, KEPT
-from .format import AMX_ROWS, LANES, PANEL, TILE_ROWS, bytes_of, chunk_steps, operand, tiled, widened
+from .format import AMX_ROWS, AMX_SUMS, LANES, PANEL, TILE_ROWS, bytes_of, chunk_steps, operand, tiled, widened
 from .layer import Layer
 from .memory import CACHE_LINE, allocate_for_one_call, release_after_call, round_up
 
@@ -115,6 +115,8 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var sums_floats = max(
             block_rows[dtype]() * PANEL, TILE_ROWS * (ld_logits + ld_rows) + 2 * ld_logits, TILE_ROWS * PANEL * 4
         )
+        comptime if tiled[dtype]():
+            sums_floats = max(sums_floats, AMX_SUMS + block_rows[dtype]() * PANEL)
         comptime if widened[dtype]():
             # A thread's widened panel stands after its unfinished tiles.
             sums_floats = max(sums_floats, (block_rows[dtype]() + chunk_steps[dtype]()) * PANEL)
