@@ -1,6 +1,7 @@
 """From a finished tile of the first matmul to hidden units: activation, gate, storage."""
 
 from std.math import erf, exp, tanh
+from std.sys import llvm_intrinsic
 
 from .format import LANES, PANEL, Vec, operand
 from .memory import Address, Floats
@@ -35,7 +36,10 @@ def hidden_row[to: DType, kind: Int, gated: Bool](sums: Floats, hidden: Address[
         hidden.unsafe_store(0, (first * second).cast[to]())
     else:
         # Together: half the stores.
-        hidden.unsafe_store(0, first.join(activate[kind](second)).cast[to]())
+        comptime if to == DType.bfloat16:
+            hidden.unsafe_store(0, llvm_intrinsic["llvm.x86.avx512bf16.cvtne2ps2bf16.512", SIMD[to, 2 * LANES], has_side_effect=False](activate[kind](second), first))
+        else:
+            hidden.unsafe_store(0, first.join(activate[kind](second)).cast[to]())
 
 
 @no_inline

@@ -62,14 +62,17 @@ def _cut_blocks[dtype: DType](layer: Layer, mut work: Workspace):
     1987).
     """
     var blocks = at[Int32](work.blocks)
-    var shares = 2 * layer.pool.threads()
+    var shares = layer.pool.threads()
     var count = 0
     for e in range(layer.experts):
         var first = at[Int](work.expert_rows)[unsafe_offset=e]
         var end = at[Int](work.expert_rows)[unsafe_offset=e + 1]
         while first < end:
             var fair = round_up((work.slots - first) // shares, tile_rows[dtype]())
-            var rows = min(end - first, max(smallest_block[dtype](), min(block_rows[dtype](), fair)))
+            var most = max(smallest_block[dtype](), min(block_rows[dtype](), fair))
+            var left = end - first
+            var blocks_left = (left + most - 1) // most
+            var rows = min(left, round_up((left + blocks_left - 1) // blocks_left, tile_rows[dtype]()))
             blocks[unsafe_offset=3 * count] = Int32(first)
             blocks[unsafe_offset=3 * count + 1] = Int32(rows)
             blocks[unsafe_offset=3 * count + 2] = Int32(e)

@@ -18,12 +18,12 @@ def block_rows[dtype: DType]() -> Int:
     threads of 250 GFLOP/s ask for 5 GB/s each. AMX has ten times the speed. More rows would push the block's own data
     out of L2.
     """
-    return 8 * AMX_ROWS if tiled[dtype]() else 8 * TILE_ROWS
+    return 10 * AMX_ROWS if tiled[dtype]() else 8 * TILE_ROWS
 
 
 def smallest_block[dtype: DType]() -> Int:
     """Rows of the smallest block but for an expert's last: whole tiles, and two of the low ones."""
-    return AMX_ROWS if tiled[dtype]() else 2 * TILE_ROWS
+    return 2 * AMX_ROWS if tiled[dtype]() else 2 * TILE_ROWS
 
 
 def spare_rows[dtype: DType]() -> Int:
