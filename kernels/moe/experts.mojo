@@ -17,7 +17,7 @@ from .format import (
 )
 from .layer import Layer
 from .memory import Address, Bytes, Floats, at
-from .pack import copy_cast
+from .pack import copy_operands
 from .panels import Panels
 from .tile import group_of, tile_of, tiles_of, widen_panel
 from .workspace import Workspace, block_rows
@@ -36,10 +36,7 @@ def gather_rows[dtype: DType](layer: Layer, work: Workspace, first: Int, count: 
     for i in range(count):
         var token = Int(at[Int32](work.token_of_row)[unsafe_offset=first + i])
         var row = at[Scalar[to]](target).unsafe_offset(i * work.ld_rows)
-        copy_cast(at[Scalar[dtype]](work.x).unsafe_offset(token * d), d, row)
-        # What fills the last step up meets zero weights, and must not be a NaN that was left here.
-        for rest in range(d, terms[dtype](d)):
-            row[unsafe_offset=rest] = 0
+        copy_operands[dtype, dtype](at[Scalar[dtype]](work.x).unsafe_offset(token * d), d, row)
 
 
 @always_inline

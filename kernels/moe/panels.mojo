@@ -1,6 +1,6 @@
 """Where the packed panels of an expert's matrix lie."""
 
-from .format import PANEL, panel_bytes, panel_stride, step_stride
+from .format import PANEL, panel_bytes, panel_stride, step_bytes, step_stride
 from .layer import Layer
 from .memory import Bytes, Floats, at
 
@@ -13,6 +13,16 @@ struct Panels(Copyable, ImplicitlyCopyable, Movable):
     var bias: Floats
     var panel_stride: Int  # bytes from one panel to the next
     var step_stride: Int  # bytes from one step of a panel to the next
+
+    @staticmethod
+    def router[dtype: DType](layer: Layer) -> Panels:
+        """Those of the router, where AMX multiplies them."""
+        return Panels(
+            weights=at[UInt8](layer.router),
+            bias=at[Float32](layer.router_bias),
+            panel_stride=panel_bytes[dtype](layer.d_model),
+            step_stride=step_bytes[dtype](),
+        )
 
     @staticmethod
     def first[dtype: DType](layer: Layer, expert: Int) -> Panels:

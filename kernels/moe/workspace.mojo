@@ -3,7 +3,7 @@
 from std.sys import size_of
 
 from .ablation import ALLOCATION, KEPT
-from .format import AMX_ROWS, AMX_SUMS, LANES, PANEL, TILE_ROWS, bytes_of, chunk_steps, operand, tiled, widened
+from .format import AMX_ROWS, AMX_SUMS, LANES, PANEL, TILE_ROWS, bytes_of, chunk_steps, operand, tile_rows, tiled, widened
 from .layer import Layer
 from .memory import CACHE_LINE, allocate_for_one_call, release_after_call, round_up
 
@@ -113,10 +113,10 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         # A tile under way: the block's rows of one panel, a group of panels of a few rows, or a tile of logits
         # with the float32 copy of its tokens and the order of one token's experts and groups.
         var sums_floats = max(
-            block_rows[dtype]() * PANEL, TILE_ROWS * (ld_logits + ld_rows) + 2 * ld_logits, TILE_ROWS * PANEL * 4
+            block_rows[dtype]() * PANEL, tile_rows[dtype]() * (ld_logits + ld_rows) + 2 * ld_logits, TILE_ROWS * PANEL * 4
         )
         comptime if tiled[dtype]():
-            sums_floats = max(sums_floats, AMX_SUMS + block_rows[dtype]() * PANEL)
+            sums_floats = AMX_SUMS + max(sums_floats, block_rows[dtype]() * PANEL)
         comptime if widened[dtype]():
             # A thread's widened panel stands after its unfinished tiles.
             sums_floats = max(sums_floats, (block_rows[dtype]() + chunk_steps[dtype]()) * PANEL)
@@ -134,7 +134,7 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var sums_per_thread = round_up(4 * sums_floats, CACHE_LINE)
         var sums = _take(end, threads * sums_per_thread)
         var results = _take(end, (slots + shared_rows + spare_rows[dtype]()) * ld_results * 4)
-        var tiles = (tokens + TILE_ROWS - 1) // TILE_ROWS
+        var tiles = (tokens + tile_rows[dtype]() - 1) // tile_rows[dtype]()
         var shares = _take(end, 4 * tiles * ld_logits) if with_shares else 0
         var base: Int
         comptime if ALLOCATION == KEPT:
