@@ -2,7 +2,7 @@
 
 from .ablation import D_FF, D_MODEL
 from .activation import ACTIVATIONS, RELU, store_hidden
-from .amx import SUMS_ONLY, amx_matmul
+from .amx_matmul import SUMS_ONLY, amx_matmul
 from .format import (
     PANEL,
     TILE_ROWS,

@@ -1,6 +1,7 @@
 """Every token's logits, and with them its experts and their weights."""
 
-from .amx import SUMS_ONLY, amx_matmul, close_tiles, open_tiles
+from .amx import close_tiles, open_tiles
+from .amx_matmul import SUMS_ONLY, amx_matmul
 from .choice import add_shares, choose_experts
 from .format import LANES, PANEL, TILE_ROWS, operand, steps, tile_rows, tiled
 from .layer import Layer
