@@ -26,7 +26,7 @@ comptime TILE_ROWS = 12 if MANY_REGISTERS else 6
 comptime TILE_VECTORS = 2
 comptime PANEL = TILE_VECTORS * LANES
 
-# AMX holds 16 rows of 64 bytes in a tile register; a tile of ours is two of them high, a panel two wide (amx_matmul.mojo).
+# AMX holds 16 rows of 64 bytes in a tile register; a tile of ours is two of them high, a panel two wide.
 comptime AMX_ROWS = 32
 # Steps, pairs of terms, that one tile product takes at a time.
 comptime AMX_STEPS = 16
