@@ -215,6 +215,10 @@ def test_clocks_are_not_compared_where_asking_takes_longer_than_the_calls() -> N
     judged = clocks_agree(replace(HONEST, price=Price(block_ns=8 * MS, call_ns=9 * MS)))
     assert judged.outcome is Outcome.MISTRUSTED
     assert judged.message.startswith("asking for a call takes 17 ms")
+    # A GPU's own clock is compared with the host's.
+    gpu = tuple(replace(block, hosts_ns=tuple(ns + 1_000 for ns in block.calls_ns)) for block in HONEST.blocks)
+    dear = replace(HONEST, blocks=gpu, price=Price(block_ns=8 * MS, call_ns=9 * MS))
+    assert clocks_agree(dear).outcome is Outcome.PASSED
 
 
 def test_more_cores_than_threads_are_seen_whatever_was_set() -> None:
