@@ -104,6 +104,15 @@ def test_odd_widths_are_declined_on_purpose_or_crash(kind: type[Exception], outc
     assert check(find_case("random:5x17x16-E4-k2-float32"), raising, Candidate(name="shy")).outcome is outcome
 
 
+def test_more_experts_than_a_byte_counts_may_be_declined_by_anybody() -> None:
+    def declining(_layer: Layer, _x: torch.Tensor) -> Result:
+        raise ValueError("n_experts must be at most 256")
+
+    ours = Candidate(name="ours", strict=True)
+    assert check(find_case("random:5x16x16-E257-k2"), declining, ours).outcome is Outcome.NOT_SUPPORTED
+    assert check(find_case("random:5x16x16-E256-k2"), declining, ours).outcome is Outcome.FAILED
+
+
 def test_an_input_changed_is_no_refusal() -> None:
     def spoiling(_layer: Layer, _x: torch.Tensor) -> Result:
         raise Misbehaved("forward", "changed its input x")

@@ -464,3 +464,46 @@ def test_of_two_threads_that_start_the_first_workers_both_get_one(monkeypatch: p
     with ThreadPoolExecutor(4) as pool:
         marks = list(pool.map(started, (1, 1, 1, 1)))
     assert len(set(marks)) == 1
+
+
+def test_a_worker_cannot_put_itself_before_others(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    body = """
+    out.zero_()
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    except PermissionError:
+        out[0, 0] = 1
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(forward_kernel(tmp_path, body))
+        worker.prepare(layer)
+        assert worker.call(x).out[0, 0] == 1
+
+
+def test_a_block_lies_between_the_question_and_the_answer(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, HONEST))
+        worker.prepare(layer)
+        made = worker.call_block([x, x])
+        assert made.in_time
+        assert sum(made.calls_ns) < made.ends_ns[-1] < made.parent_ns
+
+
+@pytest.mark.parametrize(
+    "answer", ["{}", '{"calls_ns": 1}', '{"calls_ns": ["x"], "hosts_ns": [1], "told": [0], "seen": [[[], []]]}']
+)
+def test_an_answer_in_no_workers_words_is_the_kernels(
+    tmp_path: Path, layer: Layer, x: torch.Tensor, answer: str
+) -> None:
+    """A kernel that finds the question's token in the harness's frame can answer in its place."""
+    body = f"""
+    frame = sys._getframe()
+    while "channel" not in frame.f_locals:
+        frame = frame.f_back
+    found = frame.f_globals
+    import json
+    answer = json.loads({answer!r})
+    found["frames"].send(frame.f_locals["channel"], {{"token": frame.f_locals["message"]["token"], **answer}})
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        assert "no worker's words" in failure(worker, forward_kernel(tmp_path, body), layer, x).cause

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Widths that every kernel must take: rows of 32 bytes even in 16-bit dtypes, what vector and tensor units load.
 _TILE: Final = 16
 
+#: Of layers with more experts, which whoever counts them in 8 bits cannot have, any candidate may say no.
+MOST_EXPERTS: Final = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -86,9 +89,11 @@ def too_slow(spec: CaseSpec, candidate: Candidate, seconds: float) -> Case:
 
 def _declined(spec: CaseSpec, attempts: Sequence[Attempt], candidate: Candidate) -> bool:
     """Whether the candidate said no to the very first call, and may."""
+    config = spec.workload.layer
+    if attempts and config.n_experts > MOST_EXPERTS:
+        return attempts[0].declined
     if candidate.strict or not attempts:
         return False
-    config = spec.workload.layer
     whole = config.d_model % _TILE == 0 and config.d_ff % _TILE == 0
     if spec.workload.tokens == 0:
         return attempts[0].refused

@@ -48,6 +48,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "gate_on_wrong_branch": Fault(check=Check.RANDOM, by="elementwise", variant=_GATED),
     "gelu_tanh_for_erf": Fault(check=Check.RANDOM, by="effective_bits", variant=_GELU),
     "highest_id_wins": Fault(check=Check.EXACT_TIES, by="routing", lowest_id_wins=True),
+    "ids_in_a_byte": Fault(check=Check.RANDOM, by="elementwise"),
     "index_overflow": Fault(check=Check.RANDOM, by="token 65536"),
     "input_changed": Fault(check=Check.RANDOM, by="its input x"),
     "large_batch_tail": Fault(check=Check.RANDOM, by="elementwise"),

@@ -42,13 +42,15 @@ class BlockOutput:
     """A block of calls: the parent's time for all of it, and whether every guard around its tensors held.
 
     `ends_ns` says of each call when its result was where the parent reads it, by the worker's clock from the block's
-    beginning on. `others_share` is the CPU time other processes took meanwhile, over the time of all cores.
+    beginning on; `in_time` that it began after the parent had asked, and ended before the answer came: both read one
+    clock of the machine's. `others_share` is the CPU time other processes took meanwhile, over the time of all cores.
     """
 
     outputs: tuple[Output, ...]
     parent_ns: int
     guards_held: bool
     ends_ns: tuple[int, ...] = ()
+    in_time: bool = True
     others_share: float = 0.0
 
     @property

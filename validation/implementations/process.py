@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -19,7 +20,7 @@ from validation.implementations.neighbours import Neighbours
 from validation.implementations.shared_layer import SharedLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     import torch
@@ -184,7 +185,8 @@ class Worker:
         return Prepared(prepare_ns=int(answer["prepare_ns"]), prepare_bytes=max(grown, 0))
 
     def back(self) -> None:
-        """Makes the layer before the layer of all calls; the next `back` returns to this one."""
+        """Makes the layer before, which was kept, the layer of all calls; the next `back` returns to this one."""
+        assert self._before is not None
         self._ask("back", {})
         self._shared, self._before = self._before, self._shared
 
@@ -243,10 +245,16 @@ class Worker:
         answer = self._ask("call", message)
         parent_ns = time.perf_counter_ns() - started
         others_share = others.share()
-        outputs, held = self._memory.outputs(laid, answer)
-        ends_ns = tuple(int(ns) for ns in answer["ends_ns"])
+        with self._whatever_it_says():
+            outputs, held = self._memory.outputs(laid, answer)
+            began, ends_ns = int(answer["began_ns"]), tuple(int(ns) for ns in answer["ends_ns"])
         return BlockOutput(
-            outputs=outputs, parent_ns=parent_ns, guards_held=held, ends_ns=ends_ns, others_share=others_share
+            outputs=outputs,
+            parent_ns=parent_ns,
+            guards_held=held,
+            ends_ns=ends_ns,
+            in_time=started <= began and began + (ends_ns or (0,))[-1] <= started + parent_ns,
+            others_share=others_share,
         )
 
     def looks(self) -> frozenset[str]:
@@ -292,6 +300,15 @@ class Worker:
         self.start()
         self._mailbox.post(request, message, descriptors)
         return self._mailbox.answer(seconds=seconds or self.limits.seconds, memory_bytes=self.limits.memory_bytes)
+
+    @contextmanager
+    def _whatever_it_says(self) -> Iterator[None]:
+        """An answer in a form that no worker gives is the kernel's, which shares its process and may answer for it."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, OverflowError) as nonsense:
+            said = f"its process answered in no worker's words ({type(nonsense).__name__}: {nonsense})"
+            raise Misbehaved("forward", said, self.output) from None
 
     def _map(self, inputs: Sequence[torch.Tensor], *, draw_addresses: bool) -> tuple[list[CallPlaces], int]:
         """Places for the block; arena and staging file are made anew when they are too small."""

@@ -185,6 +185,8 @@ def _blocks(
             gauge.spent_s = before_s + time.monotonic() - started
         # An earlier block stands or falls by the usual probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
+    if subject.price.hides(blocks):
+        blocks = [block.model_copy(update={"accepted": False, "reason": CLOCK_DISAGREES}) for block in blocks]
     return blocks
 
 
@@ -206,7 +208,7 @@ def _block(
     worker.settle()
     after = gauge.read()
     on_gpu = subject.bank.workload.layer.device == "cuda"
-    agrees = subject.price.agrees(made.calls_ns, made.parent_ns, made.hosts_ns)
+    agrees = made.in_time and subject.price.agrees(made.calls_ns, made.parent_ns, made.hosts_ns)
     wrong = wrong_outputs(batches, made.outputs)
     return judged(
         Block(

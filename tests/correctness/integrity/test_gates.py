@@ -107,6 +107,37 @@ def test_a_call_on_one_token_is_compared_with_no_call_on_many() -> None:
     assert above_the_floor(short).outcome is Outcome.PASSED
 
 
+def _beside(shares: list[float], *, calls: int = 8) -> tuple[Seen, ...]:
+    """Blocks of known tokens around those of fresh ones: each takes such a share of 10 ms."""
+    fresh = (seen(Scene.FRESH, 10),) * (len(shares) - 1)
+    known = [seen(Scene.MANY, 10 * share, calls=calls) for share in shares]
+    return (*(block for pair in zip(known, fresh, strict=False) for block in pair), known[-1])
+
+
+@pytest.mark.parametrize(
+    ("shares", "outcome"),
+    [
+        ([0.78, 0.8, 0.76, 0.79], Outcome.FAILED),
+        # One that was disturbed.
+        ([0.78, 3.0, 0.76, 0.79], Outcome.FAILED),
+        ([0.95, 0.97, 0.94, 0.96], Outcome.PASSED),
+        # A lull in one of four.
+        ([0.95, 0.97, 0.7, 0.96], Outcome.PASSED),
+        # Fresh tokens that the host slowed down every time, and no call faster than theirs by itself.
+        ([0.78, 0.8], Outcome.PASSED),
+    ],
+)
+def test_known_tokens_may_not_be_somewhat_faster_every_time(shares: list[float], outcome: Outcome) -> None:
+    found = same_time_for_old_and_new(replace(HONEST, blocks=_beside(shares)))
+    assert found.outcome is outcome, found.message
+
+
+def test_fresh_tokens_that_a_host_slows_make_no_cheat_where_one_call_was_as_fast() -> None:
+    slowed = replace(seen(Scene.FRESH, 13), calls_ns=(13 * MS, 10 * MS, 13 * MS, 13 * MS))
+    blocks = tuple(slowed if block.scene is Scene.FRESH else seen(Scene.MANY, 10) for block in _beside([1.0] * 4))
+    assert same_time_for_old_and_new(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
+
+
 def test_a_host_that_slows_most_fresh_calls_makes_no_cheat() -> None:
     disturbed = replace(HONEST, blocks=(seen(Scene.FRESH, 40), seen(Scene.FRESH, 10), seen(Scene.AGAIN, 9)))
     assert same_time_for_old_and_new(disturbed).outcome is Outcome.PASSED
@@ -153,6 +184,35 @@ def test_most_blocks_must_agree_with_the_parents_clock(parent_ms: float) -> None
 def test_a_few_disturbed_blocks_are_the_hosts() -> None:
     blocks = (seen(Scene.FRESH, 10, 80.0), seen(Scene.FRESH, 10), seen(Scene.FRESH, 10))
     assert clocks_agree(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
+
+
+def test_a_clock_that_leaves_a_share_out_is_seen_in_several_blocks() -> None:
+    # A block of 4 calls may be 1 ms off and 5 %: 1.5 ms of 45 are within it, six times over.
+    slow = tuple(seen(Scene.FRESH, 9, 36 + 2.7) for _block in range(6))
+    judged = clocks_agree(replace(HONEST, blocks=slow))
+    assert judged.outcome is Outcome.FAILED
+    assert judged.message == (
+        "its calls are said to take 216 ms in all, and the parent waited 232 ms, of which asking explains 1.08 ms"
+    )
+    assert clocks_agree(replace(HONEST, blocks=(*slow[:2], *(seen(Scene.FRESH, 10),) * 4))).outcome is Outcome.PASSED
+
+
+def test_a_clock_that_shows_another_time_is_seen_in_one_block() -> None:
+    late = replace(seen(Scene.ONE, 0.02), in_time=False)
+    assert clocks_agree(replace(HONEST, blocks=(*HONEST.blocks, late))).outcome is Outcome.FAILED
+
+
+def test_clocks_are_not_compared_where_asking_takes_longer_than_the_calls() -> None:
+    judged = clocks_agree(replace(HONEST, price=Price(block_ns=8 * MS, call_ns=9 * MS)))
+    assert judged.outcome is Outcome.MISTRUSTED
+    assert judged.message.startswith("asking for a call takes 17 ms")
+
+
+def test_more_cores_than_threads_are_seen_whatever_was_set() -> None:
+    blocks = tuple(replace(seen(Scene.FRESH, 10), cpu_ns=int(cores * 40 * MS)) for cores in (3, 3, 3, 3))
+    assert settings_unchanged(replace(HONEST, blocks=blocks, threads=3)).outcome is Outcome.PASSED
+    judged = settings_unchanged(replace(HONEST, blocks=blocks))
+    assert judged.message == "its calls used 3 cores, and it was given 2"
 
 
 def test_work_without_a_call_is_seen() -> None:

@@ -1,29 +1,63 @@
 """Gate: the worker's clock tells what the parent's tells."""
 
-from validation.correctness.case import Gate
+from validation.correctness.case import Gate, Outcome
 from validation.correctness.integrity.observation import Observation
 from validation.correctness.integrity.verdict import gate
+from validation.implementations.clock import Price
 
 
 def clocks_agree(observation: Observation) -> Gate:
-    """Fails when a clock was replaced, or when both clocks disagree in most blocks: the host disturbs a few."""
-    faults = []
+    """Fails when a clock was replaced, when both disagree in most blocks, or when one leaves a share of the time out.
+
+    Mistrusted where asking took longer than the calls, so that nothing could be told.
+    """
+    faults = _patched(observation)
+    price, blocks = observation.price, observation.whole
+    if price is not None and blocks:
+        faults += [fault for fault in (_disagree(observation, price), _hidden(observation, price)) if fault]
+        if not faults and 2 * sum(price.of(len(one.calls_ns)) > sum(one.calls_ns) for one in blocks) > len(blocks):
+            said = f"asking for a call takes {price.of(1) / 1e6:.3g} ms, more than the call: clocks cannot be compared"
+            return gate("clocks_agree", observation, None).model_copy(
+                update={"outcome": Outcome.MISTRUSTED, "message": said}
+            )
+    return gate("clocks_agree", observation, "; ".join(faults) or None)
+
+
+def _patched(observation: Observation) -> list[str]:
+    """Names of the clocks that were replaced."""
     after = observation.state_after or {}
     # A GPU's clock is read by events, methods of a class as any other.
     events = [name for name in ("elapsed_time", "record") if name in after.get("patched tensor", "")]
     patched = [name for name in (after.get("patched clocks", "none"), *events) if name != "none"]
-    if patched:
-        faults.append(f"replaced {', '.join(patched)}")
+    return [f"replaced {', '.join(patched)}"] if patched else []
+
+
+def _disagree(observation: Observation, price: Price) -> str:
+    """That most blocks' calls cannot have taken what they are said to; the host disturbs a few."""
+    # Both read one clock of the machine's: one that stood still for a while shows by what time it is.
+    early = [block for block in observation.blocks if not block.in_time]
+    if early:
+        return f"{len(early)} of {len(observation.blocks)} blocks: its clock shows another time than the parent's"
     # Calls on one token take no longer than the asking.
     blocks = observation.whole
-    if observation.price is not None and blocks:
-        disagree = [
-            block for block in blocks if not observation.price.agrees(block.calls_ns, block.parent_ns, block.hosts_ns)
-        ]
-        if 2 * len(disagree) > len(blocks):
-            worst = max(disagree, key=lambda block: abs(block.parent_ns - sum(block.calls_ns)))
-            faults.append(
-                f"{len(disagree)} of {len(blocks)} blocks: its calls are said to take "
-                f"{sum(worst.calls_ns) / 1e6:.3g} ms, and took {worst.parent_ns / 1e6:.3g} ms"
-            )
-    return gate("clocks_agree", observation, "; ".join(faults) or None)
+    disagree = [block for block in blocks if not price.agrees(block.calls_ns, block.parent_ns, block.hosts_ns)]
+    if 2 * len(disagree) <= len(blocks):
+        return ""
+    worst = max(disagree, key=lambda block: abs(block.parent_ns - sum(block.calls_ns)))
+    return (
+        f"{len(disagree)} of {len(blocks)} blocks: its calls are said to take "
+        f"{sum(worst.calls_ns) / 1e6:.3g} ms, and took {worst.parent_ns / 1e6:.3g} ms"
+    )
+
+
+def _hidden(observation: Observation, price: Price) -> str:
+    """That the clock leaves out more, block after block, than asking explains."""
+    blocks = observation.whole
+    if not price.hides(blocks):
+        return ""
+    said, took = (sum(ns) for ns in zip(*((sum(b.hosts_ns or b.calls_ns), b.parent_ns) for b in blocks), strict=True))
+    asking = sum(price.of(len(block.calls_ns)) for block in blocks)
+    return (
+        f"its calls are said to take {said / 1e6:.3g} ms in all, and the parent waited {took / 1e6:.3g} ms, "
+        f"of which asking explains {asking / 1e6:.3g} ms"
+    )

@@ -31,7 +31,8 @@ class Scene(StrEnum):
 class Seen:
     """One block: times by both clocks, and for each call whether its output was right and its input left alone.
 
-    `hosts_ns` are the times by the worker's host clock, of a GPU's calls another than `calls_ns`.
+    `hosts_ns` are the times by the worker's host clock, of a GPU's calls another than `calls_ns`; `in_time` says that
+    by it the block lay between the parent's question and the answer. `cpu_ns` is the CPU time the process used for it.
     """
 
     scene: Scene
@@ -41,6 +42,8 @@ class Seen:
     x_unchanged: tuple[bool, ...]
     guards_held: bool
     hosts_ns: tuple[int, ...] = ()
+    in_time: bool = True
+    cpu_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,11 @@ from validation.correctness.case import Gate
 from validation.correctness.integrity.observation import Observation
 from validation.correctness.integrity.verdict import gate
 
+#: A kernel may use this many times the cores it was given, all calls together: clocks of CPU time are read a little
+#: before a block and a little after.
+MOST_CORES: Final = 1.1
+_LEAST_NS: Final = 50_000_000
+
 #: Told by another gate.
 _ELSEWHERE: Final = frozenset({"patched clocks"})
 
@@ -13,7 +18,8 @@ _ELSEWHERE: Final = frozenset({"patched clocks"})
 def settings_unchanged(observation: Observation) -> Gate:
     """Fails when the kernel changed threads, denormal mode, priority, affinity, or what others see of the process.
 
-    Fewer threads are its own loss.
+    Also when its calls used more cores than it was given threads, whatever was set while nobody looked. Fewer threads
+    are its own loss.
     """
     before, after = observation.state_before or {}, observation.state_after or {}
     changed = [
@@ -21,7 +27,14 @@ def settings_unchanged(observation: Observation) -> Gate:
         for name in before.keys() & after.keys() - _ELSEWHERE
         if before[name] != after[name] and not _fewer(name, before[name], after[name])
     ]
-    return gate("settings_unchanged", observation, "; ".join(sorted(changed)) or None)
+    return gate("settings_unchanged", observation, "; ".join([*sorted(changed), *_more_cores(observation)]) or None)
+
+
+def _more_cores(observation: Observation) -> list[str]:
+    used, passed = (sum(getattr(block, name) for block in observation.blocks) for name in ("cpu_ns", "parent_ns"))
+    if used - observation.threads * passed < _LEAST_NS or used < MOST_CORES * observation.threads * passed:
+        return []
+    return [f"its calls used {used / passed:.2g} cores, and it was given {observation.threads}"]
 
 
 def _fewer(name: str, before: str, after: str) -> bool:

@@ -22,6 +22,10 @@ CLOCK = time.perf_counter_ns
 #: Written before a call with cold caches: twice an H200's 60 MB of L2, and half as much again.
 FLUSHED_BYTES = 192 << 20
 
+#: Written by a call that computes nothing: four times a core's L2 of 2 MB. Without it the harness's own work between
+#: one token's calls takes 13 us, and after a kernel's 32 to 68.
+_DISTURBED_BYTES = 8 << 20
+
 #: How long the GPU spins before a call that is to be queued: 100 us at an H200's 1.98 GHz. To ask for a graph and for
 #: the events around it took 10 to 40 us: behind a spin of 20 us a replay of 16 us was seen as 20 to 35.
 _SPUN_CYCLES = 200_000
@@ -39,6 +43,7 @@ class Host:
         """Holds no memory yet."""
         self._shared: torch.Tensor | None = None
         self._memory: mmap.mmap | None = None
+        self._scratch: torch.Tensor | None = None
 
     def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
         """Returns the tensor where kernels run."""
@@ -75,6 +80,15 @@ class Host:
     def flush(self) -> None:
         """Caches hold nothing of the kernel's."""
         raise ValueError("cold caches are measured on a GPU only")
+
+    def disturb(self, result: Any, _x: torch.Tensor) -> Any:  # noqa: ANN401 -- as what it is given
+        """Returns `result`, as a kernel that computes nothing and leaves in the caches what a kernel leaves there."""
+        import torch  # noqa: PLC0415 -- as below
+
+        if self._scratch is None:
+            self._scratch = torch.zeros(_DISTURBED_BYTES, dtype=torch.uint8)
+        self._scratch.add_(1)
+        return result
 
     def time(self, call: Callable[[], Any], *, queued: bool = False) -> Timed:
         """Returns what the call returned, and its time by the device's clock and by the host's, ns.
@@ -163,6 +177,10 @@ class Cuda(Host):
     def poison(self, where: Description) -> None:
         """Copies an output's poison once more."""
         self._copy(where["offset"], where["offset"] + where["bytes"])
+
+    def disturb(self, result: Any, _x: torch.Tensor) -> Any:  # noqa: ANN401 -- as what it is given
+        """Returns `result`: the host's caches are the asking's."""
+        return result
 
     def flush(self) -> None:
         """Writes more than the L2 holds, and waits."""

@@ -12,8 +12,9 @@ PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 
-#: The capability to look into any process, its number and the version of the structures that it is given up by.
-CAP_SYS_PTRACE = 19
+#: The capabilities to look into any process and to be scheduled before others, by their numbers, and the version of the
+#: structures that they are given up by.
+CAP_SYS_PTRACE, CAP_SYS_NICE = 19, 23
 CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -22,7 +23,7 @@ def live(control: int, audit: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # What a child leaves behind stays this process's child, and is found when this process is ended.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    _give_up_looking_into_others()
+    _give_up(CAP_SYS_PTRACE, CAP_SYS_NICE)
     # The parent may have died before the request above took hold.
     if os.getppid() == parent:
         serve(control, audit)
@@ -30,18 +31,21 @@ def live(control: int, audit: int, parent: int) -> None:
     os._exit(0)
 
 
-def _give_up_looking_into_others() -> None:
-    """Gives up, for good, what root may do to the memory of other processes: the suite's holds the answers.
+def _give_up(*capabilities: int) -> None:
+    """Gives up, for good, what root may do to other processes: the suite's memory holds the answers.
 
-    Without it neither /proc/PID/mem nor process_vm_readv reaches a process that is not dumpable, as the suite makes
-    itself. Whoever is not root has nothing to give up.
+    Without CAP_SYS_PTRACE neither /proc/PID/mem nor process_vm_readv reaches a process that is not dumpable, as the
+    suite makes itself; without CAP_SYS_NICE no kernel comes before others for the time of its calls. Whoever is not
+    root has nothing to give up.
     """
     libc = ctypes.CDLL(None)
-    libc.prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     # Two words each of the effective, the permitted and the inheritable set.
     sets = (ctypes.c_uint32 * 6)()
-    if libc.capget(header, sets) == 0:
+    known = libc.capget(header, sets) == 0
+    for capability in capabilities:
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
         for word in range(3):
-            sets[word] &= ~(1 << CAP_SYS_PTRACE)
+            sets[word] &= ~(1 << capability)
+    if known:
         libc.capset(header, sets)

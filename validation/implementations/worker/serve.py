@@ -32,7 +32,11 @@ _SUSTAINED = 64
 #: later call shows in nine calls of ten.
 _LOOKED_AT = 8
 
+#: Of the system, taken before any kernel is loaded: a kernel cannot foresee the words by seeding a generator.
 _DRAWN: Callable[[int], bytes] = os.urandom
+
+_NO_TIMES: tuple[int, ...] = ()
+_NO_WORDS: tuple[list[list[int]], ...] = ()
 
 
 class Worker:
@@ -143,14 +147,14 @@ class Worker:
         # The price is measured with it, so that it is never less than what it has to explain.
         queued = self._captures or message["queued"]
         if message["dry"]:
-            # Returns a tensor, which is then copied: as much work of ours as any kernel causes.
-            blank = tensors[0][1].clone()
-            call, fills = kernel.caller(lambda _x: blank, kernel.Form.RETURNS), False
+            # Returns tensors, which are then copied, out of cold caches: as much work of ours as any kernel causes.
+            blank = tuple(tensor.clone() for tensor in tensors[0][1:])
+            call, fills = kernel.caller(partial(device.disturb, blank), kernel.Form.RETURNS), False
         else:
             call, fills = self._caller(places[0]["x"], *tensors[0][:2]), self._form is not kernel.Form.RETURNS
-        calls_ns, hosts_ns, ends_ns, told, last = [], [], [], [], []
-        # A tuple: what was seen cannot be changed by a kernel that finds this frame.
-        seen: tuple[list[list[int]], ...] = ()
+        told, last = [], []
+        # Tuples: what was seen cannot be changed by a kernel that finds this frame.
+        calls_ns, hosts_ns, ends_ns, seen = _NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_WORDS
         began = CLOCK()
         for where, (x, out, ids, weights), due_ns in zip(places, tensors, message["due_ns"], strict=True):
             while (early_ns := began + due_ns - CLOCK()) > 0:
@@ -166,16 +170,17 @@ class Worker:
                 device.flush()
             # By its class, whose functions are looked at afterwards: an attribute of the object may be a kernel's.
             result, call_ns, host_ns = type(device).time(device, made, queued=queued)
-            calls_ns.append(call_ns)
-            hosts_ns.append(host_ns)
+            calls_ns += (call_ns,)
+            hosts_ns += (host_ns,)
             told.append(kernel.deliver(result, out, ids, weights, fills=fills))
-            ends_ns.append(CLOCK() - began)
+            ends_ns += (CLOCK() - began,)
             seen += (_seen(device, where["out"]),)
             last.append(made)
             del result
         device.finish(message["end"])
         self._last = last
-        return {"calls_ns": calls_ns, "hosts_ns": hosts_ns, "ends_ns": ends_ns, "told": told, "seen": seen}
+        times = {"began_ns": began, "calls_ns": calls_ns, "hosts_ns": hosts_ns, "ends_ns": ends_ns}
+        return {**times, "told": told, "seen": seen}
 
     def sustain(self, message: Message, _descriptors: list[int]) -> Message:
         """Makes the last block's calls again and again, without a pause, for about so many seconds."""
