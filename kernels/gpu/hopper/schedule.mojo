@@ -2,8 +2,8 @@
 
 Tiles of the second matmul are numbered on behind those of the first. In narrow tiles block b takes tiles b, b + blocks, ...; in
 wide ones the next that nobody has taken. Those differ: in their tokens, and a tile of the first matmul takes 0.3 times as long
-as one of the second at seed-serving and 2.5 times at Qwen3's sizes, so that dealt out in turn the last block was done 2 to 5 %
-of all cycles behind the mean. Nor do all blocks store at the same time then.
+as one of the second at seed-serving and 3 times at Qwen3's sizes, so that dealt out in turn the last block was done 1.5 to 4 %
+of all cycles behind the mean.
 """
 
 from max.gpu import block_idx, grid_dim
