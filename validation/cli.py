@@ -317,3 +317,7 @@ def main() -> None:
     except UsageError as error:
         typer.echo(f"moe-validation: {error}", err=True)
         raise SystemExit(EXIT_USAGE) from None
+
+
+if __name__ == "__main__":
+    main()

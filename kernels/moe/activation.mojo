@@ -1,6 +1,7 @@
 """From a finished tile of the first matmul to hidden units: activation, gate, storage."""
 
 from std.math import erf, exp, tanh
+from std.sys import llvm_intrinsic
 
 from .format import LANES, PANEL, Vec, operand
 from .memory import Address, Floats
@@ -26,21 +27,35 @@ def activate[kind: Int](x: Vec) -> Vec:
         return x / (1 + exp(-x))
 
 
+@always_inline
+def hidden_row[to: DType, kind: Int, gated: Bool](sums: Floats, hidden: Address[Scalar[to]]):
+    """The hidden units of one row of a panel."""
+    var first = activate[kind](sums.unsafe_load[width=LANES](0))
+    var second = sums.unsafe_load[width=LANES](LANES)
+    comptime if gated:
+        hidden.unsafe_store(0, (first * second).cast[to]())
+    else:
+        # Together: half the stores.
+        # Together: half the stores.
+        var last = activate[kind](second)
+        comptime if to == DType.bfloat16:
+            # One instruction and one store; of the joined vectors' cast the compiler makes two and a third to join.
+            comptime both = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
+            hidden.unsafe_store(0, llvm_intrinsic[both, SIMD[to, 2 * LANES], has_side_effect=False](last, first))
+        else:
+            hidden.unsafe_store(0, first.join(last).cast[to]())
+
+
 @no_inline
 def _hidden[
     dtype: DType, kind: Int, gated: Bool
 ](rows: Int, panels: Int, sums: Floats, ld_sums: Int, hidden: Address[Scalar[operand[dtype]()]], ld_hidden: Int):
+    comptime units = LANES if gated else PANEL
     for i in range(rows):
-        var source = sums.unsafe_offset(i * ld_sums)
-        var target = hidden.unsafe_offset(i * ld_hidden)
         for p in range(panels):
-            var first = activate[kind](source.unsafe_load[width=LANES](p * PANEL))
-            var second = source.unsafe_load[width=LANES](p * PANEL + LANES)
-            comptime if gated:
-                target.unsafe_store(p * LANES, (first * second).cast[operand[dtype]()]())
-            else:
-                target.unsafe_store(p * PANEL, first.cast[operand[dtype]()]())
-                target.unsafe_store(p * PANEL + LANES, activate[kind](second).cast[operand[dtype]()]())
+            hidden_row[operand[dtype](), kind, gated](
+                sums.unsafe_offset(i * ld_sums + p * PANEL), hidden.unsafe_offset(i * ld_hidden + p * units)
+            )
 
 
 @always_inline

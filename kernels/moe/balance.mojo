@@ -6,8 +6,8 @@ alpha = 1); in general k, as Mixtral's in Hugging Face transformers.
 """
 
 from .memory import at
+from .format import tile_rows
 from .workspace import Workspace
-from .format import TILE_ROWS
 
 
 struct Balance(Movable):
@@ -21,10 +21,10 @@ struct Balance(Movable):
         self.chosen = List[Int](length=experts, fill=0)
         self.shares = List[Float64](length=experts, fill=0)
 
-    def add(mut self, work: Workspace):
+    def add[dtype: DType](mut self, work: Workspace):
         """A pass that is dispatched, and whose shares the router left, tile of tokens by tile, is added."""
         var rows = at[Int](work.expert_rows)
-        var tiles = (work.tokens + TILE_ROWS - 1) // TILE_ROWS
+        var tiles = (work.tokens + tile_rows[dtype]() - 1) // tile_rows[dtype]()
         for e in range(len(self.chosen)):
             self.chosen[e] += rows[unsafe_offset=e + 1] - rows[unsafe_offset=e]
             for tile in range(tiles):

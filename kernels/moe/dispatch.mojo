@@ -58,18 +58,21 @@ def dispatch_shared[dtype: DType](layer: Layer, work: Workspace) -> Workspace:
 def _cut_blocks[dtype: DType](layer: Layer, mut work: Workspace):
     """Blocks are `block_rows` rows, and smaller near the end: the threads finish within a small block of each other.
 
-    With R rows left for n threads a block takes R / (2 n) of them (guided self-scheduling, Polychronopoulos and Kuck
-    1987).
+    With R rows left for n threads a block takes R / n of them (guided self-scheduling, Polychronopoulos and Kuck 1987),
+    and an expert's are alike. R / (2 n), in smaller blocks of AMX, took 4 to 6 % more time.
     """
     var blocks = at[Int32](work.blocks)
-    var shares = 2 * layer.pool.threads()
+    var shares = layer.pool.threads()
     var count = 0
     for e in range(layer.experts):
         var first = at[Int](work.expert_rows)[unsafe_offset=e]
         var end = at[Int](work.expert_rows)[unsafe_offset=e + 1]
         while first < end:
             var fair = round_up((work.slots - first) // shares, tile_rows[dtype]())
-            var rows = min(end - first, max(smallest_block[dtype](), min(block_rows[dtype](), fair)))
+            var most = max(smallest_block[dtype](), min(block_rows[dtype](), fair))
+            var left = end - first
+            var count_left = (left + most - 1) // most
+            var rows = min(left, round_up((left + count_left - 1) // count_left, tile_rows[dtype]()))
             blocks[unsafe_offset=3 * count] = Int32(first)
             blocks[unsafe_offset=3 * count + 1] = Int32(rows)
             blocks[unsafe_offset=3 * count + 2] = Int32(e)

@@ -1,20 +1,15 @@
 """The two matmuls of an expert, for any of its rows and any of its panels of weights."""
 
 from .ablation import D_FF, D_MODEL
-from .activation import RELU, store_hidden
-from .amx import amx_tiles, bytes_fetched
+from .activation import ACTIVATIONS, RELU, store_hidden
+from .amx_matmul import SUMS_ONLY, amx_matmul
 from .format import (
-    AMX_ROWS,
-    AMX_STEPS,
     PANEL,
     TILE_ROWS,
     chunk_steps,
     operand,
     paired,
-    panel_bytes,
-    panel_stride,
     step_bytes,
-    step_stride,
     steps,
     terms,
     tiled,
@@ -22,49 +17,10 @@ from .format import (
 )
 from .layer import Layer
 from .memory import Address, Bytes, Floats, at
-from .pack import copy_cast
+from .pack import copy_operands
+from .panels import Panels
 from .tile import group_of, tile_of, tiles_of, widen_panel
 from .workspace import Workspace, block_rows
-
-
-@fieldwise_init
-struct Panels(Copyable, ImplicitlyCopyable, Movable):
-    """The packed panels of one matrix of one expert, and the bias in their order."""
-
-    var weights: Bytes
-    var bias: Floats
-    var panel_stride: Int  # bytes from one panel to the next
-    var step_stride: Int  # bytes from one step of a panel to the next
-    var tiles: Bool  # whether AMX multiplies them
-
-    @staticmethod
-    def first[dtype: DType](layer: Layer, expert: Int) -> Panels:
-        """Those of w1, or of w_gate beside w1."""
-        var count = layer.first_panels()
-        return Panels(
-            weights=at[UInt8](layer.first + expert * count * panel_bytes[dtype](layer.d_model)),
-            bias=at[Float32](layer.first_bias).unsafe_offset(expert * count * PANEL),
-            panel_stride=panel_stride[dtype](layer.d_model),
-            step_stride=step_stride[dtype](count),
-            tiles=layer.tiles,
-        )
-
-    @staticmethod
-    def second[dtype: DType](layer: Layer, expert: Int) -> Panels:
-        """Those of w2."""
-        var count = layer.second_panels()
-        return Panels(
-            weights=at[UInt8](layer.second + expert * count * panel_bytes[dtype](layer.d_ff)),
-            bias=at[Float32](layer.second_bias).unsafe_offset(expert * count * PANEL),
-            panel_stride=panel_stride[dtype](layer.d_ff),
-            step_stride=step_stride[dtype](count),
-            tiles=layer.tiles,
-        )
-
-    @always_inline
-    def at(self, panel: Int, step: Int) -> Bytes:
-        """Where a step of a panel begins."""
-        return self.weights.unsafe_offset(panel * self.panel_stride + step * self.step_stride)
 
 
 @always_inline
@@ -80,10 +36,7 @@ def gather_rows[dtype: DType](layer: Layer, work: Workspace, first: Int, count: 
     for i in range(count):
         var token = Int(at[Int32](work.token_of_row)[unsafe_offset=first + i])
         var row = at[Scalar[to]](target).unsafe_offset(i * work.ld_rows)
-        copy_cast(at[Scalar[dtype]](work.x).unsafe_offset(token * d), d, row)
-        # What fills the last step up meets zero weights, and must not be a NaN that was left here.
-        for rest in range(d, terms[dtype](d)):
-            row[unsafe_offset=rest] = 0
+        copy_operands[dtype, dtype](at[Scalar[dtype]](work.x).unsafe_offset(token * d), d, row)
 
 
 @always_inline
@@ -123,8 +76,30 @@ def hidden_units[
     var a = _words[dtype](inputs, 0)
     var lda = _word_count[dtype](work.ld_rows)
     var units = layer.units_per_panel()
-    var group = 1 if layer.tiles else group_of[2](rows)
+    var group = group_of[2](rows)
     var p = first_panel
+    comptime if tiled[dtype]():
+        if layer.tiles:
+            comptime for kind in range(ACTIVATIONS):
+                comptime for gated in range(2):
+                    if layer.activation == kind and layer.gated == (gated == 1):
+                        amx_matmul[kind, gated == 1](
+                            matrix,
+                            first_panel,
+                            end_panel,
+                            rows,
+                            0,
+                            k,
+                            a,
+                            lda,
+                            sums,
+                            PANEL,
+                            hidden.unsafe_bitcast[BFloat16](),
+                            work.ld_hidden,
+                            sums,
+                            after,
+                        )
+            p = end_panel
     while p < end_panel:
         var count = group if p + group <= end_panel else 1
         var next = matrix.at(p + count, 0) if p + count < end_panel else after
@@ -136,38 +111,6 @@ def hidden_units[
                     matrix, p, count, rows, 0, k, a, lda, target.unsafe_bitcast[Float32](), work.ld_hidden, sums, next
                 )
                 p += count
-                continue
-        comptime if tiled[dtype]():
-            if layer.tiles and k <= chunk_steps[dtype]():
-                # 128 rows at a time: their sums, 16 KiB, stay in L1 beside the panel; 8 % of the experts' time.
-                var fetched = bytes_fetched(rows)
-                for row in range(0, rows, 4 * AMX_ROWS):
-                    var part = min(rows - row, 4 * AMX_ROWS)
-                    amx_tiles(
-                        part,
-                        k,
-                        a.unsafe_offset(row * lda),
-                        lda,
-                        matrix.at(p, 0),
-                        matrix.step_stride,
-                        matrix.bias.unsafe_offset(p * PANEL),
-                        0,
-                        sums,
-                        PANEL,
-                        next.unsafe_offset(row // AMX_ROWS * (k // AMX_STEPS) * fetched),
-                        fetched,
-                    )
-                    store_hidden[dtype](
-                        layer.activation,
-                        layer.gated,
-                        part,
-                        1,
-                        sums,
-                        PANEL,
-                        target.unsafe_offset(row * work.ld_hidden),
-                        work.ld_hidden,
-                    )
-                p += 1
                 continue
         _multiply[dtype, False, known](matrix, p, count, rows, 0, k, a, lda, sums, count * PANEL, sums, next)
         store_hidden[dtype](layer.activation, layer.gated, rows, count, sums, count * PANEL, target, work.ld_hidden)
@@ -204,7 +147,26 @@ def outputs[
     var matrix = Panels.second[dtype](layer, expert)
     var first = steps[dtype](first_unit)
     var end = steps[dtype](end_unit)
-    var group = 1 if layer.tiles else group_of[2](rows)
+    comptime if tiled[dtype]():
+        if layer.tiles:
+            amx_matmul[SUMS_ONLY, False](
+                matrix,
+                first_panel,
+                end_panel,
+                rows,
+                first,
+                end,
+                _words[dtype](hidden, 0),
+                _word_count[dtype](work.ld_hidden),
+                results,
+                work.ld_results,
+                hidden.unsafe_bitcast[BFloat16](),
+                0,
+                sums,
+                after,
+            )
+            return
+    var group = group_of[2](rows)
     var p = first_panel
     while p < end_panel:
         var count = group if p + group <= end_panel else 1
@@ -273,23 +235,6 @@ def _multiply[
         var start = bias if step == 0 else c
         var start_stride = 0 if step == 0 else ldc
         var ahead = next if last else matrix.at(panel, step + chunk)
-        comptime if tiled[dtype]():
-            if matrix.tiles:
-                amx_tiles(
-                    rows,
-                    chunk,
-                    tile_a,
-                    lda,
-                    weights,
-                    matrix.step_stride,
-                    start,
-                    start_stride,
-                    c,
-                    ldc,
-                    ahead,
-                    bytes_fetched(rows),
-                )
-                continue
         comptime if widened[dtype]():
             if rows > TILE_ROWS:
                 var wide = sums.unsafe_offset(block_rows[dtype]() * PANEL)

@@ -6,7 +6,7 @@
 | AVX2                | 8     | 16        | 6 x 16            | 12           |
 | 128-bit, 32 or 16   | 4     | 32 / 16   | 12 x 8 / 6 x 8    | 24 / 12      |
 
-With AMX a tile of bfloat16 is 32 x 32, in four of eight tile registers (amx.mojo).
+With AMX a tile of bfloat16 is 32 x 32, in four of eight tile registers (amx_matmul.mojo).
 
 A step of a tile loads 2 vectors of weights and broadcasts TILE_ROWS activations for 2 * TILE_ROWS multiply-adds: 14
 loads per 24 on AVX-512. Two loads and two multiply-adds start per cycle, so loads stay below 60 % of their ports. A
@@ -26,10 +26,12 @@ comptime TILE_ROWS = 12 if MANY_REGISTERS else 6
 comptime TILE_VECTORS = 2
 comptime PANEL = TILE_VECTORS * LANES
 
-# AMX holds 16 rows of 64 bytes in a tile register; a tile of ours is two of them high, a panel two wide (amx.mojo).
+# AMX holds 16 rows of 64 bytes in a tile register; a tile of ours is two of them high, a panel two wide.
 comptime AMX_ROWS = 32
 # Steps, pairs of terms, that one tile product takes at a time.
 comptime AMX_STEPS = 16
+# Floats of two blocks of sums, which are on their way to hidden units while the next is multiplied.
+comptime AMX_SUMS = 2 * AMX_ROWS * PANEL
 
 
 def paired[dtype: DType]() -> Bool:

@@ -50,7 +50,7 @@ def forward[
 
         Route[dtype](layer, work).start()
         dispatch[dtype](layer, work)
-        balance.add(work)
+        balance.add[dtype](work)
         _run_experts[dtype](layer, work)
         if layer.shared_d_ff > 0:
             _run_experts[dtype](layer.shared_expert(), dispatch_shared[dtype](layer, work))

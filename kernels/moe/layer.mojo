@@ -27,8 +27,8 @@ struct Layer(Copyable, ImplicitlyCopyable, Movable):
     var tiles: Bool  # whether its matmuls use AMX
     var packed: Int  # one allocation; the addresses below lie in it
     var packed_bytes: Int
-    var router: Int  # float32 panels of one vector [d_model, LANES]
-    var router_bias: Int  # float32 [experts rounded up to LANES]
+    var router: Int  # float32 panels of one vector [d_model, LANES], or the tiles' panels of bfloat16
+    var router_bias: Int  # float32 [experts rounded up to PANEL]
     var correction: Int  # float32 [experts rounded up to LANES]: added to a sigmoid router's scores for the choice
     var first: Int  # per expert: panels of w1, or of w_gate beside w1
     var first_bias: Int  # float32, per expert: in panel order
@@ -72,6 +72,10 @@ struct Layer(Copyable, ImplicitlyCopyable, Movable):
     def second_panels(self) -> Int:
         """Panels of the second matmul of an expert."""
         return (self.d_model + PANEL - 1) // PANEL
+
+    def tiled_router(self) -> Bool:
+        """Whether AMX computes the logits too: the router's weights are bfloat16, or the other dtype's of the layer."""
+        return self.tiles and not self.float32_router
 
     def router_panels(self) -> Int:
         """Panels, one vector wide, of the router."""

@@ -1,6 +1,6 @@
 """Copies as the tile reads them. Weights: panels [steps, PANEL], one after the other, columns filled up with zeros."""
 
-from .format import LANES, PANEL, panel_bytes, paired, steps
+from .format import LANES, operand, paired, steps, terms
 from .memory import Address, Bytes
 
 
@@ -16,6 +16,17 @@ def copy_cast[
     while j < count:
         copies[unsafe_offset=j] = values[unsafe_offset=j].cast[target]()
         j += 1
+
+
+@always_inline
+def copy_operands[
+    source: DType, dtype: DType
+](values: Address[Scalar[source]], count: Int, copies: Address[Scalar[operand[dtype]()]]):
+    """`copies` holds a row of `count` values as operands of a matmul of `dtype`."""
+    copy_cast(values, count, copies)
+    # What fills the last step up meets zero weights, and must not be a NaN that was left here.
+    for rest in range(count, terms[dtype](count)):
+        copies[unsafe_offset=rest] = 0
 
 
 def pack_column[

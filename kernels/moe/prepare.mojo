@@ -1,7 +1,7 @@
 """From the user's weights to a `Layer`: one allocation, packed by all threads."""
 
 from .amx import may_use_tiles
-from .format import LANES, PANEL, panel_bytes, panel_stride, step_stride
+from .format import LANES, PANEL, panel_bytes, panel_stride, step_bytes, step_stride, tiled
 from .layer import Layer
 from .memory import CACHE_LINE, Floats, allocate, at, round_up
 from .pack import pack_column, pack_panel
@@ -75,8 +75,12 @@ def prepare[dtype: DType](pool: Pool, dimensions: Layer, weights: Weights) raise
 def _lay_out[dtype: DType](mut layer: Layer, base: Int) -> Int:
     """The bytes from `base` to the end of the packed pieces, whose addresses are in the layer."""
     var end = base
-    layer.router = _take(end, layer.router_panels() * layer.d_model * LANES * 4)
-    layer.router_bias = _take(end, layer.router_panels() * LANES * 4)
+    var tiled_panels = round_up(layer.experts, PANEL) // PANEL
+    var router = tiled_panels * panel_bytes[dtype](layer.d_model)
+    if not layer.tiled_router():
+        router = layer.router_panels() * layer.d_model * LANES * 4
+    layer.router = _take(end, router)
+    layer.router_bias = _take(end, tiled_panels * PANEL * 4)
     layer.correction = _take(end, layer.router_panels() * LANES * 4)
     layer.first_bias = _take(end, layer.experts * layer.first_panels() * PANEL * 4)
     layer.second_bias = _take(end, layer.experts * layer.second_panels() * PANEL * 4)
@@ -99,10 +103,29 @@ def _take(mut end: Int, bytes: Int) -> Int:
 
 
 def _pack_router[source: DType](layer: Layer, weights: Weights):
-    """The packed router is float32 whatever the layer's dtype: it is small, and a wrong expert is a wrong output."""
-    for p in range(layer.router_panels()):
+    """The packed router is float32 whatever the layer's dtype: it is small, and a wrong expert is a wrong output.
+
+    But for AMX, whose products of bfloat16 are exact and summed in float32.
+    """
+    var matrix = at[Scalar[source]](weights.router)
+    comptime if tiled[source]():
+        if layer.tiled_router():
+            var panels = round_up(layer.experts, PANEL) // PANEL
+            for p in range(panels):
+                var packed = at[UInt8](layer.router + p * panel_bytes[source](layer.d_model))
+                pack_panel[source](
+                    matrix,
+                    p * PANEL,
+                    matrix,
+                    p * PANEL + LANES,
+                    layer.d_model,
+                    layer.experts,
+                    packed,
+                    step_bytes[source](),
+                )
+    for p in range(0 if layer.tiled_router() else layer.router_panels()):
         pack_column[source, DType.float32](
-            at[Scalar[source]](weights.router),
+            matrix,
             layer.d_model,
             layer.experts,
             p * LANES,
@@ -111,8 +134,9 @@ def _pack_router[source: DType](layer: Layer, weights: Weights):
             LANES * 4,
         )
     var bias = at[Float32](layer.router_bias)
-    for e in range(layer.router_panels() * LANES):
+    for e in range(round_up(layer.experts, PANEL)):
         bias[unsafe_offset=e] = _element[source](weights.router_bias, e, 0, layer.experts)
+    for e in range(layer.router_panels() * LANES):
         at[Float32](layer.correction)[unsafe_offset=e] = _element[DType.float32](
             weights.correction, e, 0, layer.experts
         )

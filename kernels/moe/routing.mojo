@@ -1,10 +1,13 @@
 """Every token's logits, and with them its experts and their weights."""
 
+from .amx import close_tiles, open_tiles
+from .amx_matmul import SUMS_ONLY, amx_matmul
 from .choice import add_shares, choose_experts
-from .format import LANES, TILE_ROWS, Vec
+from .format import LANES, PANEL, TILE_ROWS, operand, steps, tile_rows, tiled
 from .layer import Layer
 from .memory import Floats, at
-from .pack import copy_cast
+from .pack import copy_cast, copy_operands
+from .panels import Panels
 from .pool import Task
 from .tile import group_of, tile_of
 from .workspace import Workspace
@@ -25,18 +28,20 @@ struct Route[dtype: DType](Task):
         if self.work.tokens * self.layer.d_model * self.layer.experts <= ALONE:
             self.layer.pool.run_alone(self)
         else:
-            self.layer.pool.run(self, (self.work.tokens + TILE_ROWS - 1) // TILE_ROWS)
+            self.layer.pool.run(self, (self.work.tokens + tile_rows[Self.dtype]() - 1) // tile_rows[Self.dtype]())
 
     def run(self, thread: Int):
         """Tile after tile of tokens, until none is left."""
+        open_tiles[Self.dtype](self.layer.tiled_router())
         var logits = at[Float32](self.work.sums + thread * self.work.sums_per_thread)
-        var keys = logits.unsafe_offset(TILE_ROWS * (self.work.ld_logits + self.work.ld_rows)).unsafe_bitcast[Int32]()
+        comptime rows = tile_rows[Self.dtype]()
+        var keys = logits.unsafe_offset(rows * (self.work.ld_logits + self.work.ld_rows)).unsafe_bitcast[Int32]()
         while True:
             var tile = self.layer.pool.ticket()
-            var first = tile * TILE_ROWS
+            var first = tile * rows
             if first >= self.work.tokens:
-                return
-            var count = min(TILE_ROWS, self.work.tokens - first)
+                break
+            var count = min(rows, self.work.tokens - first)
             self._logits(first, count, logits)
             for i in range(count):
                 choose_experts(
@@ -49,6 +54,7 @@ struct Route[dtype: DType](Task):
                 )
             if self.work.shares != 0:
                 self._add_shares(tile, count, logits)
+        close_tiles[Self.dtype](self.layer.tiled_router())
 
     def _add_shares(self, tile: Int, count: Int, logits: Floats):
         """The tile's row of shares holds the sum of its tokens'."""
@@ -60,6 +66,18 @@ struct Route[dtype: DType](Task):
 
     def _logits(self, first: Int, count: Int, logits: Floats):
         """`logits` [count, ld_logits] of the tokens from `first` on, in float32 whatever the layer's dtype."""
+        comptime if tiled[Self.dtype]():
+            if self.layer.tiled_router():
+                self._logits_by_tiles(first, count, logits)
+                return
+        var rows = logits.unsafe_offset(tile_rows[Self.dtype]() * self.work.ld_logits)
+        for i in range(0, count, TILE_ROWS):
+            self._logits_by_vectors(
+                first + i, min(TILE_ROWS, count - i), logits.unsafe_offset(i * self.work.ld_logits), rows
+            )
+
+    def _logits_by_vectors(self, first: Int, count: Int, logits: Floats, room: Floats):
+        """As `_logits` for up to TILE_ROWS tokens, whose float32 copies find place in `room`."""
         var x = at[Scalar[Self.dtype]](self.work.x).unsafe_offset(first * self.layer.d_model)
         var rows: Floats
         var ld_rows: Int
@@ -67,7 +85,7 @@ struct Route[dtype: DType](Task):
             rows = x.unsafe_bitcast[Float32]()
             ld_rows = self.layer.d_model
         else:
-            rows = logits.unsafe_offset(TILE_ROWS * self.work.ld_logits)
+            rows = room
             ld_rows = self.work.ld_rows
             for i in range(count):
                 copy_cast(x.unsafe_offset(i * self.layer.d_model), self.layer.d_model, rows.unsafe_offset(i * ld_rows))
@@ -115,3 +133,30 @@ struct Route[dtype: DType](Task):
                     0,
                 )
                 p += 1
+
+    def _logits_by_tiles(self, first: Int, count: Int, logits: Floats):
+        """As `_logits`: products of bfloat16 are exact, and AMX sums them in float32."""
+        var d = self.layer.d_model
+        var ld_rows = self.work.ld_rows
+        var room = logits.unsafe_offset(tile_rows[Self.dtype]() * self.work.ld_logits)
+        var rows = room.unsafe_bitcast[Scalar[operand[Self.dtype]()]]()
+        var x = at[Scalar[Self.dtype]](self.work.x).unsafe_offset(first * d)
+        for i in range(count):
+            copy_operands[Self.dtype, Self.dtype](x.unsafe_offset(i * d), d, rows.unsafe_offset(i * ld_rows))
+        var matrix = Panels.router[Self.dtype](self.layer)
+        amx_matmul[SUMS_ONLY, False](
+            matrix,
+            0,
+            (self.layer.experts + PANEL - 1) // PANEL,
+            count,
+            0,
+            steps[Self.dtype](d),
+            room,
+            ld_rows // 2,
+            logits,
+            self.work.ld_logits,
+            rows.unsafe_bitcast[BFloat16](),
+            0,
+            room.unsafe_offset(tile_rows[Self.dtype]() * ld_rows + 2 * self.work.ld_logits),
+            matrix.weights,
+        )

@@ -1,10 +1,11 @@
 """Who computes which part of the experts: threads share out blocks of rows, or panels of weights."""
 
 from .amx import close_tiles, open_tiles
-from .experts import Panels, gather_rows, hidden_units, outputs
+from .experts import gather_rows, hidden_units, outputs
 from .format import operand, steps
 from .layer import Layer
 from .memory import Address, Floats, at
+from .panels import Panels
 from .pool import Task
 from .workspace import Workspace, block_rows, slice_units
 

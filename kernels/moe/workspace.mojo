@@ -3,7 +3,19 @@
 from std.sys import size_of
 
 from .ablation import ALLOCATION, KEPT
-from .format import AMX_ROWS, LANES, PANEL, TILE_ROWS, bytes_of, chunk_steps, operand, tiled, widened
+from .format import (
+    AMX_ROWS,
+    AMX_SUMS,
+    LANES,
+    PANEL,
+    TILE_ROWS,
+    bytes_of,
+    chunk_steps,
+    operand,
+    tile_rows,
+    tiled,
+    widened,
+)
 from .layer import Layer
 from .memory import CACHE_LINE, allocate_for_one_call, release_after_call, round_up
 
@@ -15,15 +27,15 @@ def block_rows[dtype: DType]() -> Int:
     """Rows of the largest block.
 
     A block reads an expert's weights once from L3: at 96 rows each byte of float32 does 48 multiply-adds, so two
-    threads of 250 GFLOP/s ask for 5 GB/s each. AMX has ten times the speed. More rows would push the block's own data
-    out of L2.
+    threads of 250 GFLOP/s ask for 5 GB/s each. AMX has ten times the speed: 256 rows, and some more so that an expert
+    with little above a multiple of them is not cut once more. Still more would push the block's own data out of L2.
     """
-    return 8 * AMX_ROWS if tiled[dtype]() else 8 * TILE_ROWS
+    return 10 * AMX_ROWS if tiled[dtype]() else 8 * TILE_ROWS
 
 
 def smallest_block[dtype: DType]() -> Int:
     """Rows of the smallest block but for an expert's last: whole tiles, and two of the low ones."""
-    return AMX_ROWS if tiled[dtype]() else 2 * TILE_ROWS
+    return 2 * AMX_ROWS if tiled[dtype]() else 2 * TILE_ROWS
 
 
 def spare_rows[dtype: DType]() -> Int:
@@ -113,8 +125,12 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         # A tile under way: the block's rows of one panel, a group of panels of a few rows, or a tile of logits
         # with the float32 copy of its tokens and the order of one token's experts and groups.
         var sums_floats = max(
-            block_rows[dtype]() * PANEL, TILE_ROWS * (ld_logits + ld_rows) + 2 * ld_logits, TILE_ROWS * PANEL * 4
+            block_rows[dtype]() * PANEL,
+            tile_rows[dtype]() * (ld_logits + ld_rows) + 2 * ld_logits,
+            TILE_ROWS * PANEL * 4,
         )
+        comptime if tiled[dtype]():
+            sums_floats = AMX_SUMS + max(sums_floats, block_rows[dtype]() * PANEL)
         comptime if widened[dtype]():
             # A thread's widened panel stands after its unfinished tiles.
             sums_floats = max(sums_floats, (block_rows[dtype]() + chunk_steps[dtype]()) * PANEL)
@@ -132,7 +148,7 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
         var sums_per_thread = round_up(4 * sums_floats, CACHE_LINE)
         var sums = _take(end, threads * sums_per_thread)
         var results = _take(end, (slots + shared_rows + spare_rows[dtype]()) * ld_results * 4)
-        var tiles = (tokens + TILE_ROWS - 1) // TILE_ROWS
+        var tiles = (tokens + tile_rows[dtype]() - 1) // tile_rows[dtype]()
         var shares = _take(end, 4 * tiles * ld_logits) if with_shares else 0
         var base: Int
         comptime if ALLOCATION == KEPT:

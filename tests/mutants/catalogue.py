@@ -79,8 +79,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "routing",
         (
             "last token of a tile unrouted",
-            "min(TILE_ROWS, self.work.tokens - first)",
-            "max(1, min(TILE_ROWS, self.work.tokens - first) - 1)",
+            "min(rows, self.work.tokens - first)",
+            "max(1, min(rows, self.work.tokens - first) - 1)",
         ),
         (
             "router bias of the first panel",
@@ -102,8 +102,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             "block beyond its expert",
-            "min(end - first, max(smallest_block[dtype](), min(block_rows[dtype](), fair)))",
-            "max(smallest_block[dtype](), min(block_rows[dtype](), fair))",
+            "min(left, round_up((left + count_left - 1) // count_left, tile_rows[dtype]()))",
+            "round_up((left + count_left - 1) // count_left, tile_rows[dtype]())",
         ),
     ),
     *_of(
@@ -140,7 +140,6 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "experts",
-        ("last step not filled up", "for rest in range(d, terms[dtype](d)):", "for rest in range(d, d):"),
         ("sums restarted", "var start = bias if step == 0 else c", "var start = bias"),
         (
             "sums of a slice restarted",
@@ -148,6 +147,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "var start = bias if step == first else c",
         ),
         ("relu of partial sums", "        if last:", "        if True:"),
+    ),
+    *_of(
+        "panels",
         (
             "first expert's first bias",
             "at[Float32](layer.first_bias).unsafe_offset(expert * count * PANEL)",
@@ -191,19 +193,23 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         ("first row's activations", "row[unsafe_offset=i * lda]", "row[unsafe_offset=0]"),
     ),
+    *_of("amx", ("registers a row short", "UInt8(ROWS)", "UInt8(ROWS - 1)"), cpu="amx_bf16"),
     *_of(
-        "amx",
-        ("lower rows not computed", "if rest > ROWS:", "if rest > AMX_ROWS:"),
+        "amx_matmul",
+        ("lower rows not computed", "if count > ROWS:", "if count > AMX_ROWS:"),
         ("lower rows read from the upper", "a.unsafe_offset(ROWS * lda)", "a"),
-        ("both columns with the first weights", "_load[7](weights.unsafe_offset(LANES)", "_load[7](weights"),
-        ("last product left out", "range(1, steps // AMX_STEPS)", "range(1, max(1, steps // AMX_STEPS - 1))"),
-        ("sums in the wrong corner", "_multiply_add[3, 5, 7]()", "_multiply_add[2, 5, 7]()"),
-        ("last row of the rest not copied", "for i in range(rest):", "for i in range(rest - 1):"),
-        ("registers a row short", "UInt8(ROWS)", "UInt8(ROWS - 1)"),
+        ("both columns with the first weights", "load_tile[7](weights.unsafe_offset(LANES)", "load_tile[7](weights"),
+        ("last product left out", "range(1, products)", "range(1, max(1, products - 1))"),
+        ("sums in the wrong corner", "multiply_add[3, 5, 7]()", "multiply_add[2, 5, 7]()"),
+        ("last row of the rest not copied", "for i in range(count):", "for i in range(count - 1):"),
+        ("last row not activated", "min(done + share, self.stored.rows)", "min(done + share, self.stored.rows - 1)"),
+        ("next sums over the last ones", "slot = AMX_SUMS // 2 - slot", "slot = 0"),
+        ("last block left behind", "    pipeline.drain()", "    pipeline.store()"),
+        ("bias taken for none", "step == 0 and _is_empty(start)", "step == 0"),
         (
             "sums stored over the upper ones",
-            "_store[2](before.unsafe_offset(ROWS * ldc), ldc)",
-            "_store[2](before, ldc)",
+            "store_tile[2](before.unsafe_offset(ROWS * ldc), ldc)",
+            "store_tile[2](before, ldc)",
         ),
         cpu="amx_bf16",
     ),
@@ -232,6 +238,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "pack",
+        (
+            "last step not filled up",
+            "for rest in range(count, terms[dtype](count)):",
+            "for rest in range(count, count):",
+        ),
         ("copies leave out the last feature", "while j < count:", "while j < count - 1:"),
         ("columns beyond the matrix", "var inside = lane < width and row < k", "var inside = row < k"),
         ("last column zero", "var width = min(LANES, n - column)", "var width = min(LANES, n - column - 1)"),

@@ -23,6 +23,7 @@ from validation.performance.sample import (
     CLOCK_DISAGREES,
     OTHERS_RAN,
     PROBE_SLOW,
+    WORKER_RAN,
     ProcessRun,
     Role,
     Series,
@@ -46,7 +47,7 @@ class FakeWorker:
         self.turn, self.call_ns, self.hidden, self.flaws = turn, call_ns, hidden, flaws
         self.name = ""
         self.closed = self.busy = False
-        self.calls = 0
+        self.calls = self.asked = 0
         self.cold_calls = 0
 
     def start(self) -> None:
@@ -97,6 +98,11 @@ class FakeWorker:
         return Sustained(calls=round(seconds * 1000), parent_ns=round(seconds * 1e9))
 
     def settle(self) -> None: ...
+
+    def cpu_ns(self) -> int:
+        # Asked before and after each probe: its second answer is 0.1 ms later.
+        self.asked += 1
+        return self.asked * 100_000 if "runs at probes" in self.flaws else 0
 
     def libraries(self) -> tuple[str, ...]:
         return ("a blas",)
@@ -219,6 +225,12 @@ def test_a_block_beside_other_processes_is_kept_rejected_and_repeated(bench: Ben
         (0.019, True, ""),
     }
     assert all(len(series.accepted_ns) >= 5 for series in counted)
+
+
+def test_a_kernel_that_runs_while_the_machine_is_probed_has_no_block_that_counts(bench: Bench) -> None:
+    bench.flaws = frozenset({"runs at probes"})
+    blocks = [block for run in bench.run() for series in run.series for block in series.blocks]
+    assert {(block.accepted, block.reason) for block in blocks} == {(False, WORKER_RAN)}
 
 
 def test_a_block_beside_a_slow_probe_is_kept_rejected_and_repeated(bench: Bench) -> None:

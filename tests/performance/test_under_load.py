@@ -82,6 +82,9 @@ class Server:
 
     def settle(self) -> None: ...
 
+    def cpu_ns(self) -> int:
+        return 0
+
     def libraries(self) -> tuple[str, ...]:
         return ()
 

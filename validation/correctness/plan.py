@@ -124,15 +124,22 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.MISALIGNED, middling, dtype, seed, variant),
         # More tokens, and more elements, than 16 bits count; one token lost in 70 001 is one row wrong.
         _case(Check.RANDOM, (70_001, 16, 16, 4, 2), dtype, seed, variant),
+        # More tokens of one expert than 16 bits count.
+        _case(Check.RANDOM, (70_001, 8, 8, 2, 2), dtype, seed, variant),
         # A path for large batches, whose tiles do not divide the tokens: the case above has too few features for one.
         _case(Check.RANDOM, (1021, 72, 80, 3, 2), dtype, seed, variant),
         # Sums so long that kernels cut them.
         _case(Check.RANDOM, (30, 1100, 40, 3, 2), dtype, seed, variant),
+        # Or that are added up slice by slice: the real models' widths are up to 7168 and 14336.
+        _case(Check.RANDOM, (6, 4112, 16, 2, 1), dtype, seed, variant),
+        _case(Check.RANDOM, (6, 16, 4112, 2, 1), dtype, seed, variant),
         # With so many rows that a kernel cuts the hidden units in slices, too.
         _case(Check.RANDOM, (290, 40, 2100, 3, 2), dtype, seed, variant),
         # More experts than 8 bits count (Kimi K2's 384), which any kernel may decline.
         _case(Check.RANDOM, (40, 32, 24, 384, 8), dtype, seed, variant),
         _case(Check.RANDOM, (48, 64, 64, 16, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
+        # Twice an expert's fair share and far more: none may be dropped.
+        _case(Check.RANDOM, (1030, 24, 40, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
         _case(Check.RANDOM, (3, 64, 64, 64, 2), dtype, seed, variant, routing=Routing.ZIPF),
     ]
     cases += [

@@ -55,5 +55,6 @@ CHEATS: Final[dict[str, str]] = {
     "threads_while_called": "settings_unchanged",
     "work_in_copy": "clocks_agree",
     "works_ahead": "does_its_own_work",
+    "works_ahead_in_part": "does_its_own_work",
     "writes_results": "answers_to_the_end",
 }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from validation.claims.claim import Load
-from validation.performance.sample import CLOCK_DISAGREES, Nanoseconds, ProbeRule
+from validation.performance.sample import SEEN_THEN, Nanoseconds, ProbeRule
 from validation.record import Record
 
 
@@ -34,15 +34,15 @@ class LoadRun(Record):
 
 
 def judged_load(run: LoadRun, rule: ProbeRule) -> LoadRun:
-    """Returns `run` as accepted or rejected by `rule`; clocks that disagreed stay so."""
-    if run.reason == CLOCK_DISAGREES:
+    """Returns `run` as accepted or rejected by `rule`; what was seen amiss then stays so."""
+    if run.reason in SEEN_THEN:
         return run
     reason = rule.objection(run.probe_before, run.probe_after, run.others_share)
     return run.model_copy(update={"accepted": not reason, "reason": reason})
 
 
 def accepts_load(rule: ProbeRule | None, run: LoadRun) -> bool:
-    """Whether the requests count: clocks that fit, and no objection by the rule."""
-    if run.reason == CLOCK_DISAGREES:
+    """Whether the requests count: nothing was seen amiss, and no objection by the rule."""
+    if run.reason in SEEN_THEN:
         return False
     return rule is None or not rule.objection(run.probe_before, run.probe_after, run.others_share)

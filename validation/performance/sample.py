@@ -22,11 +22,15 @@ class Role(StrEnum):
     BASELINES = "baselines"
 
 
-#: Why a block is rejected: a probe beside it ran slow, other processes took the cores, or the worker's clock and the
-#: parent's do not fit.
+#: Why a block is rejected: a probe beside it ran slow, other processes took the cores, the worker's clock and the
+#: parent's do not fit, or the worker ran while a probe did.
 PROBE_SLOW: Final = "probe_slow"
 OTHERS_RAN: Final = "others_ran"
 CLOCK_DISAGREES: Final = "clock_disagrees"
+WORKER_RAN: Final = "worker_ran"
+
+#: What was seen while the block was made, and no rule looks up again.
+SEEN_THEN: Final = frozenset({CLOCK_DISAGREES, WORKER_RAN})
 
 
 class Block(Record):
@@ -174,8 +178,8 @@ def probes(processes: Iterable[ProcessRun], device: str) -> list[float]:
 
 
 def judged(block: Block, rule: ProbeRule) -> Block:
-    """Returns `block` as accepted or rejected by `rule`; clocks that disagreed stay so."""
-    if block.reason == CLOCK_DISAGREES:
+    """Returns `block` as accepted or rejected by `rule`; clocks that disagreed stay so, and a worker that ran."""
+    if block.reason in SEEN_THEN:
         return block
     reason = rule.objection(block.probe_before, block.probe_after, block.others_share)
     return block.model_copy(update={"accepted": not reason, "reason": reason})

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from validation.performance.sample import CLOCK_DISAGREES, Block, ProbeRule, Series
+from validation.performance.sample import SEEN_THEN, Block, ProbeRule, Series
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,12 +68,12 @@ class Estimate:
 
 
 def accepts(rule: ProbeRule | None, block: Block) -> bool:
-    """Whether a block counts: clocks that fit, and no objection by the rule that was fixed before the first sample.
+    """Whether a block counts: nothing was seen amiss, and the rule that was fixed before the first sample accepts it.
 
-    Without a rule (nothing was probed) the clocks alone decide. Calls that last longer than the parent waited do not
-    fit, whatever the block says of itself.
+    Without a rule (nothing was probed) what was seen decides alone. Calls that last longer than the parent waited never
+    count, whatever the block says of itself.
     """
-    if block.reason == CLOCK_DISAGREES or sum(block.calls_ns) > block.parent_ns:
+    if block.reason in SEEN_THEN or sum(block.calls_ns) > block.parent_ns:
         return False
     return rule is None or not rule.objection(block.probe_before, block.probe_after, block.others_share)
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from validation.claims.claim import Arrivals, Load
 from validation.performance.batch import mixed
 from validation.performance.load import LoadRun, judged_load
-from validation.performance.sample import CLOCK_DISAGREES
-from validation.performance.series import batches, most_calls, others_share, wrong_outputs
+from validation.performance.sample import CLOCK_DISAGREES, WORKER_RAN
+from validation.performance.series import batches, beside, most_calls, others_share, wrong_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +40,11 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
     sent = [next(draws) for _ in range(count)]
     due = None if load.per_s is None else arrivals_ns(count, load.per_s, ":".join(map(str, subject.key)))
     worker.settle()
-    before, _waits = gauge.await_full_speed()
+    (before, _waits), ran_before = beside(worker, gauge.await_full_speed)
     made = worker.call_block([batch.x for batch in sent], due_ns=due)
     worker.settle()
-    after = gauge.read()
+    after, ran_after = beside(worker, gauge.read)
+    ran = WORKER_RAN if (ran_before or ran_after) and workload.layer.device == "cpu" else ""
     wrong = wrong_outputs(sent, made.outputs)
     run = LoadRun(
         implementation=subject.implementation.name,
@@ -55,7 +56,7 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
         probe_before=before,
         probe_after=after,
         accepted=False,
-        reason="" if made.ends_ns[-1] <= made.parent_ns else CLOCK_DISAGREES,
+        reason=CLOCK_DISAGREES if made.ends_ns[-1] > made.parent_ns or not made.in_time else ran,
         parent_ns=made.parent_ns,
         latencies_ns=latencies_ns(made.ends_ns, due, load.concurrency),
         outputs_wrong=max(wrong, int(not made.guards_held)),

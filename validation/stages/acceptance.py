@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from validation.correctness.case import Outcome
 from validation.performance.sample import Role
+from validation.verdicts.shifted import shifts_work
 from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Verdict
 
@@ -56,7 +57,9 @@ def objections(evidences: Iterable[Evidence], verdicts: Verdicts | None) -> tupl
         )
         if wrong:
             found.append(f"timed outputs: {wrong} of the candidate's timed calls returned a wrong output")
-        found.extend(f"timed calls: {knows}" for name in candidates if (knows := knows_tokens(evidence, name)))
+        for name in candidates:
+            said = knows_tokens(evidence, name), shifts_work(evidence, name)
+            found.extend(f"timed calls: {told}" for told in said if told)
     if verdicts is not None:
         found.extend(
             f"promise {finding.claim}: {finding.explanation}"

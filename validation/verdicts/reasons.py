@@ -18,6 +18,7 @@ class Reason(StrEnum):
     CORRECTNESS_FAILED = "correctness_failed"
     INTEGRITY_FAILED = "integrity_failed"
     KNOWS_TOKENS = "knows_tokens"
+    WORK_SHIFTED = "work_shifted"
     TIMED_OUTPUT_WRONG = "timed_output_wrong"
     PROCESS_DIED = "process_died"
     BASELINE_WRONG = "baseline_wrong"

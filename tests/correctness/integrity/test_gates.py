@@ -166,6 +166,15 @@ def test_a_call_of_several_may_not_be_much_shorter_than_one_made_alone(
     assert does_its_own_work(replace(HONEST, blocks=(*blocks, *disturbed))).outcome is outcome
 
 
+def test_some_calls_of_every_block_may_not_do_the_work_of_the_others() -> None:
+    # Of three calls one does a third of the others': 1.67 and 0.67 of 10 ms; no call is four times another.
+    level = seen(Scene.KNOWN, 10, calls=3)
+    uneven = replace(level, calls_ns=(16_700_000, 6_700_000, 6_700_000))
+    assert does_its_own_work(replace(HONEST, blocks=(uneven,) * 6)).outcome is Outcome.FAILED
+    # What a stranger makes long in most blocks is in the calmest quarter of none.
+    assert does_its_own_work(replace(HONEST, blocks=(uneven,) * 4 + (level,) * 2)).outcome is Outcome.PASSED
+
+
 def test_a_call_alone_on_a_gpu_may_take_three_times_as_long() -> None:
     blocks = (seen(Scene.KNOWN, 9.0, calls=1), seen(Scene.MANY, 4.0, calls=8))
     assert does_its_own_work(replace(HONEST, blocks=blocks)).outcome is Outcome.FAILED

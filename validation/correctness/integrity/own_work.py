@@ -1,6 +1,6 @@
 """Gate: each call does its own work, not the next ones' too."""
 
-from statistics import median
+from statistics import mean, median
 from typing import Final
 
 from validation.correctness.case import Gate
@@ -22,14 +22,22 @@ LEAST_SHARE: Final = 0.6
 #: there and 0.34 in a block. One that does the work of eight takes an eighth.
 LEAST_SHARE_ON_GPU: Final = 0.3
 
+#: In a calm block the mean call may take this many times the median one: what a call does for others of its block makes
+#: it long and them short. Of honest kernels on a busy host it takes 1.0 to 1.1 times.
+MOST_MEAN: Final = 1.15
+_CALLS: Final = 3
+
+#: Of fewer blocks a stranger may have been in each.
+_BLOCKS: Final = 4
+
 
 def does_its_own_work(observation: Observation) -> Gate:
     """Fails when calls do the work of others in their block.
 
     Those at one place take much longer, block after block; or, now here and now there, most are much shorter than one
-    that is made alone.
+    that is made alone; or some of every block are long, so that the median of all is short.
     """
-    return gate("does_its_own_work", observation, _ahead(observation) or _put_off(observation))
+    return gate("does_its_own_work", observation, _ahead(observation) or _put_off(observation) or _uneven(observation))
 
 
 def _ahead(observation: Observation) -> str | None:
@@ -57,3 +65,16 @@ def _put_off(observation: Observation) -> str | None:
     if beside >= least * alone or alone - beside <= LEAST_NS:
         return None
     return f"a call made alone takes {alone / 1e6:.3g} ms, most of several {beside / 1e6:.3g} ms"
+
+
+def _uneven(observation: Observation) -> str | None:
+    blocks = [block.calls_ns for block in observation.of(Scene.KNOWN, Scene.FRESH, Scene.MANY)]
+    blocks = [calls for calls in blocks if len(calls) >= _CALLS]
+    if len(blocks) < _BLOCKS:
+        return None
+    # A stranger on the host makes calls long in some blocks, and not in the calmest quarter of them.
+    calm = sorted(blocks, key=lambda calls: mean(calls) / median(calls))[(len(blocks) - 1) // 4]
+    whole, usual = mean(calm), median(calm)
+    if whole <= MOST_MEAN * usual or whole - usual <= LEAST_NS / _CALLS:
+        return None
+    return f"even in a calm block a call takes {whole / 1e6:.3g} ms on average, and most of them {usual / 1e6:.3g} ms"
