@@ -26,13 +26,14 @@ from hopper.activation import activate
 from hopper.few_words import store_words
 from hopper.layer import GELU_ERF, Layer, RELU, SIGMOID_FORM
 from hopper.memory import Global, U32P
-from hopper.producer import Ring, finished_of, first_tile
+from hopper.producer import Ring, finished_of
 from hopper.ptx import add_release, fence_async_global, opaque_zero, wait_barrier
 from hopper.schedule import (
     FIRST,
     ROUTER,
     SECOND,
     Tile,
+    Turn,
     count_tiles,
     divide,
     find_tile,
@@ -309,15 +310,16 @@ def consume_tile[
 @inline(.always)
 def consume_matmul[
     dtype: DType, shape: Shape, //, gated: Bool, matmul: Int
-](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
-    """All this block's tiles of a matmul. `thread` counts over all consumers."""
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, mut turn: Turn, before: Int):
+    """All this block's tiles of a matmul. `thread` counts over all consumers; `before` tiles come earlier."""
     var warpgroup = thread // 128
     var own = thread % 128
     var k = a.k1 if matmul == SECOND else a.k0
     var rows = Int(a.logits_stride) if matmul == ROUTER else (Int(a.rows1) if matmul == FIRST else Int(a.d_stride))
     var splits = Int(a.splits) if matmul == SECOND else 1
-    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
-        var tile = find_tile[matmul](a, block, index)
+    var end = before + count_tiles[matmul](a, block)
+    while turn.index < end:
+        var tile = find_tile[matmul](a, block, turn.index - before)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         var stages = part[1] - part[0]
         if tile.weight_row + warpgroup * GROUP_ROWS >= rows:
@@ -341,3 +343,7 @@ def consume_matmul[
                 var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
                 var slot = first_finished_slot(a, block, tile.expert) + divide(tile.row_in_expert, per)
                 _ = add_release(finished_of(a, block).unsafe_offset(slot), 1)
+        comptime if matmul == ROUTER:
+            turn.index += Int(grid_dim.x)
+        else:
+            turn.follow(block)

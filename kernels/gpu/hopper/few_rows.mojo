@@ -8,9 +8,19 @@ from max.gpu.memory import fence_async_view_proxy
 
 from hopper.few_words import await_two, load_two
 from hopper.layer import Layer
-from hopper.producer import Ring, first_tile
+from hopper.producer import Ring
 from hopper.ptx import sum_over_warp
-from hopper.schedule import SECOND, ceildiv, columns_of_stage, count_tiles, divide, find_tile, k_blocks, split_range
+from hopper.schedule import (
+    SECOND,
+    Turn,
+    ceildiv,
+    columns_of_stage,
+    count_tiles,
+    divide,
+    find_tile,
+    k_blocks,
+    split_range,
+)
 from hopper.shape import Block, FEW_TOKENS, GATHERERS, ROW_BYTES, Shape
 
 comptime MOST_SPLITS = 8
@@ -20,7 +30,7 @@ comptime MOST_SPLITS = 8
 @inline(.always)
 def gather_hidden[
     dtype: DType, shape: Shape
-](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, mut turn: Turn, before: Int):
     """GATHERERS threads: the hidden rows of all this block's tiles of the second matmul, as they come in.
 
     Eight threads a stage, 16 bytes of each row a thread, twelve stages at once: a look at the words takes 0.4 us.
@@ -32,8 +42,9 @@ def gather_hidden[
     var slot = thread // 8
     var number = block.launch()[unsafe_offset=0]
     var words = a.hidden.unsafe_bitcast[UInt32]()
-    for index in range(first_tile[SECOND](before), count_tiles[SECOND](a, block), Int(grid_dim.x)):
-        var tile = find_tile[SECOND](a, block, index)
+    var end = before + count_tiles[SECOND](a, block)
+    while turn.index < end:
+        var tile = find_tile[SECOND](a, block, turn.index - before)
         var part = split_range(k_blocks[dtype](a.k1), Int(a.splits), tile.split)
         for first in range(part[0], part[1], stages):
             var loaded = StaticTuple[SIMD[DType.uint32, 4], 2 * FEW_TOKENS]()
@@ -66,6 +77,7 @@ def gather_hidden[
                     fence_async_view_proxy()
                 _ = block.full()[unsafe_offset=ring.stage].arrive()
                 ring.advance[shape.stages]()
+        turn.follow(block)
 
 
 @inline(.always)

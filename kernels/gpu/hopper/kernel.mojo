@@ -27,8 +27,8 @@ from hopper.memory import Shared
 from hopper.producer import Ring, by_words, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages
 from hopper.ptx import admit_next_launch, await_launch_before, fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
-from hopper.schedule import FIRST, ROUTER, SECOND, count_tiles, finished_slots
-from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape
+from hopper.schedule import FIRST, ROUTER, SECOND, Turn, count_tiles, finished_slots
+from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape, TURNS
 from hopper.stamp import stamp
 from hopper.sort import clear_finished, count_pairs, place_pairs, sort_rows
 
@@ -87,6 +87,8 @@ def moe_layer[
             comptime for s in range(SUM_STAGES):
                 block.sum_full()[unsafe_offset=s].init(1)
                 block.sum_empty()[unsafe_offset=s].init(Int32(shape.consumers * 4))
+            comptime for s in range(TURNS):
+                block.turned()[unsafe_offset=s].init(1)
         fence_mbarrier_init()
     admit_next_launch()
     await_launch_before()
@@ -127,6 +129,7 @@ def produce[
 ):
     """The producer warpgroup: warp 0 for weights, the others for tokens."""
     var ring = Ring(0, 1)
+    var turn = Turn.first()
     comptime if shape.gathers:
         if thread == 0:
             block.launch()[unsafe_offset=0] = launch_number(a)
@@ -135,30 +138,31 @@ def produce[
     comptime if not shape.few():
         if Int(a.route) == ROUTE_BY_TILES:
             if thread == 0:
-                fetch_weights[ROUTER](a, block, router_map, ring, 0)
+                fetch_weights[ROUTER](a, block, router_map, ring, turn, 0)
             comptime if shape.gathers:
                 if thread >= 32:
-                    gather_tokens[ROUTER](a, block, thread - 32, ring, 0)
+                    gather_tokens[ROUTER](a, block, thread - 32, ring, turn, 0)
             else:
                 if thread == 32:
-                    fetch_tokens[ROUTER](a, block, staged_map, ring, 0)
+                    fetch_tokens[ROUTER](a, block, staged_map, ring, turn, 0)
                 else:
                     # They gather the next rows together: each must be at the same stage.
                     if thread > 32:
                         ring.skip[shape.stages](router_stages(a, block))
         syncwarp()
     wait_barrier[SORTED_BARRIER](shape.threads())
+    turn = Turn.first()
     var tiles = count_tiles[FIRST](a, block)
     if thread == 0:
-        fetch_weights[FIRST](a, block, first_map, ring, 0)
-        fetch_weights[SECOND](a, block, second_map, ring, tiles)
+        fetch_weights[FIRST](a, block, first_map, ring, turn, 0)
+        fetch_weights[SECOND](a, block, second_map, ring, turn, tiles)
     comptime if shape.gathers:
         if thread >= 32:
-            gather_tokens[FIRST](a, block, thread - 32, ring, 0)
+            gather_tokens[FIRST](a, block, thread - 32, ring, turn, 0)
             comptime if shape.few():
-                gather_hidden(a, block, thread - 32, ring, tiles)
+                gather_hidden(a, block, thread - 32, ring, turn, tiles)
             else:
-                gather_tokens[SECOND](a, block, thread - 32, ring, tiles)
+                gather_tokens[SECOND](a, block, thread - 32, ring, turn, tiles)
         comptime if shape.few():
             # By these warps, which have got as far as to wait for the first outputs when the consumers store their last.
             syncwarp()
@@ -167,11 +171,11 @@ def produce[
     else:
         if Int(a.sorted) == 0:
             if thread >= 32:
-                gather_rows(a, block, thread - 32, ring, 0)
+                gather_rows(a, block, thread - 32, ring, turn)
         elif thread == 32:
-            fetch_tokens[FIRST](a, block, sorted_map, ring, 0)
+            fetch_tokens[FIRST](a, block, sorted_map, ring, turn, 0)
         if thread == 32:
-            fetch_tokens[SECOND](a, block, hidden_map, ring, tiles)
+            fetch_tokens[SECOND](a, block, hidden_map, ring, turn, tiles)
         syncwarp()
         wait_barrier[START_BARRIER](shape.threads())
         if thread < 32:
@@ -194,9 +198,10 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
             route_by_barriers(block, a, thread, ring)
     stamp[6](a.sync, thread)
     wait_barrier[SORTED_BARRIER](shape.threads())
-    consume_matmul[gated, FIRST](a, block, thread, ring, 0)
+    var turn = Turn.first()
+    consume_matmul[gated, FIRST](a, block, thread, ring, turn, 0)
     stamp[7](a.sync, thread)
-    consume_matmul[gated, SECOND](a, block, thread, ring, count_tiles[FIRST](a, block))
+    consume_matmul[gated, SECOND](a, block, thread, ring, turn, count_tiles[FIRST](a, block))
     stamp[8](a.sync, thread)
     comptime if not shape.few():
         comptime if not shape.gathers:
@@ -235,7 +240,7 @@ def route_by_words[dtype: DType, shape: Shape, //](block: Block[dtype, shape], a
     else:
         # The other set of counters: the last reader of these was the launch before.
         var other = 1 - Int(block.launch()[unsafe_offset=0] & 1)
-        clear_finished(a, a.finished.unsafe_offset(other * finished_slots(a)), thread, threads)
+        clear_finished(a.finished.unsafe_offset(other * finished_slots(a)), finished_slots(a), thread, threads)
         if thread < 32 and Int(block_idx.x) < Int(a.n_tokens):
             choose_awaited(a, block, Int(block_idx.x))
         # What the warps told each other of the logits lies where the tokens of sorted pairs will.
@@ -252,10 +257,12 @@ def route_by_barriers[
 ](block: Block[dtype, shape], a: Layer[dtype], thread: Int, mut ring: Ring):
     """Routes and sorts any number of tokens, each step by all blocks together."""
     comptime threads = shape.consumers * 128
-    clear_finished(a, a.finished, thread, threads)
+    # One more than of blocks of rows: taken_tiles.
+    clear_finished(a.finished, finished_slots(a) + 1, thread, threads)
     wait_barrier[START_BARRIER](shape.threads())
     if Int(a.route) == ROUTE_BY_TILES:
-        consume_matmul[False, ROUTER](a, block, thread, ring, 0)
+        var turn = Turn.first()
+        consume_matmul[False, ROUTER](a, block, thread, ring, turn, 0)
     else:
         logits_by_dots(a, block, thread, threads)
     stamp[1](a.sync, thread)

@@ -28,6 +28,7 @@ from hopper.schedule import (
     ROUTER,
     SECOND,
     Tile,
+    Turn,
     ceildiv,
     columns_of_stage,
     count_tiles,
@@ -72,14 +73,6 @@ struct Ring(TrivialRegisterPassable):
 
 
 @inline(.always)
-def first_tile[matmul: Int](tiles_before: Int) -> Int:
-    """This block's first tile of a matmul, continuing the round robin of the one before."""
-    var blocks = Int(grid_dim.x)
-    var ahead = Int(block_idx.x) + blocks - (tiles_before - divide(tiles_before, blocks) * blocks)
-    return ahead - blocks if ahead >= blocks else ahead
-
-
-@inline(.always)
 def router_stages[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
     """How many stages the router's tiles of this block take."""
     var tiles = ceildiv(max(0, count_tiles[ROUTER](a, block) - Int(block_idx.x)), Int(grid_dim.x))
@@ -89,20 +82,33 @@ def router_stages[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtyp
 @inline(.always)
 def fetch_weights[
     dtype: DType, shape: Shape, ts: Coord, ds: Coord, //, matmul: Int
-](a: Layer[dtype], block: Block[dtype, shape], map: TMATensorTile[dtype, ts, ds], mut ring: Ring, before: Int):
-    """One thread: the weights of all this block's tiles of a matmul, as stages become free."""
+](
+    a: Layer[dtype],
+    block: Block[dtype, shape],
+    map: TMATensorTile[dtype, ts, ds],
+    mut ring: Ring,
+    mut turn: Turn,
+    before: Int,
+):
+    """One thread: the weights of all this block's tiles of a matmul, as stages become free. `before` tiles come earlier.
+    """
     comptime columns = ROW_BYTES // size_of[dtype]()
     var k = a.k1 if matmul == SECOND else a.k0
     var rows = Int(a.logits_stride) if matmul == ROUTER else (Int(a.rows1) if matmul == FIRST else Int(a.d_stride))
     var splits = Int(a.splits) if matmul == SECOND else 1
-    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
-        var tile = find_tile[matmul](a, block, index)
+    var end = before + count_tiles[matmul](a, block)
+    while turn.index < end:
+        var tile = find_tile[matmul](a, block, turn.index - before)
         # Boxes of a group of rows lie one behind the other.
         var boxes = weight_boxes[dtype](k)
         var first_box = (tile.expert * rows + tile.weight_row) // GROUP_ROWS * boxes
         var groups = min(shape.consumers, (rows - tile.weight_row) // GROUP_ROWS)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         for stage in range(part[0], part[1]):
+            comptime if matmul != ROUTER:
+                # As late as the answer allows: this stage is not free yet.
+                if stage == part[1] - 1:
+                    turn.take(a, block)
             var box = first_box + columns_of_stage[dtype](k, stage)[0] // columns
             block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
             block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(groups * GROUP_ROWS * ROW_BYTES))
@@ -113,12 +119,23 @@ def fetch_weights[
                 )
                 map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, (box + g * boxes) * GROUP_ROWS))
             ring.advance[shape.stages]()
+        comptime if matmul == ROUTER:
+            turn.index += Int(grid_dim.x)
+        else:
+            turn.hand_on(block)
 
 
 @inline(.always)
 def fetch_tokens[
     dtype: DType, shape: Shape, ts: Coord, ds: Coord, //, matmul: Int
-](a: Layer[dtype], block: Block[dtype, shape], map: TMATensorTile[dtype, ts, ds], mut ring: Ring, before: Int):
+](
+    a: Layer[dtype],
+    block: Block[dtype, shape],
+    map: TMATensorTile[dtype, ts, ds],
+    mut ring: Ring,
+    mut turn: Turn,
+    before: Int,
+):
     """One thread: the token rows of all this block's tiles of a matmul, in boxes of BOX_ROWS rows.
 
     Rows beyond the tile's last are whatever follows: their products are never stored.
@@ -128,8 +145,9 @@ def fetch_tokens[
     var splits = Int(a.splits) if matmul == SECOND else 1
     # The rows were written by ordinary stores.
     fence_async_global()
-    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
-        var tile = find_tile[matmul](a, block, index)
+    var end = before + count_tiles[matmul](a, block)
+    while turn.index < end:
+        var tile = find_tile[matmul](a, block, turn.index - before)
         var boxes = (tile.n_tokens + BOX_ROWS - 1) // BOX_ROWS
         comptime if matmul == SECOND:
             wait_for_hidden(a, block, tile)
@@ -145,6 +163,10 @@ def fetch_tokens[
                 )
                 map.async_copy(to, block.full()[unsafe_offset=ring.stage], (column, tile.row + b * BOX_ROWS))
             ring.advance[shape.stages]()
+        comptime if matmul == ROUTER:
+            turn.index += Int(grid_dim.x)
+        else:
+            turn.follow(block)
 
 
 @inline(.always)
@@ -182,7 +204,7 @@ def finished_of[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
 @inline(.always)
 def gather_tokens[
     dtype: DType, shape: Shape, //, matmul: Int
-](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, mut turn: Turn, before: Int):
     """GATHERERS threads: the token rows of all this block's tiles of a matmul, 16 bytes a copy, swizzled by hand.
 
     Rows beyond the tile's last are copies of its first (of few tokens: what is there): their products are never stored.
@@ -197,8 +219,9 @@ def gather_tokens[
     var chunk = thread % 8
     var slot = thread // 8
     var words = by_words[dtype, shape](a)
-    for index in range(first_tile[matmul](before), count_tiles[matmul](a, block), Int(grid_dim.x)):
-        var tile = find_tile[matmul](a, block, index)
+    var end = before + count_tiles[matmul](a, block)
+    while turn.index < end:
+        var tile = find_tile[matmul](a, block, turn.index - before)
         var padded = 8 if tile.n_tokens <= 8 else (tile.n_tokens + 15) // 16 * 16
         comptime if shape.few():
             padded = tile.n_tokens
@@ -235,12 +258,16 @@ def gather_tokens[
                     )
             arrive_after_copies(UInt32(Int(block.full().unsafe_offset(ring.stage))))
             ring.advance[shape.stages]()
+        comptime if matmul == ROUTER:
+            turn.index += Int(grid_dim.x)
+        else:
+            turn.follow(block)
 
 
 @inline(.always)
 def gather_rows[
     dtype: DType, shape: Shape, //
-](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, before: Int):
+](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, mut turn: Turn):
     """GATHERERS threads: the token rows of all this block's tiles of the first matmul, where tiles are wide and there is no
     copy sorted by expert.
 
@@ -257,11 +284,10 @@ def gather_rows[
     var even = UInt32(slot * ROW_BYTES + (chunk ^ (slot % 8)) * 16)
     var odd = even ^ 64
     var stages = UInt32(k_blocks[dtype](a.k0))
-    var tiles = UInt32(count_tiles[FIRST](a, block))
-    var index = UInt32(first_tile[FIRST](before))
+    var tiles = count_tiles[FIRST](a, block)
     var last = Int32(-1)
-    while index < tiles:
-        var tile = find_tile[FIRST](a, block, Int(index))
+    while turn.index < tiles:
+        var tile = find_tile[FIRST](a, block, turn.index)
         # Computed here for every tile: the compiler would do it once, for each of the steps, and spill them.
         var first = slot + opaque_zero()
         var left = Int32(tile.n_tokens - first)
@@ -292,7 +318,7 @@ def gather_rows[
             last = Int32(ring.stage)
             ring.advance[shape.stages]()
             stage += 1
-        index += UInt32(grid_dim.x)
+        turn.follow(block)
     tell[0](block, thread, last)
 
 

@@ -11,6 +11,8 @@ comptime ROW_BYTES = 128
 """Bytes of K in a stage: one 128-byte swizzle row."""
 comptime GATHERERS = 96
 """Threads that gather token rows in narrow tiles: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
+comptime TURNS = 8
+"""Tiles a block is told of before the first of them is forgotten; more than any shape of wide tiles has stages."""
 comptime BOX_ROWS = 32
 """Token rows the tensor memory accelerator fetches at a time."""
 comptime SUM_STAGES = 4
@@ -78,10 +80,9 @@ struct Shape(TrivialRegisterPassable):
         return 5 * FEW_PAIRS if self.few() else WINDOW + SORT_WORDS
 
     def shared_bytes(self) -> Int:
-        """Shared memory of a block: stages, three tables, a window of ids, barriers."""
-        return (
-            self.tables_at() + (3 * self.table_words() + self.window_words()) * 4 + 2 * (self.stages + SUM_STAGES) * 8
-        )
+        """Shared memory of a block: stages, three tables, a window of ids, barriers, tiles the block is told of."""
+        var words = 3 * self.table_words() + self.window_words() + TURNS
+        return self.tables_at() + words * 4 + (2 * (self.stages + SUM_STAGES) + TURNS) * 8
 
     def sum_bytes(self) -> Int:
         """Bytes of one of SUM_STAGES stages of expert outputs: SUM_ROWS times 16 bytes a consumer."""
@@ -204,6 +205,16 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     def sum_empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier for each stage of the last step: every warp of consumers is done with it."""
         return self.sum_full().unsafe_offset(SUM_STAGES)
+
+    @inline(.always)
+    def turned(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier for each of TURNS tiles that the block goes to: its number is there."""
+        return self.sum_empty().unsafe_offset(SUM_STAGES)
+
+    @inline(.always)
+    def turns(self) -> Shared[DType.int32]:
+        """Their numbers."""
+        return self.turned().unsafe_offset(TURNS).unsafe_bitcast[Int32]()
 
     @inline(.always)
     def summand_gates(self, stage: Int) -> Shared[DType.float32]:

@@ -14,7 +14,7 @@ from hopper.layer import Layer
 from hopper.ptx import add_over_warp, broadcast, count_bits, fence_async_global, wait_barrier
 from hopper.route import choose_experts, load_keys
 from hopper.memory import U32P
-from hopper.schedule import ceildiv, divide, finished_slots
+from hopper.schedule import ceildiv, divide
 from hopper.shape import Block, GROUP_ROWS, MAX_EXPERTS, Shape, WINDOW
 from hopper.tables import add_up_tables
 
@@ -43,9 +43,9 @@ struct Run(TrivialRegisterPassable):
 
 
 @inline(.always)
-def clear_finished[dtype: DType](a: Layer[dtype], counters: U32P, thread: Int, threads: Int):
-    """Nobody has finished a tile yet: the last reader of these counters was the launch before."""
-    for i in range(Int(block_idx.x) * threads + thread, finished_slots(a), Int(grid_dim.x) * threads):
+def clear_finished(counters: U32P, count: Int, thread: Int, threads: Int):
+    """Nobody has taken or finished a tile yet: the last reader of these counters was the launch before."""
+    for i in range(Int(block_idx.x) * threads + thread, count, Int(grid_dim.x) * threads):
         counters[unsafe_offset=i] = 0
 
 
