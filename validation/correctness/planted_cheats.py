@@ -52,7 +52,6 @@ CHEATS: Final[dict[str, str]] = {
     "stale_output": "every_output_right",
     "stops_the_clock": "above_the_floor",
     "thread_after_return": "nothing_after_return",
-    "threads_while_called": "settings_unchanged",
     "work_in_copy": "clocks_agree",
     "works_ahead": "does_its_own_work",
     "works_ahead_in_part": "does_its_own_work",

@@ -139,7 +139,7 @@ def print_cases(cases: Sequence[Case], console: Console) -> None:
     console.print("The bound is derived from the arithmetic; 1 is the limit that no honest kernel exceeds.")
     worst = max((case for case in cases if case.worst is not None), key=_worst, default=None)
     if worst is not None:
-        console.print(f"The worst of all: {worst.repro}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Nearest to its bound: {worst.repro}", highlight=False, markup=False, soft_wrap=True)
     if Outcome.MISTRUSTED in {case.outcome for case in cases}:
         console.print("mistrusted: a pass that proves nothing, since a kernel returning zeros would pass too.")
 

@@ -9,8 +9,8 @@ from validation.implementations.clock import Price
 def clocks_agree(observation: Observation) -> Gate:
     """Fails when a clock was replaced, when both disagree in most blocks, or when one leaves a share of the time out.
 
-    Mistrusted where asking took longer than the calls, so that nothing could be told. A GPU's calls are by two clocks, its
-    own and the host's, however short they are.
+    Mistrusted where asking took longer than the calls, so that nothing could be told. A GPU's calls are timed by two
+    clocks, its own and the host's, however short they are.
     """
     faults = _patched(observation)
     price, blocks = observation.price, observation.whole
