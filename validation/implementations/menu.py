@@ -15,9 +15,9 @@ _EVERY_DEVICE: Final = frozenset({"cpu", "cuda"})
 
 #: An even number, so that orders and their reverses are balanced. For what costs much (a call of a baseline that goes
 #: token by token takes 0.1 to 0.2 s) and what is more than three times slower than the candidate wherever it was seen:
-#: eight pairs of twelve widen its interval by a third, and a claim of 1x or 382x is as far away as before. Six widened
-#: it by two thirds, and a claim of 15x that is 13 or 14x was refuted in one run and left undecided in the next.
-_FEW_PAIRS: Final = 8
+#: half the pairs widen its interval by two thirds, and a claim of 1x or 382x is as far away as before. With eight of
+#: twelve, profile standard had no time for five of the rounds on a machine that strangers kept busy.
+_FEW_PAIRS: Final = 6
 
 
 def _python(
