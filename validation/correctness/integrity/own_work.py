@@ -1,5 +1,6 @@
 """Gate: each call does its own work, not the next ones' too."""
 
+from collections import defaultdict
 from statistics import mean, median
 from typing import Final
 
@@ -68,13 +69,17 @@ def _put_off(observation: Observation) -> str | None:
 
 
 def _uneven(observation: Observation) -> str | None:
-    blocks = [block.calls_ns for block in observation.of(Scene.KNOWN, Scene.FRESH, Scene.MANY)]
-    blocks = [calls for calls in blocks if len(calls) >= _CALLS]
-    if len(blocks) < _BLOCKS:
-        return None
-    # A stranger on the host makes calls long in some blocks, and not in the calmest quarter of them.
-    calm = sorted(blocks, key=lambda calls: mean(calls) / median(calls))[(len(blocks) - 1) // 4]
-    whole, usual = mean(calm), median(calm)
-    if whole <= MOST_MEAN * usual or whole - usual <= LEAST_NS / _CALLS:
-        return None
-    return f"even in a calm block a call takes {whole / 1e6:.3g} ms on average, and most of them {usual / 1e6:.3g} ms"
+    alike = defaultdict(list)
+    for block in observation.of(Scene.KNOWN, Scene.FRESH, Scene.MANY):
+        alike[len(block.calls_ns)].append(block.calls_ns)
+    for length, blocks in alike.items():
+        if length < _CALLS or len(blocks) < _BLOCKS:
+            continue
+        # A stranger on the host makes calls long in some blocks, and not in the calmest quarter of them.
+        calm = sorted(blocks, key=lambda calls: mean(calls) / median(calls))[(len(blocks) - 1) // 4]
+        whole, usual = mean(calm), median(calm)
+        if whole > MOST_MEAN * usual and whole - usual > LEAST_NS / _CALLS:
+            return (
+                f"even in a calm block a call takes {whole / 1e6:.3g} ms on average, most of them {usual / 1e6:.3g} ms"
+            )
+    return None
