@@ -188,9 +188,10 @@ MUTANTS: tuple[Mutant, ...] = (
         ("rows between tall and low tiles", "var above = taller * (height + 1)", "var above = taller * height"),
         (
             "last step left out",
-            "for _ in range(known_steps if known_steps > 0 else steps):",
-            "for _ in range(max(1, steps - 1)):",
+            "var total = known_steps if known_steps > 0 else steps",
+            "var total = max(1, steps - 1)",
         ),
+        ("a group of steps too few", "else total // STEPS_AT_ONCE", "else (total - 1) // STEPS_AT_ONCE"),
         ("first row's activations", "row[unsafe_offset=i * lda]", "row[unsafe_offset=0]"),
     ),
     *_of("amx", ("registers a row short", "UInt8(ROWS)", "UInt8(ROWS - 1)"), cpu="amx_bf16"),
