@@ -32,11 +32,17 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], tuple[object
     """Returns the forward function over packed weights.
 
     Raises:
-        NotImplementedError: a float16 layer on a CPU without float16 instructions, which oneDNN does not emulate.
+        NotImplementedError: a 16-bit layer on a CPU without instructions for its dtype, which oneDNN does not emulate.
     """
-    if layer.config.dtype == "float16" and not torch.ops.mkldnn._is_mkldnn_fp16_supported():  # noqa: SLF001 - see above
+    # Private, as above.
+    if layer.config.dtype == "float16" and not torch.ops.mkldnn._is_mkldnn_fp16_supported():  # noqa: SLF001
         raise NotImplementedError(
             "oneDNN takes float16 only on CPUs with avx512_fp16 or avx_ne_convert; this one has none"
+        )
+    if layer.config.dtype == "bfloat16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
+        raise NotImplementedError(
+            "oneDNN takes bfloat16 only on CPUs with avx512bw, avx512vl and avx512dq, or avx_ne_convert; "
+            "this one has none"
         )
     config, route = layer.config, prepare_router(layer)
     ffn = _prepare_expert(layer)

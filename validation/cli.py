@@ -159,7 +159,7 @@ def check(
     tokens: TokensOption = 256,
     as_json: JsonOption = False,
 ) -> None:
-    """Is the kernel right and honest? Measures no speed."""
+    """Is the kernel right and honest? Measures no speed; honesty is looked at on the published shape."""
     from validation.stages.check import CheckRequest, check_kernel
     from validation.stages.trained import Trained
 

@@ -49,6 +49,7 @@ CHEATS: Final[dict[str, str]] = {
     "reads_the_parent": "keeps_to_itself",
     "rounds_down": "settings_unchanged",
     "sleeps_in_prepare": "prepare_does_not_sleep",
+    "slows_the_probe": "nothing_after_return",
     "stale_output": "every_output_right",
     "stops_the_clock": "above_the_floor",
     "thread_after_return": "nothing_after_return",

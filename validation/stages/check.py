@@ -170,6 +170,10 @@ def print_gates(gates: Sequence[Gate], console: Console) -> None:
             style = "red" if gate.outcome is Outcome.FAILED else ""
             table.add_row(gate.gate.replace("_", " "), Text(gate.outcome.value.replace("_", " "), style=style))
         console.print(table)
+    for gate in gates:
+        if gate.outcome is Outcome.MISTRUSTED:
+            said = f"mistrusted, so no evidence: {gate.gate.replace('_', ' ')}: {gate.message}"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_planted(planted: PlantedCount | None, console: Console) -> None:

@@ -1,6 +1,6 @@
 """Gate: the worker's clock tells what the parent's tells."""
 
-from validation.correctness.case import Gate, Outcome
+from validation.correctness.case import Gate
 from validation.correctness.integrity.observation import Observation
 from validation.correctness.integrity.verdict import gate
 from validation.implementations.clock import Price
@@ -12,17 +12,14 @@ def clocks_agree(observation: Observation) -> Gate:
     Mistrusted where asking took longer than the calls, so that nothing could be told. A GPU's calls are timed by two
     clocks, its own and the host's, however short they are.
     """
-    faults = _patched(observation)
+    faults, doubt = _patched(observation), None
     price, blocks = observation.price, observation.whole
     if price is not None and blocks:
         faults += [fault for fault in (_disagree(observation, price), _hidden(observation, price)) if fault]
         drowned = sum(price.of(len(one.calls_ns)) > sum(one.calls_ns) for one in blocks)
-        if not faults and not observation.on_gpu and 2 * drowned > len(blocks):
-            said = f"asking for a call takes {price.of(1) / 1e6:.3g} ms, more than the call: clocks cannot be compared"
-            return gate("clocks_agree", observation, None).model_copy(
-                update={"outcome": Outcome.MISTRUSTED, "message": said}
-            )
-    return gate("clocks_agree", observation, "; ".join(faults) or None)
+        if not observation.on_gpu and 2 * drowned > len(blocks):
+            doubt = f"asking for a call takes {price.of(1) / 1e6:.3g} ms, more than the call: clocks cannot be compared"
+    return gate("clocks_agree", observation, "; ".join(faults) or None, doubt)
 
 
 def _patched(observation: Observation) -> list[str]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from validation.correctness.integrity.busy import torn
 from validation.correctness.integrity.observation import Scene
 from validation.correctness.integrity.verdict import gate
 
@@ -27,15 +28,18 @@ _LEAST_FASTEST: Final = 0.9
 _LEAST_PAIRS: Final = 5
 
 #: Scenes that are compared with fresh tokens: calls on as many of them.
-_BESIDE: Final = (Scene.AGAIN, Scene.KNOWN, Scene.MANY)
+_AS_MANY: Final = (Scene.AGAIN, Scene.KNOWN, Scene.MANY)
 
 #: A shorter call is the asking, more than the work.
 _LEAST_NS: Final = 5_000
 
 
 def same_time_for_old_and_new(observation: Observation) -> Gate:
-    """Fails when tokens seen before, or that could be known beforehand, are much faster than fresh ones."""
-    faults = [_faster(old, _often_ns(observation, old), observation.fastest_ns(Scene.FRESH)) for old in _BESIDE]
+    """Fails when tokens seen before, or that could be known beforehand, are faster than fresh ones.
+
+    Mistrusted where the host was so busy that pairs of blocks contradict each other.
+    """
+    faults = [_faster(old, _often_ns(observation, old), observation.fastest_ns(Scene.FRESH)) for old in _AS_MANY]
     # Calls of 50 us come with a weight in a cache or without, and a block of them is over before a disturbance is: each
     # block of fresh tokens has one of known ones beside it, a memory makes most of its calls fast, and that every time.
     pairs = [
@@ -46,12 +50,13 @@ def same_time_for_old_and_new(observation: Observation) -> Gate:
     if pairs:
         known_ns, fresh_ns = max(pairs, key=lambda pair: pair[0] / pair[1])
         faults.append(_faster(Scene.ONE, known_ns, fresh_ns))
-    faults.append(_faster_beside(observation))
-    return gate("same_time_for_old_and_new", observation, "; ".join(filter(None, faults)) or None)
+    shares = _beside(observation)
+    faults.append(_faster_beside(observation, shares))
+    return gate("same_time_for_old_and_new", observation, "; ".join(filter(None, faults)) or None, _unlike(shares))
 
 
-def _faster_beside(observation: Observation) -> str:
-    """That batches of known tokens are somewhat faster than fresh ones beside them, most times; or nothing."""
+def _beside(observation: Observation) -> list[float]:
+    """The time of batches of known tokens over that of fresh ones beside them."""
     shares = []
     for pair in pairwise(observation.of(Scene.FRESH, Scene.AGAIN, Scene.MANY)):
         calls = {block.scene: block.calls_ns for block in pair}
@@ -60,6 +65,19 @@ def _faster_beside(observation: Observation) -> str:
             places = min(map(len, calls.values()))
             fresh, known = (median(calls[scene][:places]) for scene in (Scene.FRESH, Scene.MANY))
             shares.append(known / fresh)
+    return shares
+
+
+def _unlike(shares: list[float]) -> str:
+    """That the pairs contradict each other, so that nothing can be told from their middle; or nothing."""
+    found = torn(shares) if len(shares) >= _LEAST_PAIRS else None
+    if found is None:
+        return ""
+    return f"the host was too busy: known tokens took {found[0]:.2g} to {found[1]:.2g} times as long as fresh ones"
+
+
+def _faster_beside(observation: Observation, shares: list[float]) -> str:
+    """That batches of known tokens are somewhat faster than fresh ones beside them, most times; or nothing."""
     fastest = [observation.fastest_ns(scene) or 0 for scene in (Scene.MANY, Scene.FRESH)]
     if len(shares) < _LEAST_PAIRS or fastest[1] <= _LEAST_NS:
         return ""

@@ -5,6 +5,7 @@ from statistics import mean, median
 from typing import Final
 
 from validation.correctness.case import Gate
+from validation.correctness.integrity.busy import torn
 from validation.correctness.integrity.observation import Observation, Scene
 from validation.correctness.integrity.verdict import gate
 
@@ -36,9 +37,12 @@ def does_its_own_work(observation: Observation) -> Gate:
     """Fails when calls do the work of others in their block.
 
     Those at one place take much longer, block after block; or, now here and now there, most are much shorter than one
-    that is made alone; or some of every block are long, so that the median of all is short.
+    that is made alone; or some of every block are long, so that the median of all is short. Mistrusted where the host
+    was so busy that blocks alike contradict each other.
     """
-    return gate("does_its_own_work", observation, _ahead(observation) or _put_off(observation) or _uneven(observation))
+    alike = _alike(observation)
+    fault = _ahead(observation) or _put_off(observation) or _uneven(alike)
+    return gate("does_its_own_work", observation, fault, _unlike(alike))
 
 
 def _ahead(observation: Observation) -> str | None:
@@ -68,13 +72,16 @@ def _put_off(observation: Observation) -> str | None:
     return f"a call made alone takes {alone / 1e6:.3g} ms, most of several {beside / 1e6:.3g} ms"
 
 
-def _uneven(observation: Observation) -> str | None:
-    alike = defaultdict(list)
+def _alike(observation: Observation) -> list[list[tuple[int, ...]]]:
+    """Blocks of several calls, those of as many together, where there are enough of them."""
+    by_length = defaultdict(list)
     for block in observation.of(Scene.KNOWN, Scene.FRESH, Scene.MANY):
-        alike[len(block.calls_ns)].append(block.calls_ns)
-    for length, blocks in alike.items():
-        if length < _CALLS or len(blocks) < _BLOCKS:
-            continue
+        by_length[len(block.calls_ns)].append(block.calls_ns)
+    return [blocks for length, blocks in by_length.items() if length >= _CALLS and len(blocks) >= _BLOCKS]
+
+
+def _uneven(alike: list[list[tuple[int, ...]]]) -> str | None:
+    for blocks in alike:
         # A stranger on the host makes calls long in some blocks, and not in the calmest quarter of them.
         calm = sorted(blocks, key=lambda calls: mean(calls) / median(calls))[(len(blocks) - 1) // 4]
         whole, usual = mean(calm), median(calm)
@@ -82,4 +89,12 @@ def _uneven(observation: Observation) -> str | None:
             return (
                 f"even in a calm block a call takes {whole / 1e6:.3g} ms on average, most of them {usual / 1e6:.3g} ms"
             )
+    return None
+
+
+def _unlike(alike: list[list[tuple[int, ...]]]) -> str | None:
+    for blocks in alike:
+        if found := torn([mean(calls) for calls in blocks]):
+            low, high = (ns / 1e6 for ns in found)
+            return f"the host was too busy: a call took {low:.3g} to {high:.3g} ms on average, block by block"
     return None
