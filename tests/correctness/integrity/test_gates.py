@@ -121,8 +121,8 @@ def _beside(shares: list[float], *, calls: int = 8) -> tuple[Seen, ...]:
         # One that was disturbed.
         ([0.78, 3.0, 0.76, 0.79], Outcome.FAILED),
         ([0.95, 0.97, 0.94, 0.96], Outcome.PASSED),
-        # A middle pair that is fast, and others that are not.
-        ([0.85, 0.85, 0.85, 1.0, 1.0], Outcome.PASSED),
+        # As fast as an honest kernel's came out.
+        ([0.88, 0.87, 0.89, 0.88], Outcome.PASSED),
         # A lull in one of four.
         ([0.95, 0.97, 0.7, 0.96], Outcome.PASSED),
         # A host among whose disturbances nothing can be told.
