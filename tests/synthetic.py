@@ -12,7 +12,7 @@ Noise is lognormal at three scales: the process, the call, and a slow drift over
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -373,6 +373,18 @@ def _series(  # noqa: PLR0913, PLR0917  # one call site, in the order of the loo
         first_call_ns=int(center_ns * 1.5),
         blocks=tuple(made),
     )
+
+
+def with_blocks(evidence: Evidence, change: Callable[[ProcessRun, Block], Block]) -> Evidence:
+    """The same evidence with every timed block as `change` returns it for its process."""
+    processes = []
+    for process in evidence.processes:
+        series = [
+            one.model_copy(update={"blocks": tuple(change(process, block) for block in one.blocks)})
+            for one in process.series
+        ]
+        processes.append(process.model_copy(update={"series": tuple(series)}))
+    return evidence.model_copy(update={"processes": tuple(processes)})
 
 
 def _ceiling(  # noqa: PLR0913  # the fields of the record

@@ -6,7 +6,7 @@ import pytest
 from tests import synthetic
 from tests.verdicts.judging import TIMES, claim, judged
 from validation.evidence.record import Evidence
-from validation.performance.sample import Block, Role
+from validation.performance.sample import Block, ProcessRun, Role
 from validation.verdicts.reasons import Reason
 from validation.verdicts.shifted import shifts_work
 from validation.verdicts.verdict import Verdict
@@ -18,17 +18,12 @@ SLOW = {"seed-claim": {**TIMES["seed-claim"], synthetic.CANDIDATE: 16_000.0}}
 def shifting(share: float, seed: int = 0, noise: float = 0.02, role: Role | None = None) -> Evidence:
     """Evidence in which one of three calls does this share of the other two, of the candidate alone or of `role`."""
     evidence = synthetic.evidence(times_us=SLOW, seed=seed, call_noise=noise)
-    processes = []
-    for process in evidence.processes:
-        if (process.role is Role.BASELINES) is not (role is Role.BASELINES):
-            processes.append(process)
-            continue
-        series = tuple(
-            one.model_copy(update={"blocks": tuple(_moved(block, share) for block in one.blocks)})
-            for one in process.series
-        )
-        processes.append(process.model_copy(update={"series": series}))
-    return evidence.model_copy(update={"processes": tuple(processes)})
+
+    def moved(process: ProcessRun, block: Block) -> Block:
+        ours = (process.role is Role.BASELINES) is (role is Role.BASELINES)
+        return _moved(block, share) if ours else block
+
+    return synthetic.with_blocks(evidence, moved)
 
 
 def _moved(block: Block, share: float) -> Block:
@@ -65,18 +60,11 @@ def test_no_honest_kernel_is_accused() -> None:
     for seed in range(200):
         evidence = shifting(0.0, seed=seed, noise=0.15)
         chance = np.random.default_rng(seed)
-        disturbed = [
-            process.model_copy(
-                update={
-                    "series": tuple(
-                        one.model_copy(update={"blocks": tuple(_disturbed(block, chance) for block in one.blocks)})
-                        for one in process.series
-                    )
-                }
-            )
-            for process in evidence.processes
-        ]
-        accused += bool(shifts_work(evidence.model_copy(update={"processes": tuple(disturbed)}), synthetic.CANDIDATE))
+
+        def disturbed(_: ProcessRun, block: Block, chance: np.random.Generator = chance) -> Block:
+            return _disturbed(block, chance)
+
+        accused += bool(shifts_work(synthetic.with_blocks(evidence, disturbed), synthetic.CANDIDATE))
     assert accused == 0
 
 

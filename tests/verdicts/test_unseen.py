@@ -8,7 +8,7 @@ import pytest
 from tests import synthetic
 from tests.verdicts.judging import TIMES, claim, judged
 from validation.evidence.record import Evidence
-from validation.performance.sample import Block, Role
+from validation.performance.sample import Block, ProcessRun, Role
 from validation.verdicts.reasons import Reason
 from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Verdict
@@ -20,19 +20,13 @@ PLACES = (2, 5)
 def remembering(times: Callable[[int], float], seed: int = 0, noise: float = 0.02) -> Evidence:
     """Evidence in which the candidate's calls on unseen tokens take so many times as long, by its process's number."""
     evidence = synthetic.evidence(times_us=TIMES, seed=seed, call_noise=noise)
-    processes, number = [], 0
-    for process in evidence.processes:
-        if process.role is Role.BASELINES:
-            processes.append(process)
-            continue
-        factor = times(number)
-        number += 1
-        series = tuple(
-            one.model_copy(update={"blocks": tuple(_slower(block, factor) for block in one.blocks)})
-            for one in process.series
-        )
-        processes.append(process.model_copy(update={"series": series}))
-    return evidence.model_copy(update={"processes": tuple(processes)})
+    ours = [process for process in evidence.processes if process.role is not Role.BASELINES]
+    factors = {id(process): times(number) for number, process in enumerate(ours)}
+
+    def slower(process: ProcessRun, block: Block) -> Block:
+        return _slower(block, factors[id(process)]) if id(process) in factors else block
+
+    return synthetic.with_blocks(evidence, slower)
 
 
 def _slower(block: Block, factor: float) -> Block:

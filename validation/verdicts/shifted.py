@@ -6,8 +6,8 @@ from statistics import mean, median
 from typing import Final
 
 from validation.evidence.record import Evidence
-from validation.performance.sample import Role
-from validation.performance.statistics import accepts, counted_ns, ratio
+from validation.performance.statistics import ratio
+from validation.verdicts.candidate_blocks import candidate_blocks
 from validation.verdicts.rules import DELTA
 from validation.verdicts.units import interval, scaled
 
@@ -51,16 +51,8 @@ def _calm(blocks: Sequence[Sequence[int]]) -> Sequence[int]:
 def _calls(evidence: Evidence, implementation: str) -> dict[str, list[list[Sequence[int]]]]:
     """The accepted blocks of several calls of each of the candidate's processes, ns, by workload."""
     found: dict[str, list[list[Sequence[int]]]] = defaultdict(list)
-    for process in evidence.processes:
-        if process.role is Role.BASELINES or process.discarded:
-            continue
-        for series in process.series:
-            rule = evidence.rule_of(series.device)
-            blocks = [
-                counted_ns(rule, block)
-                for block in series.blocks
-                if accepts(rule, block) and len(block.calls_ns) >= _LEAST_CALLS
-            ]
-            if series.implementation == implementation and blocks:
-                found[f"{series.workload} in {series.dtype} ({series.device})"].append(list(blocks))
+    for on, blocks in candidate_blocks(evidence, implementation):
+        several: list[Sequence[int]] = [calls for _, calls in blocks if len(calls) >= _LEAST_CALLS]
+        if several:
+            found[on].append(several)
     return found

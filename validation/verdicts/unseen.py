@@ -7,8 +7,8 @@ from statistics import median
 from typing import Final
 
 from validation.evidence.record import Evidence
-from validation.performance.sample import Role
-from validation.performance.statistics import Estimate, accepts, counted_ns, ratio
+from validation.performance.statistics import Estimate, ratio
+from validation.verdicts.candidate_blocks import candidate_blocks
 from validation.verdicts.rules import DELTA
 from validation.verdicts.units import interval, scaled
 
@@ -82,16 +82,9 @@ def _fault(on: str, calls: Sequence[_Calls], found: Estimate | None) -> str:
 def _calls(evidence: Evidence, implementation: str) -> dict[str, list[_Calls]]:
     """The accepted calls of each of the candidate's processes that has both kinds, by workload."""
     found: dict[str, list[_Calls]] = defaultdict(list)
-    for process in evidence.processes:
-        if process.role is Role.BASELINES or process.discarded:
-            continue
-        for series in process.series:
-            rule = evidence.rule_of(series.device)
-            blocks = [(block, counted_ns(rule, block)) for block in series.blocks if accepts(rule, block)]
-            if series.implementation != implementation or not any(block.unseen for block, _ in blocks):
-                continue
-            unseen = [calls_ns[place] for block, calls_ns in blocks for place in block.unseen]
-            known = [ns for block, calls_ns in blocks for place, ns in enumerate(calls_ns) if place not in block.unseen]
-            if known:
-                found[f"{series.workload} in {series.dtype} ({series.device})"].append((unseen, known))
+    for on, blocks in candidate_blocks(evidence, implementation):
+        unseen = [calls_ns[place] for block, calls_ns in blocks for place in block.unseen]
+        known = [ns for block, calls_ns in blocks for place, ns in enumerate(calls_ns) if place not in block.unseen]
+        if unseen and known:
+            found[on].append((unseen, known))
     return found
