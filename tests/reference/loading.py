@@ -35,8 +35,8 @@ def load(implementation: Implementation) -> Callable[[Layer], Callable[..., tupl
 def judge(implementation: Implementation, workload: Workload) -> Comparison:
     """Compares one call with the oracle, the routing it returns included; `out` is poisoned with NaN before.
 
-    A baseline that `prepare` declines on this CPU, as oneDNN declines a dtype that it has no instructions for, skips the
-    test; its answers are never excused.
+    A layer that `prepare` declines on this CPU, as oneDNN declines a dtype without instructions for it, skips the test;
+    answers are never excused.
     """
     layer = make_layer(workload.layer, workload.seed)
     x = draw_tokens(workload.layer, workload.tokens, workload.seed, workload.routing)
