@@ -13,7 +13,7 @@ from hopper.launch import Maps, RowMaps, SmallVariant, Variant, map_of
 from hopper.layer import Layer
 from hopper.memory import F32P, Global, I32P, U32P
 from hopper.shape import FEW, GROUP_ROWS, MEDIUM, NARROW, Shape, WIDE
-from hopper.small_shape import SMALL_128, SMALL_256, SmallShape
+from hopper.small_shape import SMALL_SHAPES, small_shape
 
 comptime BFLOAT16 = 0
 comptime FLOAT16 = 1
@@ -107,8 +107,8 @@ def maps_of[dtype: DType](ctx: DeviceContext, m: PythonObject) raises -> Maps[dt
 def compile_variant(
     device: PythonObject, dtype: PythonObject, gated: PythonObject, shape: PythonObject
 ) raises -> PythonObject:
-    """The address of a compiled variant. `shape`: 0 wide, 1 medium, 2 narrow, 3 few; 4 small up to d 256, 5 small up to 128.
-    """
+    """The address of a compiled variant. `shape`: 0 wide, 1 medium, 2 narrow, 3 few; from 4 on, those of the kernel for small
+    layers (`small_shape`)."""
     ref d = kept[Device](Int(py=device))[]
     var dt = Int(py=dtype)
     var g = Int(py=gated) != 0
@@ -119,9 +119,9 @@ def compile_variant(
                 if dt == t and g == (q == 1) and s == w:
                     return PythonObject(keep(Variant[dtype_of[t](), q == 1, shape_of[w]()](d.ctx)))
             comptime if t != FLOAT32:
-                comptime for w in range(2):
+                comptime for w in range(SMALL_SHAPES):
                     if dt == t and g == (q == 1) and s == FIRST_SMALL + w:
-                        return PythonObject(keep(SmallVariant[dtype_of[t](), q == 1, small_of[w]()](d.ctx)))
+                        return PythonObject(keep(SmallVariant[dtype_of[t](), q == 1, small_shape(w)](d.ctx)))
     raise Error("no such variant of the kernel")
 
 
@@ -133,11 +133,6 @@ def dtype_of[number: Int]() -> DType:
 def shape_of[number: Int]() -> Shape:
     """The shape the wrapper means."""
     return WIDE if number == 0 else (MEDIUM if number == 1 else (NARROW if number == 2 else FEW))
-
-
-def small_of[number: Int]() -> SmallShape:
-    """The shape of the kernel for small layers that the wrapper means."""
-    return SMALL_256 if number == 0 else SMALL_128
 
 
 def plan(
@@ -210,9 +205,9 @@ def enqueue[dtype: DType](address: Int, call: PythonObject) raises:
                 ref variant = kept[Variant[dtype, q == 1, shape_of[w]()]](p.variant)[]
                 variant.launch(stream, maps, p.rows.value(), p.layer, d.multiprocessors)
         comptime if dtype != DType.float32:
-            comptime for w in range(2):
+            comptime for w in range(SMALL_SHAPES):
                 if p.gated == (q == 1) and p.shape == FIRST_SMALL + w:
-                    ref variant = kept[SmallVariant[dtype, q == 1, small_of[w]()]](p.variant)[]
+                    ref variant = kept[SmallVariant[dtype, q == 1, small_shape(w)]](p.variant)[]
                     variant.launch(stream, maps, p.layer)
 
 

@@ -4,7 +4,7 @@ from max.gpu.host import DeviceContext
 
 from hopper.launch import SmallVariant, Variant
 from hopper.shape import FEW, NARROW, WIDE
-from hopper.small_shape import SMALL_256
+from hopper.small_shape import small_shape
 
 
 def main() raises:
@@ -13,4 +13,4 @@ def main() raises:
     _ = Variant[DType.bfloat16, False, WIDE](ctx)
     _ = Variant[DType.bfloat16, False, NARROW](ctx)
     _ = Variant[DType.bfloat16, False, FEW](ctx)
-    _ = SmallVariant[DType.bfloat16, False, SMALL_256](ctx)
+    _ = SmallVariant[DType.bfloat16, False, small_shape(2)](ctx)

@@ -56,7 +56,7 @@ class BuiltBundle:
 
 
 def build_bundle(out: Path, *, commit: str, target: str = TARGET, sources: Path = SOURCES / "gpu") -> Manifest:
-    """Compiles the GPU kernel into a relocatable bundle at `out`; takes two minutes and no GPU.
+    """Compiles the GPU kernel into a relocatable bundle at `out`; takes four minutes of a core and no GPU.
 
     The folder appears whole or not at all. One that is there already is replaced when it is a bundle.
 

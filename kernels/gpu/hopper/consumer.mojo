@@ -44,6 +44,7 @@ from hopper.schedule import (
     tokens_per_tile,
 )
 from hopper.shape import Block, GROUP_ROWS, ROW_BYTES, Shape
+from hopper.tf32 import rounded_to_tf32
 
 comptime WARPGROUP_BARRIER = 4
 """Named barriers 4, 5: the threads of one consumer warpgroup."""
@@ -174,10 +175,12 @@ def store_hidden[
     comptime if dtype == DType.float32:
         # Kept as [high | low] like every float32 operand of a product: see schedule.columns_of_stage.
         var high = SIMD[DType.float32, width](0)
+        var low = SIMD[DType.float32, width](0)
         comptime for i in range(width):
-            high[i] = truncate_to_tf32(h[i])
+            high[i] = rounded_to_tf32(h[i])
+            low[i] = rounded_to_tf32(h[i] - high[i])
         to.unsafe_store[width=width, alignment=4 * width](high.cast[dtype]())
-        to.unsafe_offset(Int(a.k1)).unsafe_store[width=width, alignment=4 * width]((h - high).cast[dtype]())
+        to.unsafe_offset(Int(a.k1)).unsafe_store[width=width, alignment=4 * width](low.cast[dtype]())
     else:
         to.unsafe_store[width=width, alignment=2 * width](h.cast[dtype]())
 
@@ -191,18 +194,14 @@ def store_hidden_words[
     var h = hidden_of[gated, kind](a, v, bias)
     comptime if dtype == DType.float32:
         var high = SIMD[DType.float32, width](0)
+        var low = SIMD[DType.float32, width](0)
         comptime for i in range(width):
-            high[i] = truncate_to_tf32(h[i])
+            high[i] = rounded_to_tf32(h[i])
+            low[i] = rounded_to_tf32(h[i] - high[i])
         store_words[width](to, bitcast[DType.uint32, width](high), number)
-        store_words[width](to.unsafe_offset(2 * Int(a.k1)), bitcast[DType.uint32, width](h - high), number)
+        store_words[width](to.unsafe_offset(2 * Int(a.k1)), bitcast[DType.uint32, width](low), number)
     else:
         store_words[width // 2](to, bitcast[DType.uint32, width // 2](h.cast[dtype]()), number)
-
-
-@inline(.always)
-def truncate_to_tf32(v: Float32) -> Float32:
-    """`v` with the 13 low bits of its mantissa cleared: what the tensor cores read of a float32."""
-    return bitcast[DType.float32, 1](bitcast[DType.uint32, 1](v) & 0xFFFFE000)
 
 
 @inline(.always)

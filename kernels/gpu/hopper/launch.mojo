@@ -2,7 +2,7 @@
 
 from std.math import ceildiv
 from std.sys import size_of
-from max.gpu.host import DeviceAttribute, DeviceContext, DeviceFunction, DeviceStream, FuncAttribute
+from max.gpu.host import Dim, DeviceAttribute, DeviceContext, DeviceFunction, DeviceStream, FuncAttribute
 from max.gpu.host.launch_attribute import LaunchAttribute, LaunchAttributeID, LaunchAttributeValue
 from max.gpu.host.nvidia.tma import TensorMapSwizzle
 from layout import Coord, Idx, TileTensor, row_major
@@ -174,6 +174,7 @@ struct SmallVariant[dtype: DType, gated: Bool, shape: SmallShape](Movable):
             layer,
             grid_dim=ceildiv(Int(layer.n_tokens), Int(layer.tokens1)) * Int(layer.n_experts) * Int(layer.splits),
             block_dim=THREADS,
+            cluster_dim=Dim(2 if Self.shape.paired else 1, 1, 1),
             shared_mem_bytes=Self.shape.shared_bytes(),
             attributes=attributes(),
         )

@@ -267,6 +267,78 @@ def add_shared(p: Shared[DType.int32], v: Int32):
 
 
 @inline(.always)
+def store_if_below(to: U32P, v: SIMD[DType.uint32, 2], i: Int32, end: Int32):
+    """Stores 8 bytes where i < end, for others of the GPU to poll for. No branch, so that a next store's address needs not wait
+    for this one."""
+    inlined_assembly[
+        "{ .reg .pred p; setp.lt.s32 p, $3, $4; @p st.relaxed.gpu.global.v2.b32 [$0], {$1, $2}; }",
+        NoneType,
+        constraints="l,r,r,r,r,~{memory}",
+        has_side_effect=True,
+    ](to, v[0], v[1], i, end)
+
+
+@inline(.always)
+def pack_relu[dtype: DType](low: Float32, high: Float32) -> UInt32:
+    """Returns max(v, 0) of both, rounded to two bytes each. NaN stays NaN."""
+    comptime if dtype == DType.bfloat16:
+        return inlined_assembly["cvt.rn.relu.bf16x2.f32 $0, $1, $2;", UInt32, constraints="=r,f,f"](high, low)
+    return inlined_assembly["cvt.rn.relu.f16x2.f32 $0, $1, $2;", UInt32, constraints="=r,f,f"](high, low)
+
+
+@inline(.always)
 def count_bits(v: UInt32) -> Int32:
     """Returns how many bits of `v` are set."""
     return inlined_assembly["popc.b32 $0, $1;", Int32, constraints="=r,r"](v)
+
+
+@inline(.always)
+def arrive_cluster():
+    """Counts this thread in at the cluster's barrier, and goes on; orders nothing but a fence before it."""
+    inlined_assembly["barrier.cluster.arrive.relaxed;", NoneType, constraints="~{memory}", has_side_effect=True]()
+
+
+@inline(.always)
+def wait_cluster():
+    """Waits until all threads of the cluster have come to `arrive_cluster`."""
+    inlined_assembly["barrier.cluster.wait.acquire;", NoneType, constraints="~{memory}", has_side_effect=True]()
+
+
+@inline(.always)
+def in_block(address: UInt32, rank: UInt32) -> UInt32:
+    """Returns where the shared memory at `address` lies in block `rank` of the cluster."""
+    return inlined_assembly["mapa.shared::cluster.u32 $0, $1, $2;", UInt32, constraints="=r,r,r"](address, rank)
+
+
+@inline(.always)
+def arrive_in_block(bar: UInt32):
+    """Arrives at an mbarrier of another block of the cluster (`in_block`).
+
+    Without `.release.cluster`, which would be a fence of the whole GPU.
+    """
+    inlined_assembly[
+        "mbarrier.arrive.shared::cluster.b64 _, [$0];", NoneType, constraints="r,~{memory}", has_side_effect=True
+    ](bar)
+
+
+@inline(.always)
+def send_bulk(dst: UInt32, src: Shared[DType.uint8], bytes: UInt32, bar: UInt32):
+    """Starts a copy of `bytes` bytes, a multiple of 16, to another block's shared memory, which that block's mbarrier counts.
+    """
+    inlined_assembly[
+        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
+        NoneType,
+        constraints="r,r,r,r,~{memory}",
+        has_side_effect=True,
+    ](dst, UInt32(Int(src)), bytes, bar)
+
+
+@inline(.always)
+def store_word_if_below(to: U32P, v: UInt32, i: Int32, end: Int32):
+    """As `store_if_below`, 4 bytes."""
+    inlined_assembly[
+        "{ .reg .pred p; setp.lt.s32 p, $2, $3; @p st.relaxed.gpu.global.u32 [$0], $1; }",
+        NoneType,
+        constraints="l,r,r,r,~{memory}",
+        has_side_effect=True,
+    ](to, v, i, end)

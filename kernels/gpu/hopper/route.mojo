@@ -13,6 +13,7 @@ from hopper.memory import Global
 from hopper.ptx import ballot, fence_async_global, max_over_warp, pinned, sum_over_warp, wait_barrier
 from hopper.schedule import ceildiv, divide
 from hopper.shape import Block, MAX_EXPERTS, Shape
+from hopper.tf32 import rounded_to_tf32
 
 comptime PER_LANE = MAX_EXPERTS // 32
 """Neighbouring experts a lane looks after: of equal logits, the lowest id is in the lowest lane."""
@@ -215,8 +216,6 @@ def choose_experts[dtype: DType](a: Layer[dtype], token: Int, own: Keys):
 @inline(.always)
 def stage_inputs[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
     """Copies the caller's activations into padded rows, float32 split as [high | low]."""
-    from hopper.consumer import truncate_to_tf32
-
     var d = Int(a.d_model)
     var k = Int(a.k0)
     var step = Int(grid_dim.x) * threads
@@ -228,9 +227,9 @@ def stage_inputs[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
             v = a.raw[unsafe_offset=token * d + column]
         var to = a.staged.unsafe_offset(token * Int(a.staged_stride) + column)
         comptime if dtype == DType.float32:
-            var high = truncate_to_tf32(v.cast[DType.float32]())
+            var high = rounded_to_tf32(v.cast[DType.float32]())
             to[unsafe_offset=0] = high.cast[dtype]()
-            to[unsafe_offset=k] = (v.cast[DType.float32]() - high).cast[dtype]()
+            to[unsafe_offset=k] = rounded_to_tf32(v.cast[DType.float32]() - high).cast[dtype]()
         else:
             to[unsafe_offset=0] = v
     # The router's matmul reads the copy through a tensor map.

@@ -203,8 +203,8 @@ def split_range(blocks: Int, splits: Int, split: Int) -> Tuple[Int, Int]:
 def columns_of_stage[dtype: DType](k: Int32, stage: Int) -> Tuple[Int, Int]:
     """First column of the weights and of the tokens in a stage.
 
-    A float32 operand is stored as [high | low], each exact in TF32's 10 bits of mantissa but for the last: the product
-    is high high + low high + high low, which keeps 21 bits of each factor (the "3xTF32" scheme).
+    A float32 operand is stored as [high | low], each exact in TF32's 10 bits of mantissa (tf32.mojo): the product is
+    high high + low high + high low, which keeps all but the last bit of each factor (the "3xTF32" scheme).
     """
     comptime if dtype == DType.float32:
         var per = Int(k) // 32

@@ -17,11 +17,12 @@ from layout.tma_async import TMATensorTile
 
 from hopper.layer import Layer
 from hopper.producer import Ring
-from hopper.ptx import admit_next_launch, await_launch_before, wait_barrier
+from hopper.ptx import admit_next_launch, arrive_cluster, await_launch_before, wait_barrier, wait_cluster
 from hopper.schedule import weight_boxes
 from hopper.shape import GROUP_ROWS, ROW_BYTES
 from hopper.small_combine import combine_range
-from hopper.small_matmul import count_stages, first_matmul, meet_computing, second_matmul, skip_stages
+from hopper.small_matmul import first_matmul, meet_computing, second_matmul, skip_stages
+from hopper.small_pair import FIRST_STAGES, fetch_stage, second_of_pair, serve_pair
 from hopper.small_parts import clear_other_set, take_turn
 from hopper.small_route import route_range
 from hopper.small_shape import (
@@ -64,27 +65,38 @@ def small_layer[
     var thread = Int(thread_idx.x)
     var part = Part.of(a)
     admit_next_launch()
+    comptime if shape.paired:
+        if thread < COMPUTING:
+            arrive_cluster()
     stamp[0](a.sync, thread)
     if thread >= COMPUTING:
         fetch_slices[gated](a, block, part, first_map, second_map, thread - COMPUTING)
         return
     var rows = route_range(a, block, part, thread)
     fence_async_view_proxy()
+    comptime if shape.paired:
+        wait_cluster()
     meet_computing()
     stamp[4](a.sync, thread)
-    var stages = count_stages[dtype, gated, shape](a, part)
-    var ring = Ring(0, 0)
     if rows == 0:
-        skip_stages(block, thread, stages[0] + stages[1], ring)
+        comptime if shape.paired:
+            # Only what was fetched before rows were counted.
+            for stage in range(FIRST_STAGES + 1):
+                block.full()[unsafe_offset=stage].wait(0)
+        else:
+            skip_stages[gated](block, thread)
     # One instance for each of few widths of `wgmma`: a block that takes another than in the launch before waits for its
     # instructions, and of a range's experts the one with the most rows is waited for in any case.
     comptime for i in range(len(WIDTHS)):
         comptime n = WIDTHS[i]
         comptime below = 0 if i == 0 else WIDTHS[i - 1]
         if rows > below and rows <= n:
-            first_matmul[gated, n](a, block, part, thread, stages[0], ring)
+            first_matmul[gated, n](a, block, part, thread)
             stamp[6](a.sync, thread)
-            second_matmul[n](a, block, part, thread, rows, stages[1], ring)
+            comptime if shape.paired:
+                second_of_pair[gated, n](a, block, part, thread, rows)
+            else:
+                second_matmul[gated, n](a, block, part, thread, rows)
     stamp[8](a.sync, thread)
     combine_range(a, block, part, thread)
     stamp[9](a.sync, thread)
@@ -105,56 +117,68 @@ def fetch_slices[
 
     It also puts the parts of the launch before in order.
     """
-    var stages = count_stages[dtype, gated, shape](a, part)
-    var all = stages[0] + stages[1]
-    var ahead = min(all, shape.stages())
+    comptime firsts = shape.first_stages()
+    comptime all = firsts + (0 if shape.paired else shape.second_stages(gated))
+    comptime ahead = min(all, shape.stages())
     var rows1 = Int(a.rows1)
     var from_ = part.slice * shape.groups * GROUP_ROWS
-    var groups1 = min(shape.groups, (rows1 - from_) // GROUP_ROWS)
     var hidden = from_ // 2 if gated else from_
     var ring = Ring(0, 1)
 
     @inline(.always)
     @__parameter
     def fetch(stage: Int):
-        var second = stage >= stages[0]
-        var groups = shape.groups if second else groups1
-        block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(groups * SLAB_BYTES))
-        for g in range(groups):
+        var second = stage >= firsts
+        var boxes = weight_boxes[dtype](a.k1 if second else a.k0)
+        # Where there are no weights, rows before the first are zero.
+        var own = hidden // 64 + stage - firsts if second else stage
+        var group = (
+            part.expert * Int(a.d_stride) // GROUP_ROWS if second else (part.expert * rows1 + from_) // GROUP_ROWS
+        )
+        var groups = shape.groups if second else (rows1 - from_) // GROUP_ROWS
+        block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(shape.groups * SLAB_BYTES))
+        comptime for g in range(shape.groups):
             var to = TileTensor(
                 block.weights(ring.stage).unsafe_offset(g * (SLAB_BYTES // 2)), row_major[GROUP_ROWS, ROW_BYTES // 2]()
             )
+            var box = (group + g) * boxes + own if own < boxes and g < groups else -1
             if second:
-                var group = part.expert * Int(a.d_stride) // GROUP_ROWS + g
-                var boxes = weight_boxes[dtype](a.k1)
-                var own = hidden // 64 + stage - stages[0]
-                # Hidden features are padded further than K is: where there are no weights, rows before the first are zero.
-                var box = group * boxes + own if own < boxes else -1
                 second_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, box * GROUP_ROWS))
             else:
-                var group = (part.expert * rows1 + from_) // GROUP_ROWS + g
-                var box = group * weight_boxes[dtype](a.k0) + stage
                 first_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, box * GROUP_ROWS))
         ring.advance[shape.stages()]()
 
     if thread == 0:
-        comptime for s in range(shape.stages()):
+        comptime for s in range(8 if shape.paired else shape.stages()):
             block.full()[unsafe_offset=s].init(1)
+        comptime for s in range(shape.stages()):
             block.empty()[unsafe_offset=s].init(2)
+        comptime if shape.paired:
+            block.ready()[].init(1)
+            block.late()[].init(1)
+            comptime for s in range(4):
+                block.landed()[unsafe_offset=s].init(1)
         fence_mbarrier_init()
     syncwarp()
+    comptime if shape.paired:
+        arrive_cluster()
     wait_barrier[ASKED_BARRIER](THREADS)
     if thread == 0:
         for stage in range(ahead):
             fetch(stage)
+        comptime if shape.paired:
+            fetch_stage[gated](a, block, part, second_map, 0)
     await_launch_before()
     var turn = take_turn(a, thread)
     if thread == 0:
         block.set()[unsafe_offset=0] = turn
     syncwarp()
     wait_barrier[READY_BARRIER](THREADS)
-    clear_other_set(a, turn, thread)
-    if thread == 0:
-        for stage in range(ahead, all):
-            block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
-            fetch(stage)
+    clear_other_set[shape](a, turn, thread)
+    comptime if shape.paired:
+        serve_pair[gated](a, block, part, second_map, thread)
+    else:
+        if thread == 0:
+            for stage in range(ahead, all):
+                block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+                fetch(stage)

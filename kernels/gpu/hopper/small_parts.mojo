@@ -29,6 +29,12 @@ def parts_of[dtype: DType, shape: SmallShape](a: Layer[dtype], block: SmallBlock
 
 
 @inline(.always)
+def parts_a_choice[dtype: DType, shape: SmallShape](a: Layer[dtype]) -> Int:
+    """Into how many parts the output of a token's choice is cut."""
+    return Int(a.splits) // 2 if shape.paired else Int(a.splits)
+
+
+@inline(.always)
 def take_turn[dtype: DType](a: Layer[dtype], lane: Int) -> Int32:
     """One warp: which set this launch fills, 0 or 1. Every block gets the same answer, for the bit flips with the last.
     """
@@ -42,7 +48,7 @@ def take_turn[dtype: DType](a: Layer[dtype], lane: Int) -> Int32:
 
 
 @inline(.always)
-def clear_other_set[dtype: DType](a: Layer[dtype], turn: Int32, lane: Int):
+def clear_other_set[dtype: DType, //, shape: SmallShape](a: Layer[dtype], turn: Int32, lane: Int):
     """One warp: this block's share of the set that the launch before filled, and how much this launch will."""
     var used = a.sync.unsafe_offset(USED_WORD + 32 * (1 - Int(turn)))[unsafe_offset=0]
     var set = a.expert_out.unsafe_bitcast[UInt32]()
@@ -54,5 +60,5 @@ def clear_other_set[dtype: DType](a: Layer[dtype], turn: Int32, lane: Int):
         set.unsafe_offset(piece * 4).unsafe_store[alignment=16](SIMD[DType.uint32, 4](UNWRITTEN))
     if block_idx.x == 0 and lane == 0:
         # Two bytes a value.
-        var now = Int(a.splits) * Int(a.n_tokens) * Int(a.top_k) * Int(a.d_stride) // 8
+        var now = parts_a_choice[dtype, shape](a) * Int(a.n_tokens) * Int(a.top_k) * Int(a.d_stride) // 8
         a.sync.unsafe_offset(USED_WORD + 32 * Int(turn))[unsafe_offset=0] = UInt32(now)

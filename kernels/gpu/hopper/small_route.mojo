@@ -194,7 +194,10 @@ def route_range[
     elif q < 2:
         # One block of the range writes them for the caller, another for each warp. Here, although the fence before the
         # matmuls waits for it: written after them, a call took 2 % longer.
-        var writes = part.member == warp % part.members
+        var turn = warp
+        while turn >= part.members:
+            turn -= part.members
+        var writes = part.member == turn
         var pair = token * Int(a.top_k)
         comptime for j in range(CHOICES):
             if j < Int(a.top_k):
@@ -225,9 +228,9 @@ def route_range[
     if slot0 >= 0:
         place_row[dtype, shape, blocks](block, at0, row0)
         if q == 0:
-            block.pairs()[unsafe_offset=at0] = Int32(token0) * a.top_k + slot0
+            block.places()[unsafe_offset=at0] = (Int32(token0) * a.top_k + slot0) * a.d_stride
     if slot1 >= 0:
         place_row[dtype, shape, blocks](block, at1, row1)
         if q == 0:
-            block.pairs()[unsafe_offset=at1] = Int32(token1) * a.top_k + slot1
+            block.places()[unsafe_offset=at1] = (Int32(token1) * a.top_k + slot1) * a.d_stride
     return Int(all)

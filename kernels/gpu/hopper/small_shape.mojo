@@ -29,19 +29,44 @@ comptime READY_BARRIER = 2
 comptime ASKED_BARRIER = 3
 """Named barrier of all threads: rows are on their way, so that weights may follow."""
 
+comptime HIDDEN_BARRIER = 4
+"""Named barrier of all threads: a pair's hidden rows are in shared memory."""
+
+comptime HALF_BARRIER = 5
+"""Named barrier of all threads: half of them are."""
+
 
 @fieldwise_init
 struct SmallShape(TrivialRegisterPassable):
     """A compiled variant: a block has `groups` * 128 weight rows of each matmul, one or two warpgroups' worth.
 
-    The model dimension is at most `groups` * 128.
+    The model dimension is at most `groups` * 128. Instructions of other activations would lie between those that run, and
+    who jumps over them waits for the next.
     """
 
     var groups: Int
+    var relu: Bool
+    """Whether the activation is ReLU."""
+    var paired: Bool
+    """Whether two blocks, a cluster, share their hidden rows and each makes half of the outputs' features (small_pair.mojo)."""
 
     def stages(self) -> Int:
         """Stages of weights in flight: as many as fit; one group never needs more than four."""
         return 5 if self.groups == 2 else 4
+
+    def first_stages(self) -> Int:
+        """Stages of the first matmul, 64 of K each; beyond K they are zeros."""
+        return self.groups * 2
+
+    def second_stages(self, gated: Bool) -> Int:
+        """Stages of the second matmul, 64 hidden features each; where a slice has fewer they are zeros."""
+        return self.groups if gated else self.groups * 2
+
+    def refilled(self, gated: Bool) -> Int:
+        """How many stages, the first ones, another follows in its place."""
+        if self.paired:
+            return 1 if gated else 2
+        return max(0, self.first_stages() + self.second_stages(gated) - self.stages())
 
     def slabs(self) -> Int:
         """Slabs of token rows or hidden rows."""
@@ -55,14 +80,21 @@ struct SmallShape(TrivialRegisterPassable):
             + RANGE * 4
             + RANGE * CHOICES * 4
             + 40
-            + 2 * self.stages() * 8
+            + self.barriers() * 8
         )
 
+    def barriers(self) -> Int:
+        """Barriers: two for each stage; of a pair, fourteen for stages, of which none comes again, and five more."""
+        return 19 if self.paired else 2 * self.stages()
 
-comptime SMALL_256 = SmallShape(groups=2)
-"""d up to 256."""
-comptime SMALL_128 = SmallShape(groups=1)
-"""d up to 128."""
+
+comptime SMALL_SHAPES = 6
+"""Compiled variants."""
+
+
+def small_shape(number: Int) -> SmallShape:
+    """The variant of a number: d up to 256, d up to 128, pairs; the same of other activations than ReLU."""
+    return SmallShape(groups=1 if number % 3 == 1 else 2, paired=number % 3 == 2, relu=number < 3)
 
 
 @fieldwise_init
@@ -88,14 +120,14 @@ struct SmallBlock[dtype: DType, shape: SmallShape](TrivialRegisterPassable):
         return self.base.unsafe_offset(first + slab * SLAB_BYTES)
 
     @inline(.always)
-    def pairs(self) -> Shared[DType.int32]:
-        """The pair (token * top_k + choice, from the range's first) of each row."""
+    def places(self) -> Shared[DType.int32]:
+        """Where the part of each row goes: its pair (token * top_k + choice, from the range's first) times d_stride."""
         return self.rows(Self.shape.slabs()).unsafe_bitcast[Int32]()
 
     @inline(.always)
     def gates(self) -> Shared[DType.float32]:
         """Weights of the range's pairs."""
-        return self.pairs().unsafe_offset(RANGE).unsafe_bitcast[Float32]()
+        return self.places().unsafe_offset(RANGE).unsafe_bitcast[Float32]()
 
     @inline(.always)
     def counts(self) -> Shared[DType.int32]:
@@ -115,7 +147,28 @@ struct SmallBlock[dtype: DType, shape: SmallShape](TrivialRegisterPassable):
     @inline(.always)
     def empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: both warpgroups are done with it."""
-        return self.full().unsafe_offset(Self.shape.stages())
+        return self.full().unsafe_offset(8 if Self.shape.paired else Self.shape.stages())
+
+    @inline(.always)
+    def ready(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """Of a pair: the other block has done with the stages that this one's hidden rows go to."""
+        return self.full().unsafe_offset(13)
+
+    @inline(.always)
+    def landed(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """Of a pair, one barrier a slab: the other block's hidden rows are here."""
+        return self.full().unsafe_offset(14)
+
+    @inline(.always)
+    def late(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """Of a pair: the last box of weights has landed."""
+        return self.full().unsafe_offset(18)
+
+    @inline(.always)
+    def received(self, slab: Int, rows: Int) -> Shared[DType.uint8]:
+        """Of a pair: 128 bytes of every hidden row of the other block, `rows` of them to a slab, over the third and the fourth
+        stage."""
+        return self.base.unsafe_offset(2 * Self.shape.groups * SLAB_BYTES + slab * rows * 128)
 
 
 @fieldwise_init

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .extension import compiled, extension, open_device
-from .packing import BOX_BYTES, DTYPES, Packed, pack_layer, require, require_memory, round_up
-from .tiling import FEW, FEW_LOGITS, NARROW, SMALL, choose_tiling, small_parts_bytes, small_tiling
+from .packing import BOX_BYTES, DTYPES, RELU, Packed, pack_layer, require, require_memory, round_up
+from .tiling import FEW, FEW_LOGITS, NARROW, SMALL, SMALL_OTHERS, choose_tiling, small_parts_bytes, small_tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,8 @@ class Prepared:
             at["finished"], at["logits"], at["histogram"], at["tokens"], at["sorted"], at["position"], at["hidden"],
             at["expert_out"],
         )  # fmt: skip
-        dtype, gated, shape = DTYPES[c.dtype], int(c.gated), tiling.shape.number
+        dtype, gated = DTYPES[c.dtype], int(c.gated)
+        shape = tiling.shape.number + (SMALL_OTHERS if small and c.activation != RELU else 0)
         handles = (dtype, gated, shape, compiled(self.device, dtype, gated, shape), self.maps, self.device)
         number = int(extension().plan(handles, addresses, ints, c.scale))
         return Plan(number=number, staged=at["staged"] if staged else 0, memory=memory)

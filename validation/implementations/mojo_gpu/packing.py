@@ -49,11 +49,21 @@ def padded(m: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
 
 
 def halves(m: torch.Tensor) -> torch.Tensor:
-    """A float32 matrix as [high | low] along its last axis, `high` exact in TF32; other dtypes as they are."""
+    """A float32 matrix as [high | low] along its last axis, each exact in TF32; other dtypes as they are.
+
+    Of a number at most the last bit is lost, as in kernels/gpu/hopper/tf32.mojo.
+    """
     if m.dtype != torch.float32:
         return m.contiguous()
-    high = (m.view(torch.int32) & -8192).view(torch.float32)
-    return torch.cat([high, m - high], dim=-1)
+    high = _rounded_to_tf32(m)
+    return torch.cat([high, _rounded_to_tf32(m - high)], dim=-1)
+
+
+def _rounded_to_tf32(m: torch.Tensor) -> torch.Tensor:
+    bits = m.view(torch.int32)
+    # Next to the largest number rounding would make infinity; infinity and NaN stay what they are.
+    half = ((bits & 0x7F800000) < 0x7F000000).to(torch.int32) * 0x1000
+    return ((bits + half) & -0x2000).view(torch.float32)
 
 
 def pack(weight: torch.Tensor, rows: int, columns: int, gate: torch.Tensor | None = None) -> torch.Tensor:

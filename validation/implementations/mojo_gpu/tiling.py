@@ -33,7 +33,11 @@ FEW_LOGITS = 8 * FEW_TOKENS
 #: The kernel for small layers: one block does a range of tokens for a slice of an expert, its d at most `rows`.
 SMALL_256 = TileShape(number=4, rows=256, tokens=128)
 SMALL_128 = TileShape(number=5, rows=128, tokens=128)
-SMALL = (SMALL_128, SMALL_256)
+#: SMALL_256 where two slices of an expert are a pair, a cluster of two blocks.
+SMALL_PAIRED = TileShape(number=6, rows=256, tokens=128)
+SMALL = (SMALL_128, SMALL_256, SMALL_PAIRED)
+#: How much higher the numbers of small kernels for other activations than ReLU are.
+SMALL_OTHERS = 3
 SMALL_EXPERTS, SMALL_CHOICES = 8, 4
 
 
@@ -71,12 +75,13 @@ def small_tiling(layer: Packed, tokens: int, blocks: int) -> Tiling | None:
     """
     if layer.halves == 2 or layer.experts > SMALL_EXPERTS or layer.top_k > SMALL_CHOICES:
         return None
-    for shape in SMALL:
+    for shape in (SMALL_128, SMALL_256):
         slices = -(-layer.rows1 // shape.rows)
         ranges = blocks // (layer.experts * slices)
         if layer.d_stride == shape.rows and ranges and tokens <= ranges * shape.tokens:
             each = round_up(-(-tokens // ranges), 16)
-            return Tiling(shape=shape, tokens1=each, tokens2=each, splits=slices, cycles=0.0)
+            used = SMALL_PAIRED if shape is SMALL_256 and slices % 2 == 0 else shape
+            return Tiling(shape=used, tokens1=each, tokens2=each, splits=slices, cycles=0.0)
     return None
 
 
