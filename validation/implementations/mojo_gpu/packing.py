@@ -14,6 +14,7 @@ GROUP = 128  # weight rows of a consumer warpgroup
 SMALL_D = 256  # up to which there is a kernel for small layers
 ROUTER_COPIES = 8  # that the kernel for small layers reads
 BOX_BYTES = 128  # of each of them that are fetched at a time
+EXPONENT, LARGEST_EXPONENT = 0x7F800000, 0x7F000000  # of a float32: its bits, and the largest of a number
 
 RELU, SIGMOID_FORM, GELU_ERF = 0, 1, 2
 TANH_SLOPE = 2 * math.sqrt(2 / math.pi)
@@ -62,8 +63,9 @@ def halves(m: torch.Tensor) -> torch.Tensor:
 def _rounded_to_tf32(m: torch.Tensor) -> torch.Tensor:
     bits = m.view(torch.int32)
     # Next to the largest number rounding would make infinity; infinity and NaN stay what they are.
-    half = ((bits & 0x7F800000) < 0x7F000000).to(torch.int32) * 0x1000
-    return ((bits + half) & -0x2000).view(torch.float32)
+    half = ((bits & EXPONENT) < LARGEST_EXPONENT).to(torch.int32) * 0x1000
+    rounded: torch.Tensor = (bits + half) & -0x2000
+    return rounded.view(torch.float32)
 
 
 def pack(weight: torch.Tensor, rows: int, columns: int, gate: torch.Tensor | None = None) -> torch.Tensor:
