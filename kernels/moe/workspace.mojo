@@ -27,9 +27,9 @@ def block_rows[dtype: DType]() -> Int:
     """Rows of the largest block.
 
     A block reads an expert's weights once from L3: at 96 rows each byte of float32 does 48 multiply-adds, so two
-    threads of 250 GFLOP/s ask for 5 GB/s each. On two Zen3 cores (512 KiB of L2) 48 rows took 5 % more
-    in bfloat16, which is widened once a block, and as much in float32. AMX has ten times the speed: 256 rows, and some more so that an expert
-    with little above a multiple of them is not cut once more. Still more would push the block's own data out of L2.
+    threads of 250 GFLOP/s ask for 5 GB/s each. On two Zen3 cores (512 KiB of L2) 48 rows took 5 % more in bfloat16, which
+    is widened once a block, and as much in float32. AMX has ten times the speed: 256 rows, and some more so that an
+    expert with little above a multiple of them is not cut once more. Still more would push the block's own data out of L2.
     """
     return 10 * AMX_ROWS if tiled[dtype]() else 96
 

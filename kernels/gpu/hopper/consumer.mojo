@@ -174,11 +174,8 @@ def store_hidden[
     var h = hidden_of[gated, kind](a, v, bias)
     comptime if dtype == DType.float32:
         # Kept as [high | low] like every float32 operand of a product: see schedule.columns_of_stage.
-        var high = SIMD[DType.float32, width](0)
-        var low = SIMD[DType.float32, width](0)
-        comptime for i in range(width):
-            high[i] = rounded_to_tf32(h[i])
-            low[i] = rounded_to_tf32(h[i] - high[i])
+        var high = rounded_to_tf32(h)
+        var low = rounded_to_tf32(h - high)
         to.unsafe_store[width=width, alignment=4 * width](high.cast[dtype]())
         to.unsafe_offset(Int(a.k1)).unsafe_store[width=width, alignment=4 * width](low.cast[dtype]())
     else:
@@ -193,11 +190,8 @@ def store_hidden_words[
     comptime width = 2 if gated else 4
     var h = hidden_of[gated, kind](a, v, bias)
     comptime if dtype == DType.float32:
-        var high = SIMD[DType.float32, width](0)
-        var low = SIMD[DType.float32, width](0)
-        comptime for i in range(width):
-            high[i] = rounded_to_tf32(h[i])
-            low[i] = rounded_to_tf32(h[i] - high[i])
+        var high = rounded_to_tf32(h)
+        var low = rounded_to_tf32(h - high)
         store_words[width](to, bitcast[DType.uint32, width](high), number)
         store_words[width](to.unsafe_offset(2 * Int(a.k1)), bitcast[DType.uint32, width](low), number)
     else:

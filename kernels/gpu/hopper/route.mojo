@@ -227,9 +227,9 @@ def stage_inputs[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
             v = a.raw[unsafe_offset=token * d + column]
         var to = a.staged.unsafe_offset(token * Int(a.staged_stride) + column)
         comptime if dtype == DType.float32:
-            var high = rounded_to_tf32(v.cast[DType.float32]())
+            var high = rounded_to_tf32[1](v.cast[DType.float32]())
             to[unsafe_offset=0] = high.cast[dtype]()
-            to[unsafe_offset=k] = rounded_to_tf32(v.cast[DType.float32]() - high).cast[dtype]()
+            to[unsafe_offset=k] = rounded_to_tf32[1](v.cast[DType.float32]() - high).cast[dtype]()
         else:
             to[unsafe_offset=0] = v
     # The router's matmul reads the copy through a tensor map.
