@@ -58,7 +58,7 @@ mutants: setup ## slips of the pen in the Mojo sources, each built and run again
 memcheck: setup ## the Mojo kernel on small shapes under valgrind (Debian package valgrind); some minutes
 	$(BIN)/python -m tests.memcheck
 
-validate: setup ## set up, build, check, measure, judge and report: build/report/report.pdf
+validate: build ## set up, build, check, measure, judge and report: build/report/report.pdf
 	$(BIN)/moe-validation run --out $(OUT)
 
 # Two at a time: many tests wait for a process to be ended at its limit. More would get in the way of the kernel's threads.
@@ -111,8 +111,8 @@ bench: setup ## shapes x dtypes x peers; BENCH=--benchmark-compare shows what ch
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest -p benchmark --dist no benchmarks --benchmark-autosave \
 	  $(if $(findstring compare,$(BENCH)),,--benchmark-quiet) $(BENCH)
 
-build: setup ## compile the Mojo kernel
-	$(BIN)/python -m validation.implementations.mojo_build
+build: setup ## compile the Mojo kernel and what takes techniques away; up to a minute the first time
+	$(BIN)/moe-validation build
 
 lock: $(STAMP) ## resolve pyproject.toml anew into constraints.txt, keeping versions that still fit
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv

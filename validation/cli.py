@@ -178,6 +178,14 @@ def check(
 
 
 @app.command()
+def build(*, profile: ProfileOption = "standard") -> None:
+    """Compile the Mojo kernel, its ablations and its benchmark for this CPU, before a run has to."""
+    from validation.stages.build import build_for
+
+    build_for(profile)
+
+
+@app.command()
 def planted(*, as_json: JsonOption = False) -> None:
     """How many broken and dishonest kernels does this build catch? Takes some minutes."""
     from validation.stages.planted import try_planted

@@ -311,6 +311,26 @@ def test_when_it_is_late_the_costliest_baseline_sits_out(bench: Bench, monkeypat
     assert LeftOut(what="slow in 2 rounds") in bench.events
 
 
+def rounds_of(runs: Sequence[ProcessRun], name: str) -> list[int]:
+    return [run.round for run in runs for series in run.series if series.implementation == name]
+
+
+def test_a_baseline_of_few_pairs_takes_part_until_so_many_count(bench: Bench) -> None:
+    baselines = (replace(_named("slow"), most_pairs=8), _named("fast"))
+    fields = {"baselines": baselines, "profile": replace(PROFILE, pairs=11)}
+    assert rounds_of(bench.run(fields), "slow") == list(range(9))
+
+    def slow_in_round_eight() -> float:
+        return 50.0 if [event for event in bench.events if isinstance(event, ProcessStarted)][-1].round == 8 else 100.0
+
+    bench.probe = slow_in_round_eight
+    runs = bench.run(fields)
+    assert rounds_of(runs, "slow") == list(range(10))
+    assert rounds_of(runs, "fast") == list(range(12))
+    # A run that was cut off knows which of its processes count.
+    assert rounds_of(bench.run(fields, finished=[run for run in runs if run.round <= 8]), "slow") == [9]
+
+
 def test_a_machine_that_stays_slow_is_measured_as_it_is(bench: Bench) -> None:
     slow_from_round(bench, 9)
     runs = bench.run({"profile": replace(PROFILE, pairs=9)})
@@ -363,7 +383,7 @@ def test_a_death_is_recorded_and_the_run_goes_on(bench: Bench) -> None:
 
 
 def test_what_was_finished_is_not_measured_again(bench: Bench) -> None:
-    finished = {(0, 0), (0, 1), (0, 2), (1, 0)}
+    finished = bench.run()[:4]
     assert {(run.round, run.position) for run in bench.run(finished=finished)} == {
         (1, 1),
         (1, 2),

@@ -16,7 +16,7 @@ class Implementation:
     One that is `published_only` leaves out what the published layer does not have, as sigmoid routers.
     `program` is one it cannot do without, as the C++ baselines a compiler; empty when it needs none.
     An ablation is the kernel under validation built with `defines`, switches that take one technique away; such a one
-    takes part in `most_pairs` rounds at most.
+    takes part until `most_pairs` of its processes count.
     """
 
     name: str

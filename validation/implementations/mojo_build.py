@@ -222,17 +222,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def main() -> int:
-    """Builds for this machine and says where; 2 when it cannot be done."""
-    built = build_kernel()
-    if isinstance(built, BuildFailure):
-        sys.stderr.write(f"{built}\n")
-        return 2
-    sys.stdout.write(f"{built.library} ({built.manifest.target_cpu}, {'built' if built.fresh else 'found'})\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

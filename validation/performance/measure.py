@@ -22,7 +22,7 @@ from validation.performance.sample import ProcessRun, Role, Series
 from validation.performance.series import Check, Subject, measure_series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
@@ -73,25 +73,29 @@ class Measurement:
 def measure(
     measurement: Measurement,
     *,
-    finished: Collection[tuple[int, int]] = (),
+    finished: Sequence[ProcessRun] = (),
     on_event: Callable[[Event], None] = lambda _event: None,
     open_worker: Callable[[Measurement, Turn], WorkerLike] | None = None,
 ) -> Iterator[ProcessRun]:
     """Yields every process as soon as it is measured.
 
-    `finished` are the (round, position) an earlier run has already measured. Blocks are judged by the usual probe
-    seen so far; `sample.apply_rule` judges them by that of the whole run when it is complete. Whatever a kernel does
-    ends in the run's `ended`; an interrupt leaves no process behind.
+    `finished` is what an earlier run has already measured. Blocks are judged by the usual probe seen so far;
+    `sample.apply_rule` judges them by that of the whole run when it is complete. A baseline with `most_pairs` takes
+    part until so many of its processes have a block that counts: which of them do depends on the machine alone, never
+    on how long the calls took. Whatever a kernel does ends in the run's `ended`; an interrupt leaves no process behind.
     """
     profile, names = measurement.profile, [baseline.name for baseline in measurement.baselines]
     most = {one.name: one.most_pairs for one in measurement.baselines if one.most_pairs is not None}
     host = measurement.host or measurement
     hosts = [baseline.name for baseline in measurement.host.baselines] if measurement.host else []
-    order = draw_order(profile.pairs, names, measurement.seed, most, hosts)
-    turns = [turn for turn in order if (turn.round, turn.position) not in finished]
+    order = draw_order(profile.pairs, names, measurement.seed, hosts)
+    before = {(run.round, run.position) for run in finished}
+    turns = [turn for turn in order if (turn.round, turn.position) not in before]
+    counted = Counter(name for run in finished for name in _counted(run))
     gauge, host_gauge = _gauge(measurement), _gauge(host)
     open_one = open_worker or _open_worker
-    deadline = Deadline(limit_s=measurement.limit_s, weights=[1 + len(turn.baselines) for turn in turns])
+    weights = [1 + sum(turn.round <= most.get(name, turn.round) for name in turn.baselines) for turn in turns]
+    deadline = Deadline(limit_s=measurement.limit_s, weights=weights)
     # While these are not through, no others are of use.
     least = sum(turn.round <= profile.least_pairs for turn in turns)
     sat_out, done = Counter[str](), 0
@@ -110,9 +114,10 @@ def measure(
                 opened.append((turn, worker))
             for planned, worker in opened:
                 until = len(turns) if number > profile.least_pairs else least
-                left = Counter(name for one in turns[done:until] for name in one.baselines)
-                turn = _without(planned, deadline.sits_out(done, until, left))
-                sat_out.update(set(planned.baselines) - set(turn.baselines))
+                needed = {name: most[name] - counted[name] for name in most}
+                wanted = _without(planned, [name for name, times in needed.items() if times <= 0])
+                turn = _without(wanted, deadline.sits_out(done, until, _left(turns[done:until], needed)))
+                sat_out.update(set(wanted.baselines) - set(turn.baselines))
                 of, by = (host, host_gauge) if turn.host else (measurement, gauge)
                 by.patience_s = min(by.spent_s + deadline.patience_s(done), profile.patience_s)
                 waited_s = by.spent_s
@@ -128,6 +133,7 @@ def measure(
                 run = _measure_process(of, turn, worker, by, deadline=deadline, on_event=on_event)
                 worker.close()
                 done += 1
+                counted.update(_counted(run))
                 deadline.waited_s += by.spent_s - waited_s
                 yielded_s = deadline.now()
                 yield run
@@ -139,6 +145,19 @@ def measure(
 def _without(turn: Turn, costly: Collection[str]) -> Turn:
     """The turn without those baselines."""
     return replace(turn, baselines=tuple(name for name in turn.baselines if name not in costly))
+
+
+def _left(turns: Sequence[Turn], needed: Mapping[str, int]) -> dict[str, int]:
+    """How often each baseline will still come in these turns, where some are `needed` a few times more alone."""
+    rounds = Counter(name for turn in turns for name in turn.baselines)
+    return {name: min(times, needed.get(name, times)) for name, times in rounds.items()}
+
+
+def _counted(run: ProcessRun) -> tuple[str, ...]:
+    """The baselines of which the process has a block that counts."""
+    if run.discarded or run.role is not Role.BASELINES:
+        return ()
+    return tuple(series.implementation for series in run.series if series.accepted_ns)
 
 
 def _gauge(measurement: Measurement) -> Gauge:

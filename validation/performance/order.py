@@ -1,7 +1,7 @@
 """The drawn order of processes, and of baselines within theirs."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -33,20 +33,17 @@ def draw_order(
     pairs: int,
     baselines: Sequence[str],
     seed: int,
-    most: Mapping[str, int] | None = None,
     host: Sequence[str] = (),
 ) -> tuple[Turn, ...]:
     """Returns the turns of the discarded round and of `pairs` rounds.
 
     Baselines named as `host` have a process of their own, with a turn in every round like the others'.
 
-    A baseline that `most` names takes part in so many rounds, the first ones, and in the discarded one.
-
     Rounds come in twos: an order drawn at random, and the same backwards, one of them drawn to be first. So over an
     even number of rounds every role stands before every other one exactly as often as after it, and every baseline
     likewise: a drift in time falls on both alike.
     """
-    draw, limits = random.Random(seed), most or {}
+    draw = random.Random(seed)
     # The candidate, itself again, and each group of baselines that shares a process.
     slots: tuple[tuple[Role, Sequence[str] | None], ...] = (
         (Role.CANDIDATE, None),
@@ -61,9 +58,7 @@ def draw_order(
             round=number,
             position=position,
             role=role,
-            baselines=()
-            if group is None
-            else tuple(n for n in (hosts if group is host else names) if number <= limits.get(n, pairs)),
+            baselines=() if group is None else hosts if group is host else names,
             host=group is not None and group is host,
         )
         for number, (order, names, hosts) in enumerate(zip(slot_orders, name_orders, host_orders, strict=True))

@@ -11,8 +11,7 @@ from validation.report.material import Material
 from validation.report.quantity import claimed, limit, quantity
 from validation.report.recorded import sources
 from validation.report.words import count, day, listed, machine_name, number_word, sentence
-from validation.verdicts.shifted import shifts_work
-from validation.verdicts.unseen import knows_tokens
+from validation.verdicts.accusations import accusations
 from validation.verdicts.verdict import Finding, Verdict, Verdicts
 
 #: How many claims a sentence names before it counts the rest.
@@ -93,11 +92,10 @@ def _kernel(evidences: Sequence[Evidence]) -> str:
     ]
     wrong = sum(block.outputs_wrong for block in blocks)
     knows = sum(
-        bool(told)
+        len(accusations(evidence, one.name))
         for evidence in evidences
         for one in evidence.implementations
         if one.role == "candidate"
-        for told in (knows_tokens(evidence, one.name), shifts_work(evidence, one.name))
     )
     faults = [
         count(number, one, many)

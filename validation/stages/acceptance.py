@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from validation.correctness.case import Outcome
 from validation.performance.sample import Role
-from validation.verdicts.shifted import shifts_work
-from validation.verdicts.unseen import knows_tokens
+from validation.verdicts.accusations import accusations
 from validation.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -58,8 +57,7 @@ def objections(evidences: Iterable[Evidence], verdicts: Verdicts | None) -> tupl
         if wrong:
             found.append(f"timed outputs: {wrong} of the candidate's timed calls returned a wrong output")
         for name in candidates:
-            said = knows_tokens(evidence, name), shifts_work(evidence, name)
-            found.extend(f"timed calls: {told}" for told in said if told)
+            found.extend(f"timed calls: {one.seen}" for one in accusations(evidence, name))
     if verdicts is not None:
         found.extend(
             f"promise {finding.claim}: {finding.explanation}"

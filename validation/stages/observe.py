@@ -138,7 +138,7 @@ def observe_contest(  # noqa: PLR0913 -- what is measured, for how long, and whe
         # Threads of this process spin for some ms after it checked an output; one alone leaves the cores to the worker.
         torch.set_num_threads(1)
     aside = beside(plan.claims, workload, plan.threads, plan.official)
-    finished = {(run.round, run.position) for run in journal.evidence.processes if _of(run, contest)}
+    finished = [run for run in journal.evidence.processes if _of(run, contest)]
     names = [one.name for one in contest.baselines]
     hosts = [one.name for one in contest.host.baselines] if contest.host else []
     turns = len(draw_order(plan.profile.pairs, names, journal.evidence.seed, host=hosts))

@@ -9,15 +9,14 @@ from validation.claims.claim import LESS_IS_BETTER, Metric
 from validation.correctness.case import Outcome
 from validation.performance.sample import Role
 from validation.performance.statistics import Estimate
+from validation.verdicts.accusations import accusations
 from validation.verdicts.explain import amount, bound, measured, percent, time_of
 from validation.verdicts.figures import decided_by_one
 from validation.verdicts.observation import Observation, Side, closed_loop_of_one
 from validation.verdicts.reasons import Reason
 from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, OWN_CORES, WIDEST
 from validation.verdicts.samples import deaths, own_share, wrong_outputs
-from validation.verdicts.shifted import shifts_work
 from validation.verdicts.units import significant
-from validation.verdicts.unseen import knows_tokens
 from validation.verdicts.verdict import Verdict
 
 
@@ -240,10 +239,9 @@ def _failed_checks(seen: Observation) -> Ruling | None:
     for gate in seen.evidence.gates:
         if gate.implementation == name and gate.outcome is Outcome.FAILED:
             return _invalid(Reason.INTEGRITY_FAILED, f"{name} failed the integrity gate {gate.gate}: {gate.message}")
-    if knows := knows_tokens(seen.evidence, name):
-        return _invalid(Reason.KNOWS_TOKENS, f"{name} remembers answers while it is timed: {knows}.")
-    shifts = shifts_work(seen.evidence, name)
-    return _invalid(Reason.WORK_SHIFTED, f"{name} moves work from call to call: {shifts}.") if shifts else None
+    for one in accusations(seen.evidence, name):
+        return _invalid(one.reason, f"{name} {one.does}: {one.seen}.")
+    return None
 
 
 def _died(seen: Observation) -> Ruling | None:

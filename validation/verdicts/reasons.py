@@ -19,6 +19,7 @@ class Reason(StrEnum):
     INTEGRITY_FAILED = "integrity_failed"
     KNOWS_TOKENS = "knows_tokens"
     WORK_SHIFTED = "work_shifted"
+    TIME_HIDDEN = "time_hidden"
     TIMED_OUTPUT_WRONG = "timed_output_wrong"
     PROCESS_DIED = "process_died"
     BASELINE_WRONG = "baseline_wrong"

@@ -1,0 +1,60 @@
+"""A kernel whose clock leaves a part of its calls out is convicted by what passed beside them, and no honest one."""
+
+import numpy as np
+import pytest
+
+from tests import synthetic
+from tests.verdicts.judging import TIMES, claim, judged
+from validation.evidence.record import Evidence
+from validation.performance.sample import Block, ProcessRun, Role
+from validation.verdicts.hidden import hides_time
+from validation.verdicts.reasons import Reason
+from validation.verdicts.verdict import Verdict
+
+#: What passes beside a call where inputs and outputs are a megabyte each, ns.
+PRICE_NS = 900_000
+
+#: A candidate whose calls stay possible with a part of them left out.
+SLOW = {"seed-claim": {**TIMES["seed-claim"], synthetic.CANDIDATE: 16_000.0}}
+
+
+def hiding(share: float, seed: int = 0, spread: float = 0.1, role: Role | None = None, pairs: int = 12) -> Evidence:
+    """Evidence in which the clock of the candidate, or of `role`, leaves this share out; prices `spread` so widely."""
+    evidence, chance = synthetic.evidence(times_us=SLOW, seed=seed, pairs=pairs), np.random.default_rng(seed)
+
+    def shaved(process: ProcessRun, block: Block) -> Block:
+        price = int(PRICE_NS * len(block.calls_ns) * np.exp(chance.normal(0.0, spread)))
+        parent_ns = sum(block.calls_ns) + price
+        ours = (process.role is Role.BASELINES) is (role is Role.BASELINES)
+        calls = tuple(int(ns * (1 - share)) for ns in block.calls_ns) if ours else block.calls_ns
+        return block.model_copy(update={"calls_ns": calls, "parent_ns": parent_ns})
+
+    return synthetic.with_blocks(evidence, shaved)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
+def test_a_clock_that_leaves_a_share_out_is_found(share: float) -> None:
+    found = hides_time(hiding(share), synthetic.CANDIDATE)
+    assert "as long as their clock tells" in found
+    assert "in 24 processes" in found
+
+
+def test_its_findings_are_invalid() -> None:
+    (finding,) = judged(claim(), hiding(0.1)).findings
+    assert finding.verdict is Verdict.INVALID
+    assert finding.reason == Reason.TIME_HIDDEN
+    assert "has a clock that leaves time out" in finding.explanation
+
+
+def test_a_baseline_is_trusted_and_makes_no_candidate_look_dishonest() -> None:
+    assert not hides_time(hiding(0.1, role=Role.BASELINES), "numpy_grouped")
+    assert not hides_time(hiding(0.1, role=Role.BASELINES), synthetic.CANDIDATE)
+
+
+def test_of_a_few_rounds_nothing_is_said() -> None:
+    assert not hides_time(hiding(0.1, pairs=2), synthetic.CANDIDATE)
+
+
+def test_no_honest_kernel_is_accused() -> None:
+    # What passes beside a call spread by a quarter among processes of two busy cores.
+    assert not any(hides_time(hiding(0.0, seed=seed, spread=0.25), synthetic.CANDIDATE) for seed in range(100))
