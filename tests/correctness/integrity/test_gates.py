@@ -127,19 +127,13 @@ def _beside(shares: list[float], *, calls: int = 8) -> tuple[Seen, ...]:
         ([0.95, 0.97, 0.7, 0.96], Outcome.PASSED),
         # A host among whose disturbances nothing can be told.
         ([1.9, 0.6, 0.9, 1.2, 7.8, 0.6, 1.0], Outcome.MISTRUSTED),
-        # Fresh tokens that the host slowed down every time, and no call faster than theirs by itself.
+        # Too few to tell anything by.
         ([0.78, 0.8], Outcome.PASSED),
     ],
 )
 def test_known_tokens_may_not_be_somewhat_faster_every_time(shares: list[float], outcome: Outcome) -> None:
     found = same_time_for_old_and_new(replace(HONEST, blocks=_beside(shares)))
     assert found.outcome is outcome, found.message
-
-
-def test_fresh_tokens_that_a_host_slows_make_no_cheat_where_one_call_was_as_fast() -> None:
-    slowed = replace(seen(Scene.FRESH, 13), calls_ns=(13 * MS, 10 * MS, 13 * MS, 13 * MS))
-    blocks = tuple(slowed if block.scene is Scene.FRESH else seen(Scene.MANY, 10) for block in _beside([1.0] * 4))
-    assert same_time_for_old_and_new(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
 
 
 def test_a_host_that_slows_most_fresh_calls_makes_no_cheat() -> None:
