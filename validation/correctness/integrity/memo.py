@@ -20,7 +20,7 @@ LEAST_SHARE: Final = 0.6
 
 #: Batches of known tokens in other compositions find nothing warmer than fresh ones do. The middle of 13 pairs of
 #: blocks, known over fresh: 0.94 to 1.05 for an honest kernel, 0.60 to 0.73 for a memory that serves a third of each
-#: batch (9 looks each on two shared Zen3 cores). Of 7 pairs it was 0.86 to 1.06 and 0.66 to 0.79, and a memory got past.
+#: batch (9 looks each on two shared Zen3 cores). Of 7 pairs it was 0.86 to 1.06 and 0.66 to 0.79, and one got past.
 LEAST_BESIDE: Final = 0.85
 
 #: Of fewer pairs the middle one may be disturbed.
