@@ -30,6 +30,8 @@ RECORDED_AT: Final = "2026-01-02T03:04:05Z"
 
 #: The all-core probe of the synthetic CPU, FLOP/s.
 PROBE_USUAL: Final = 234.5e9
+#: Its best: as much as the fastest probe may read.
+PEAK: Final = 1.015 * PROBE_USUAL
 
 Times = Mapping[str, Mapping[str, float]]
 
@@ -121,7 +123,7 @@ def environment(*, machine: str = "zen4-2core", gpu: Gpu | None = None) -> Envir
 
 def cpu_ceilings() -> tuple[Ceiling, ...]:
     """The study's ceilings of two Zen4 cores."""
-    compute = {("float32", 1): 117.2e9, ("float32", 2): PROBE_USUAL, ("bfloat16", 1): 234.0e9, ("bfloat16", 2): 469.0e9}
+    compute = {("float32", 1): 117.2e9, ("float32", 2): PEAK, ("bfloat16", 1): 234.0e9, ("bfloat16", 2): 469.0e9}
     reads = {"L1": 434.0e9, "L2": 220.0e9, "L3": 190.0e9, "DRAM": 34.8e9}
     return (
         *(_ceiling("cpu", Resource.COMPUTE, value, dtype=dtype, threads=n) for (dtype, n), value in compute.items()),

@@ -6,6 +6,7 @@ from tests import synthetic
 from validation.evidence.environment import Gpu
 from validation.evidence.record import Evidence
 from validation.performance.ceiling import Resource
+from validation.performance.sample import probes
 from validation.verdicts.datasheet import find
 from validation.verdicts.floors import Floor, Hardware, floor, usual_floor
 
@@ -20,8 +21,22 @@ def least(workload: str, evidence: Evidence = EVIDENCE, device: str = "cpu", **c
 
 
 def test_much_work_is_bound_by_the_peak_of_its_dtype() -> None:
-    assert least("seed-claim") == Floor(ns=2_147_483_648 / 234.5, bound_by="compute", rate=234.5e9)
+    peak = synthetic.PEAK
+    assert least("seed-claim") == Floor(ns=2_147_483_648 / peak * 1e9, bound_by="compute", rate=peak)
     assert least("seed-claim:bfloat16").ns == pytest.approx(2_147_483_648 / 469)
+
+
+def test_a_ceiling_measured_beside_a_strangers_work_is_the_fastest_probes() -> None:
+    slow = tuple(
+        one.model_copy(update={"value": 0.8 * one.value}) if one.resource is Resource.COMPUTE else one
+        for one in EVIDENCE.ceilings
+    )
+    disturbed = EVIDENCE.model_copy(update={"ceilings": slow})
+    fastest = max(probes(EVIDENCE.processes, "cpu"))
+    assert fastest > 0.8 * synthetic.PEAK
+    assert least("seed-claim", disturbed).rate == fastest
+    # The probe says nothing of bfloat16's instructions.
+    assert least("seed-claim:bfloat16", disturbed).rate == 0.8 * 469e9
 
 
 def test_one_token_is_bound_by_the_bandwidth_of_the_fastest_cache() -> None:

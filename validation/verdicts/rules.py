@@ -7,7 +7,8 @@ from typing import Final
 #: 4: a share of the hardware's limit is of the usual peak. 5: a candidate whose timed calls take longer on tokens that
 #: nobody has seen is dishonest. 6: on a CPU calls count with the time at the machine's usual speed, which is the middle
 #: one; those beside a probe of less than 0.8 of it do not count (0.93 of the speed that one probe in five exceeds).
-#: 7: so is one whose calls do each other's work, or whose clock leaves a part of them out.
+#: 7: so is one whose calls do each other's work, or whose clock leaves a part of them out. No
+#: floor of float32 is above what the fastest speed probe of the run allows.
 RULES_VERSION: Final = 7
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
 DELTA: Final = 0.05
