@@ -19,7 +19,8 @@ from .layer import Layer
 from .memory import Address, Bytes, Floats, at
 from .pack import copy_operands
 from .panels import Panels
-from .tile import group_of, tile_of, tiles_of, widen_panel
+from .step import widen_panel
+from .tile import group_of, tile_of, tiles_of
 from .workspace import Workspace, block_rows
 
 

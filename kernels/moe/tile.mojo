@@ -1,14 +1,13 @@
-"""The register tile: a few rows times a few packed panels, accumulated in registers. All the arithmetic is here."""
+"""The register tile: a few rows times a few packed panels, accumulated in registers."""
 
 from std.collections import Array
-from std.memory import bitcast
-from std.sys import CompilationTarget, inlined_assembly, llvm_intrinsic
 from std.sys.intrinsics import PrefetchOptions, prefetch
 
-from .ablation import ONE_SUM, ROW_MAJOR, RUN_TIME_TILE, SCALAR
-from .activation import RELU, activate
-from .format import LANES, MANY_REGISTERS, TILE_ROWS, TILE_VECTORS, Vec, bytes_of, paired
-from .memory import Address, Bytes, CACHE_LINE, Floats
+from .ablated_tile import one_sum_tile, run_time_tile
+from .ablation import ONE_SUM, ROW_MAJOR, RUN_TIME_TILE
+from .format import LANES, MANY_REGISTERS, TILE_ROWS, TILE_VECTORS, Vec
+from .memory import Bytes, CACHE_LINE, Floats
+from .step import finished, load, multiply_add, vector_bytes
 
 # A one-row tile has 2 accumulators per panel, and a multiply-add takes 4 cycles at 2 per cycle: 4 panels hide that.
 comptime MAX_GROUP = 4
@@ -21,50 +20,6 @@ comptime GROUP_AHEAD = 4096
 # takes 4 % less time, seed-quick 6 %, bfloat16 5 %, Qwen3's 512 tokens 13 %. Twelve rows of AVX-512 have 24 beside 17, and
 # unrolled LLVM spills their sums: 64 % of the peak on an Emerald Rapids core.
 comptime STEPS_AT_ONCE = 1 if MANY_REGISTERS else 4
-
-
-@always_inline
-def _multiply_add[dtype: DType](activation: Float32, weights: Vec, sum: Vec) -> Vec:
-    """`sum + activation * weights`, where both hold a pair of bfloat16 in each word when `dtype` is paired."""
-    comptime if paired[dtype]():
-        comptime Pairs = SIMD[DType.bfloat16, 2 * LANES]
-        return llvm_intrinsic["llvm.x86.avx512bf16.dpbf16ps.512", Vec, has_side_effect=False](
-            sum, bitcast[DType.bfloat16, 2 * LANES](Vec(activation)), bitcast[DType.bfloat16, 2 * LANES](weights)
-        )
-    else:
-        comptime if SCALAR:
-            return _alone(Vec(activation).fma(_alone(weights), sum))
-        else:
-            return Vec(activation).fma(weights, sum)
-
-
-@always_inline
-def _alone(sum: Vec) -> Vec:
-    """The same sum, of which the compiler knows no longer that its neighbour is computed alike.
-
-    No instruction. Without it LLVM packs the sums of neighbouring columns into one register, and scalar is not scalar.
-    """
-    # x86: v is any of the 32 registers of AVX-512, x one of the first 16.
-    comptime many = CompilationTarget.has_avx512f()
-    comptime register = "=v,0" if many else ("=x,0" if CompilationTarget.is_x86() else "=w,0")
-    return inlined_assembly["", Vec, constraints=register, has_side_effect=False](sum)
-
-
-@always_inline
-def _load[dtype: DType](weights: Bytes, offset: Int) -> Vec:
-    """One vector of packed words: as they are when float32 or paired, widened to float32 otherwise."""
-    comptime if paired[dtype]():
-        return weights.unsafe_bitcast[Float32]().unsafe_load[width=LANES, alignment=4 * LANES](offset)
-    else:
-        comptime alignment = LANES * bytes_of[dtype]()
-        var words = weights.unsafe_bitcast[Scalar[dtype]]().unsafe_load[width=LANES, alignment=alignment](offset)
-        return words.cast[DType.float32]()
-
-
-@always_inline
-def vector_bytes[dtype: DType]() -> Int:
-    """The size of one vector of packed words."""
-    return LANES * (4 if paired[dtype]() else bytes_of[dtype]())
 
 
 @always_inline
@@ -153,11 +108,11 @@ def tile[
                                 var later = panel.unsafe_offset(p * panel_stride + GROUP_AHEAD + line)
                                 _fetch(later)
                         comptime for j in range(vectors):
-                            loaded[j] = _load[dtype](panel.unsafe_offset(p * panel_stride), j * LANES)
+                            loaded[j] = load[dtype](panel.unsafe_offset(p * panel_stride), j * LANES)
                         comptime for i in range(rows):
                             comptime for j in range(vectors):
                                 comptime at = i * columns + p * vectors + j
-                                sums[at] = _multiply_add[dtype](row[unsafe_offset=i * lda], loaded[j], sums[at])
+                                sums[at] = multiply_add[dtype](row[unsafe_offset=i * lda], loaded[j], sums[at])
                     row = row.unsafe_offset(1)
                     comptime if ROW_MAJOR:
                         panel = panel.unsafe_offset(step_stride)
@@ -166,78 +121,7 @@ def tile[
         var end = c.unsafe_offset(index * rows * ldc)
         comptime for i in range(rows):
             comptime for j in range(columns):
-                end.unsafe_store(i * ldc + j * LANES, _finished[relu](sums[i * columns + j]))
-
-
-@no_inline
-def run_time_tile[
-    dtype: DType, vectors: Int, relu: Bool
-](
-    rows: Int,
-    panels: Int,
-    steps: Int,
-    a: Floats,
-    lda: Int,
-    weights: Bytes,
-    panel_stride: Int,
-    step_stride: Int,
-    start: Floats,
-    start_stride: Int,
-    c: Floats,
-    ldc: Int,
-):
-    """`tile` whose rows and panels are known only now: a sum has no register of its own and stands in C."""
-    for i in range(rows):
-        for j in range(panels * vectors):
-            c.unsafe_store(i * ldc + j * LANES, start.unsafe_load[width=LANES](i * start_stride + j * LANES))
-    for step in range(steps):
-        var row = a.unsafe_offset(step)
-        for j in range(panels * vectors):
-            var panel = weights.unsafe_offset(j // vectors * panel_stride + step * step_stride)
-            var loaded = _load[dtype](panel, j % vectors * LANES)
-            for i in range(rows):
-                var sum = c.unsafe_load[width=LANES](i * ldc + j * LANES)
-                sum = _multiply_add[dtype](row[unsafe_offset=i * lda], loaded, sum)
-                c.unsafe_store(i * ldc + j * LANES, sum)
-    for i in range(rows):
-        for j in range(panels * vectors):
-            c.unsafe_store(i * ldc + j * LANES, _finished[relu](c.unsafe_load[width=LANES](i * ldc + j * LANES)))
-
-
-@no_inline
-def one_sum_tile[
-    dtype: DType, vectors: Int, relu: Bool
-](
-    rows: Int,
-    panels: Int,
-    steps: Int,
-    a: Floats,
-    lda: Int,
-    weights: Bytes,
-    panel_stride: Int,
-    step_stride: Int,
-    start: Floats,
-    start_stride: Int,
-    c: Floats,
-    ldc: Int,
-):
-    """`tile` as dot products one after the other: every addition waits for the one before it, 4 cycles."""
-    for i in range(rows):
-        for j in range(panels * vectors):
-            var sum = start.unsafe_load[width=LANES](i * start_stride + j * LANES)
-            var panel = weights.unsafe_offset(j // vectors * panel_stride)
-            for step in range(steps):
-                var loaded = _load[dtype](panel.unsafe_offset(step * step_stride), j % vectors * LANES)
-                sum = _multiply_add[dtype](a[unsafe_offset=i * lda + step], loaded, sum)
-            c.unsafe_store(i * ldc + j * LANES, _finished[relu](sum))
-
-
-@always_inline
-def _finished[relu: Bool](sum: Vec) -> Vec:
-    comptime if relu:
-        return activate[RELU](sum)
-    else:
-        return sum
+                end.unsafe_store(i * ldc + j * LANES, finished[relu](sums[i * columns + j]))
 
 
 def group_size[rows: Int, vectors: Int]() -> Int:
@@ -298,19 +182,6 @@ def tile_of[
                     ahead,
                     ahead_stride,
                 )
-
-
-@no_inline
-def widen_panel[dtype: DType](steps: Int, weights: Bytes, step_stride: Int, target: Floats):
-    """`target` [steps, PANEL] holds steps of a packed panel of 16-bit weights in float32.
-
-    Widening is two instructions a vector on the ports that multiply: a tile that does it for itself spends a seventh of
-    its time so. Done once for all tiles of a block, float16 takes the time of float32.
-    """
-    for step in range(steps):
-        comptime for j in range(TILE_VECTORS):
-            var loaded = _load[dtype](weights.unsafe_offset(step * step_stride), j * LANES)
-            target.unsafe_store(step * TILE_VECTORS * LANES + j * LANES, loaded)
 
 
 @always_inline

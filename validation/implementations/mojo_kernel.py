@@ -213,13 +213,13 @@ def _kernel() -> _Kernel:
     if not named or not library.is_absolute() or not library.is_file():
         raise RuntimeError(
             "MOE_KERNEL_LIBRARY must be the absolute path of the built kernel;"
-            f" got {named!r}. Build it with: python -m validation.implementations.mojo_build"
+            f" got {named!r}. Build it with: moe-validation build"
         )
     missing = _missing_features(library.with_name("manifest.json"))
     if missing:
         raise RuntimeError(
             f"the kernel {library} was compiled for a CPU with {', '.join(missing)}, which this machine lacks;"
-            " build it here: python -m validation.implementations.mojo_build"
+            " build it here: moe-validation build"
         )
     loader = importlib.machinery.ExtensionFileLoader("moe_kernel", str(library))
     spec = importlib.util.spec_from_loader("moe_kernel", loader)
@@ -250,7 +250,7 @@ def _missing_features(manifest: Path) -> list[str]:
     except (OSError, ValueError, KeyError) as error:
         raise RuntimeError(
             f"manifest.json must stand beside the library, to say which CPU it was compiled for; {manifest}: {error!r};"
-            " build it here: python -m validation.implementations.mojo_build"
+            " build it here: moe-validation build"
         ) from None
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
