@@ -204,7 +204,9 @@ def _rms(expected: Expected, answers: Answers, values: Array, judged: NDArray[np
     with np.errstate(invalid="ignore", over="ignore"):
         noise = np.square(_some(values, judged) - output).mean(axis=1)
     noise = np.where(np.isfinite(noise), noise, np.inf)
-    share = 4.0**-expected.precision.bits + _SUM_SHARE * expected.slots * expected.precision.store**2
+    precision = expected.precision
+    share = 4.0**-precision.bits + _SUM_SHARE * expected.slots * precision.store**2
+    share += expected.terms * precision.accumulate**2
     size = np.square(output).mean(axis=1)
     scale = np.maximum(answers.energy[judged], size)
     alike = (_ALIKE_SHARE * max(0, expected.slots - _ALIKE_TERMS) * expected.precision.store) ** 2 * size

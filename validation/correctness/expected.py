@@ -34,13 +34,15 @@ class Expected:
     """What an honest kernel may answer for T tokens.
 
     `answers` are for the oracle's own routing; `choices` holds, by row, the tokens that may be routed otherwise.
-    `exact` answers must be met bit by bit; with `exact_routing` the logits carry no error, so ties are exact ties.
+    `terms` are those of a token's two sums, d_model + d_ff. `exact` answers must be met bit by bit; with
+    `exact_routing` the logits carry no error, so ties are exact ties.
     """
 
     dtype: str
     rule: RouterRule
     n_experts: int
     has_shared: bool
+    terms: int
     answers: Answers
     router: Router
     choices: Mapping[int, Choices] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Expected:
             rule=self.rule,
             n_experts=self.n_experts,
             has_shared=self.has_shared,
+            terms=self.terms,
             answers=_answer_rows(self.answers, index),
             router=_router_rows(self.router, index),
             choices={int(row): self.choices[int(index[row])] for row in ambiguous},
@@ -130,6 +133,7 @@ def expect(
         rule=weights.rule,
         n_experts=layer.config.n_experts,
         has_shared=weights.shared is not None,
+        terms=layer.config.d_model + max(layer.config.d_ff, layer.config.shared_d_ff),
         answers=answers,
         router=router,
         choices=choices,

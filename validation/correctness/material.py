@@ -30,6 +30,9 @@ _SUBNORMAL_SHARE: Final = 0.1
 #: Largest subnormal number of each dtype.
 _SUBNORMAL: Final = {"float32": 2.0**-127, "bfloat16": 2.0**-127, "float16": 2.0**-15}
 
+#: How much larger outputs of every second expert are, a power of ten: float16 ends at 65504.
+_FAINT: Final = {"float32": 8, "bfloat16": 8, "float16": 3}
+
 #: Logit of an expert that an exact token names; see `_integers`.
 _NAMED_LOGIT: Final = 256.0
 
@@ -94,6 +97,15 @@ def _sharpened(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, to
     # Sigmoids of logits beyond 16 are 1 in float32, which leaves nothing to choose by: half the powers of ten.
     power = int(spec.modifier) / (2 if layer.config.router == "sigmoid" else 1)
     return _multiplied(layer, {"router_weight": 10.0**power}), x
+
+
+def _faint(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    """Every second expert puts out as many times more as the weights of second choices are small."""
+    power = _FAINT[spec.workload.layer.dtype]
+    scale = 10.0 ** (power * (torch.arange(layer.config.n_experts) % 2)).double()[:, None, None]
+    large = {name: _like(tensor.double() * scale, tensor) for name, tensor in (("w2", layer.w2),)}
+    # Logits of some tokens then lie as far apart as the logarithm of that.
+    return _multiplied(with_tensors(layer, large), {"router_weight": float(power)}), x
 
 
 def _one_sign(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
@@ -199,6 +211,7 @@ def _spoilt_tokens(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer
 _BENDS: Final[dict[Check, Callable[[CaseSpec, Layer, torch.Tensor], tuple[Layer, torch.Tensor]]]] = {
     Check.SCALE: _scaled,
     Check.ROUTER: _sharpened,
+    Check.FAINT: _faint,
     Check.CONSTANT_SIGN: _one_sign,
     Check.SUBNORMAL: _with_subnormals,
     Check.EXACT: _integers,

@@ -34,6 +34,9 @@ _ROUNDS: Final[dict[str, int]] = {"smoke": 1, "standard": 2, "full": 6}
 #: Shapes of the exact tier: top_k is a power of two, and there are features enough to name every expert.
 _EXACT: Final = ((40, 65, 127, 8, 2), (17, 255, 65, 16, 1), (33, 96, 257, 5, 4))
 
+#: Choices of a token in a layer of as many experts, from one on.
+_CHOICES: Final = 10
+
 #: FLOP of one case: 0.2 s for a kernel of 1 GFLOP/s, and as much for the oracle.
 _MOST_FLOPS: Final = 2e8
 
@@ -117,6 +120,8 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.DUPLICATE, middling, dtype, seed, variant),
         _case(Check.SCALED_W2, odd, dtype, seed, variant),
         _case(Check.SHRINKING, (64, 48, 65, 6, 3), dtype, seed, variant),
+        _case(Check.LENGTHS, (80, 32, 48, 4, 2), dtype, seed, variant),
+        _case(Check.FAINT, (200, 32, 48, 6, 2), dtype, seed, variant),
         _case(Check.TWO_LAYERS, odd, dtype, seed, variant),
         _case(Check.REPEAT, (128, 64, 96, 8, 2), dtype, seed, variant),
         _case(Check.STRIDED, middling, dtype, seed, variant, modifier="rows"),
@@ -124,6 +129,11 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.MISALIGNED, middling, dtype, seed, variant),
         # More tokens, and more elements, than 16 bits count; one token lost in 70 001 is one row wrong.
         _case(Check.RANDOM, (70_001, 16, 16, 4, 2), dtype, seed, variant),
+        # More than 2^22 hidden values, or outputs of experts: more than one pass for kernels with a bounded workspace.
+        _case(Check.RANDOM, (8209, 16, 272, 4, 2), dtype, seed, variant),
+        _case(Check.RANDOM, (8209, 272, 16, 4, 2), dtype, seed, variant),
+        # Every number of choices that a switch may have.
+        *(_case(Check.RANDOM, (24, 32, 48, _CHOICES, k), dtype, seed, variant) for k in range(1, _CHOICES + 1)),
         # More tokens of one expert than 16 bits count.
         _case(Check.RANDOM, (70_001, 8, 8, 2, 2), dtype, seed, variant),
         # A path for large batches, whose tiles do not divide the tokens: the case above has too few features for one.

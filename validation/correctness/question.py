@@ -109,6 +109,12 @@ def _shrinking(_: CaseSpec, base: Call) -> Question:
     return Question(calls=(base, *fewer, replace(base, label="then all again")))
 
 
+def _lengths(spec: CaseSpec, base: Call) -> Question:
+    order = random_of(spec, "lengths").permutation(len(base.x))
+    fewer = [_rows(base, f"{size} of its tokens", order[:size]) for size in range(1, len(order))]
+    return Question(calls=(base, *fewer))
+
+
 def _two_layers(spec: CaseSpec, base: Call) -> Question:
     other_spec = replace(spec, workload=replace(spec.workload, seed=spec.workload.seed + 1))
     layer, x = draw(other_spec)
@@ -161,6 +167,7 @@ _MORE: Final[dict[Check, Callable[[CaseSpec, Call], Question]]] = {
     Check.DUPLICATE: _duplicate,
     Check.SCALED_W2: _scaled_w2,
     Check.SHRINKING: _shrinking,
+    Check.LENGTHS: _lengths,
     Check.TWO_LAYERS: _two_layers,
     Check.REPEAT: _repeat,
     Check.NONFINITE: _nonfinite,

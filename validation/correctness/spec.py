@@ -21,6 +21,7 @@ class Check(StrEnum):
     RANDOM = "random"
     SCALE = "scale"
     ROUTER = "router"
+    FAINT = "faint"
     CONSTANT_SIGN = "constant_sign"
     SUBNORMAL = "subnormal"
     EXACT = "exact"
@@ -33,6 +34,7 @@ class Check(StrEnum):
     DUPLICATE = "duplicate"
     SCALED_W2 = "scaled_w2"
     SHRINKING = "shrinking"
+    LENGTHS = "lengths"
     TWO_LAYERS = "two_layers"
     REPEAT = "repeat"
     STRIDED = "strided"
@@ -44,6 +46,7 @@ QUESTIONS: Final[dict[Check, str]] = {
     Check.RANDOM: "random layers and tokens: edge dimensions, skewed routing, no tokens, one token, many tokens",
     Check.SCALE: "inputs and weights scaled by powers of ten",
     Check.ROUTER: "a router so sharp that softmax saturates, or so flat that weights are nearly equal",
+    Check.FAINT: "experts of little weight and large output: no weight is too small to count",
     Check.CONSTANT_SIGN: "sums whose terms have one sign, or are all equal: rounding errors may all agree",
     Check.SUBNORMAL: "subnormal numbers among inputs and weights",
     Check.EXACT: "small integers: no step rounds, so equality is bitwise",
@@ -56,6 +59,7 @@ QUESTIONS: Final[dict[Check, str]] = {
     Check.DUPLICATE: "a token many times over: the same answer each time",
     Check.SCALED_W2: "w2 doubled: answers doubled",
     Check.SHRINKING: "many tokens, then few, then one: nothing of the larger batch is left over",
+    Check.LENGTHS: "every number of tokens from one on: tails of every tile",
     Check.TWO_LAYERS: "a second layer of other weights prepared between two calls: neither answers for the other",
     Check.REPEAT: "the same input again and again: the same bits",
     Check.STRIDED: "x with gaps between its rows, or transposed: right or refused",

@@ -7,6 +7,7 @@ import time
 from copy import copy
 from dataclasses import replace
 from itertools import count
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,9 +41,15 @@ _BLOCKS: Final = 2
 #: Calls of a block on fresh tokens, all of whose rows the oracle has to answer.
 _FRESH: Final = 4
 
-#: Calls of the blocks with which a run begins: as a timed process warms up and is measured, so that a kernel which
-#: does anything there does it here, before it can know that it is looked at.
-_AS_TIMED: Final = (1, 1, 2, 4, 8, 8, 8)
+#: A look begins as a timed process does, so that a kernel which does anything there does it here, before it can know
+#: that it is looked at: blocks of twice as many calls each until it is warm, then of 20 ms each, in all as many calls
+#: as 0.5 s hold, but 5 at least and 30 at most. One that knew timed processes by blocks of another size was honest in
+#: looks alone. On a GPU a block has 16 calls.
+_WARM_NS: Final = {"cpu": 50_000_000, "cuda": 2_000_000}
+_BLOCK_NS: Final = 20_000_000
+_TIMED_NS: Final = 500_000_000
+_TIMED_CALLS: Final = (5, 30)
+_GPU_CALLS: Final = 16
 
 #: Calls on the same tokens at the same addresses: the first is answered, the others may be remembered. Of one of them
 #: alone a busy host made 0.5 ms into 10, and a memory by address was acquitted.
@@ -188,8 +195,7 @@ class _Script:
         self._compiling.update(range(len(worker.doings)))
         workload = seen.bank.workload
         self._first(worker, Scene.FIRST, known)
-        for calls in _AS_TIMED:
-            self._block(worker, Scene.KNOWN, known, known.draw(calls))
+        self._as_timed(worker, known)
         for _number in range(_BLOCKS):
             fresh = _Answered.fresh(workload, layer, _FRESH)
             rows = fresh.draw(_FRESH)
@@ -214,6 +220,20 @@ class _Script:
             self._singly(worker, layer, seen.alone())
         self._watch(worker)
         self._fields["state_after"] = worker.state()
+
+    def _as_timed(self, worker: Worker, known: _Answered) -> None:
+        """Calls on the published seed's tokens, as a timed process makes them."""
+        device = known.bank.workload.layer.device
+        spent: list[int] = []
+        while not spent or (sum(spent) < _WARM_NS[device] and len(spent) < _ONE_BLOCK):
+            self._block(worker, Scene.KNOWN, known, known.draw(max(1, len(spent))))
+            spent += self._blocks[-1].calls_ns
+        usual_ns = max(median(spent[len(spent) // 2 :]), 1)
+        least, most = _TIMED_CALLS
+        calls = min(max(least, int(_TIMED_NS / usual_ns)), most)
+        size = _GPU_CALLS if device == "cuda" else max(1, min(int(_BLOCK_NS / usual_ns), calls))
+        for _number in range(-(-calls // size)):
+            self._block(worker, Scene.KNOWN, known, known.draw(size))
 
     def _singly(self, worker: Worker, layer: Layer, seen: _Answered) -> None:
         """Calls on one token each, more in every block, as a timed process of few tokens makes them."""
