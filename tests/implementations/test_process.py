@@ -489,6 +489,25 @@ def test_a_block_lies_between_the_question_and_the_answer(tmp_path: Path, layer:
         assert sum(made.calls_ns) < made.ends_ns[-1] < made.parent_ns
 
 
+def test_the_cpu_time_of_a_block_is_that_of_all_threads_of_its_worker(
+    tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    body = """
+    import threading, time
+    def busy():
+        while time.thread_time() < 0.03:
+            pass
+    threads = [threading.Thread(target=busy) for _ in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    out.copy_(x)
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(forward_kernel(tmp_path, body))
+        worker.prepare(layer)
+        assert worker.call_block([x]).cpu_ns > 60_000_000
+
+
 @pytest.mark.parametrize(
     "answer", ["{}", '{"calls_ns": 1}', '{"calls_ns": ["x"], "hosts_ns": [1], "told": [0], "seen": [[[], []]]}']
 )

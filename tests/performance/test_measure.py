@@ -21,6 +21,7 @@ from validation.performance.order import Turn
 from validation.performance.profile import Profile
 from validation.performance.sample import (
     CLOCK_DISAGREES,
+    CORES_EXCEEDED,
     OTHERS_RAN,
     PROBE_SLOW,
     WORKER_RAN,
@@ -48,6 +49,7 @@ class FakeWorker:
         self.name = ""
         self.closed = self.busy = False
         self.calls = self.asked = 0
+        self.cores = 2.0
         self.cold_calls = 0
 
     def start(self) -> None:
@@ -82,9 +84,11 @@ class FakeWorker:
         true_ns = self.call_ns[self.name]
         outputs = tuple(self._output(x, int(true_ns * (1 - self.hidden))) for x in inputs)
         self.busy = "beside a compiler" in self.flaws and not self.busy
+        parent_ns = true_ns * len(inputs) + 60_000
         return BlockOutput(
             outputs=outputs,
-            parent_ns=true_ns * len(inputs) + 60_000,
+            parent_ns=parent_ns,
+            cpu_ns=int(self.cores * parent_ns),
             guards_held="overruns" not in self.flaws,
             others_share=0.4 if self.busy else 0.019,
         )
@@ -132,6 +136,7 @@ class Bench:
         self.rows: list[tuple[int, ...]] = []
         self.call_ns = {"mine": 10 * MS, "slow": 100 * MS, "fast": 20 * MS}
         self.hidden = 0.0
+        self.cores = 2.0
         self.flaws: frozenset[str] = frozenset()
         self.probe: Callable[[], float] = lambda: 100.0
 
@@ -163,6 +168,7 @@ class Bench:
     def _open(self, measurement: Measurement, turn: Turn) -> FakeWorker:
         del measurement
         self.workers.append(FakeWorker(turn, self.call_ns, hidden=self.hidden, flaws=self.flaws))
+        self.workers[-1].cores = self.cores
         return self.workers[-1]
 
 
@@ -231,6 +237,21 @@ def test_a_kernel_that_runs_while_the_machine_is_probed_has_no_block_that_counts
     bench.flaws = frozenset({"runs at probes"})
     blocks = [block for run in bench.run() for series in run.series for block in series.blocks]
     assert {(block.accepted, block.reason) for block in blocks} == {(False, WORKER_RAN)}
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.5])
+def test_a_kernel_that_takes_more_cores_than_it_was_given_has_no_block_that_counts(bench: Bench, hidden: float) -> None:
+    bench.cores, bench.hidden = 2.4, hidden
+    runs = bench.run()
+    rule = probe_rule(runs)
+    assert rule is not None
+    blocks = [block for run in apply_rule(runs, rule) for series in run.series for block in series.blocks]
+    assert {(block.accepted, block.reason) for block in blocks} == {(False, CORES_EXCEEDED)}
+
+
+def test_all_the_cores_that_were_given_may_be_used(bench: Bench) -> None:
+    bench.cores = 2.1
+    assert all(block.accepted for run in bench.run() for series in run.series for block in series.blocks)
 
 
 def test_a_block_beside_a_slow_probe_is_kept_rejected_and_repeated(bench: Bench) -> None:

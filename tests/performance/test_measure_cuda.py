@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import pytest
 
-from tests.performance.test_measure import MS, WORKLOAD, Bench, _named
+from tests.performance.test_measure import MS, WORKLOAD, Bench, FakeWorker, _named
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.gpu_state import GpuState
+from validation.performance.measure import Measurement
+from validation.performance.order import Turn
 from validation.performance.sample import ProcessRun, Role, Series, apply_rule, probe_rule
 from validation.workloads.inputs import make_layer
 
@@ -30,6 +32,12 @@ class GpuBench(Bench):
         self.call_ns |= {"numpy": 50 * MS}
         self.joules = 0.0
         self.probe = lambda: 700e12
+
+    def _open(self, measurement: Measurement, turn: Turn) -> FakeWorker:
+        worker = super()._open(measurement, turn)
+        # A GPU's time does not hang on the host's cores.
+        worker.cores = 9.0 if measurement.bank.workload is _CUDA else 2.0
+        return worker
 
     def energy_j(self) -> float:
         self.joules += 100.0

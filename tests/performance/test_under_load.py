@@ -20,7 +20,7 @@ from validation.performance.gauge import Gauge
 from validation.performance.load import LoadRun, accepts_load, judged_load
 from validation.performance.overhead import measure_overhead_share
 from validation.performance.profile import Profile
-from validation.performance.sample import CLOCK_DISAGREES, PROBE_SLOW, ProbeRule
+from validation.performance.sample import CLOCK_DISAGREES, CORES_EXCEEDED, PROBE_SLOW, ProbeRule
 from validation.performance.series import Subject
 from validation.performance.under_load import arrivals_ns, latencies_ns, measure_load
 from validation.workloads.inputs import TokenBank, make_layer
@@ -40,8 +40,8 @@ ARRIVING = Load(arrivals=Arrivals.OPEN, per_s=50.0)
 class Server:
     """A worker that takes 5 ms a request and 0.1 ms for one without tokens, by a clock of its own."""
 
-    def __init__(self, *, wrong: int = 0, slow_clock: int = 0) -> None:
-        self.wrong, self.slow_clock = wrong, slow_clock
+    def __init__(self, *, wrong: int = 0, slow_clock: int = 0, cores: float = 2.0) -> None:
+        self.wrong, self.slow_clock, self.cores = wrong, slow_clock, cores
         self.due_ns: Sequence[int] | None = None
 
     def start(self) -> None: ...
@@ -74,7 +74,11 @@ class Server:
             out = x + 1.0 if number < self.wrong else x
             outputs.append(Output(out=out, ids=None, weights=None, worker_ns=took, written=True, x_unchanged=True))
         return BlockOutput(
-            outputs=tuple(outputs), parent_ns=now + 1 - self.slow_clock, guards_held=True, ends_ns=tuple(ends)
+            outputs=tuple(outputs),
+            parent_ns=now + 1 - self.slow_clock,
+            guards_held=True,
+            ends_ns=tuple(ends),
+            cpu_ns=int(self.cores * now),
         )
 
     def sustain(self, seconds: float) -> Sustained:
@@ -112,6 +116,7 @@ def subject() -> Iterator[Subject]:
             profile=PROFILE,
             check=check,
             price=Price(block_ns=0, call_ns=0),
+            threads=2,
             key=(1, "candidate", "mine"),
         )
 
@@ -185,6 +190,11 @@ def test_requests_that_end_after_the_parent_had_its_answer_are_rejected(subject:
     assert (run.accepted, run.reason) == (False, CLOCK_DISAGREES)
     assert not accepts_load(None, run)
     assert judged_load(run, ProbeRule(usual_flop_per_s=1.0)).reason == CLOCK_DISAGREES
+
+
+def test_requests_served_by_more_cores_than_were_given_are_rejected(subject: Subject) -> None:
+    run = served(subject, CLOSED_10, Server(cores=2.4))
+    assert (run.accepted, run.reason) == (False, CORES_EXCEEDED)
 
 
 def test_an_empty_calls_share_is_of_a_full_one(subject: Subject) -> None:

@@ -43,7 +43,8 @@ class BlockOutput:
 
     `ends_ns` says of each call when its result was where the parent reads it, by the worker's clock from the block's
     beginning on; `in_time` that it began after the parent had asked, and ended before the answer came: both read one
-    clock of the machine's. `others_share` is the CPU time other processes took meanwhile, over the time of all cores.
+    clock of the machine's. `cpu_ns` is the CPU time that the worker used meanwhile, all its threads together;
+    `others_share` is that of other processes, over the time of all cores.
     """
 
     outputs: tuple[Output, ...]
@@ -51,6 +52,7 @@ class BlockOutput:
     guards_held: bool
     ends_ns: tuple[int, ...] = ()
     in_time: bool = True
+    cpu_ns: int = 0
     others_share: float = 0.0
 
     @property

@@ -240,10 +240,11 @@ class Worker:
             "end": end,
             "due_ns": due_ns or [0] * len(calls),
         }
-        others = Neighbours({os.getpid(), self.pid})
+        others, used_ns = Neighbours({os.getpid(), self.pid}), -self.cpu_ns()
         started = time.perf_counter_ns()
         answer = self._ask("call", message)
         parent_ns = time.perf_counter_ns() - started
+        used_ns += self.cpu_ns()
         others_share = others.share()
         with self._whatever_it_says():
             outputs, held = self._memory.outputs(laid, answer)
@@ -254,6 +255,7 @@ class Worker:
             guards_held=held,
             ends_ns=ends_ns,
             in_time=started <= began and began + (ends_ns or (0,))[-1] <= started + parent_ns,
+            cpu_ns=used_ns,
             others_share=others_share,
         )
 

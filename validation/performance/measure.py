@@ -239,6 +239,7 @@ def _subject(measurement: Measurement, turn: Turn, implementation: Implementatio
         profile=measurement.profile,
         check=measurement.check,
         price=price,
+        threads=measurement.threads,
         # Not the same for the two candidates: what one process stored on disk is of no use to the other.
         key=(turn.round, turn.role.value, implementation.name),
         unseen=None if turn.role is Role.BASELINES else measurement.unseen,

@@ -23,14 +23,15 @@ class Role(StrEnum):
 
 
 #: Why a block is rejected: a probe beside it ran slow, other processes took the cores, the worker's clock and the
-#: parent's do not fit, or the worker ran while a probe did.
+#: parent's do not fit, the worker ran while a probe did, or it used more CPU time than the cores it was given have.
 PROBE_SLOW: Final = "probe_slow"
 OTHERS_RAN: Final = "others_ran"
 CLOCK_DISAGREES: Final = "clock_disagrees"
 WORKER_RAN: Final = "worker_ran"
+CORES_EXCEEDED: Final = "cores_exceeded"
 
-#: What was seen while the block was made, and no rule looks up again.
-SEEN_THEN: Final = frozenset({CLOCK_DISAGREES, WORKER_RAN})
+#: What was seen while the block was made, and no rule looks up again: all that the kernel itself can bring about.
+SEEN_THEN: Final = frozenset({CLOCK_DISAGREES, WORKER_RAN, CORES_EXCEEDED})
 
 
 class Block(Record):

@@ -9,15 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy.typing as npt
 import torch
 
 from validation.cpu import available_cores
+from validation.performance.amiss import beside, others_share, seen_amiss
 from validation.performance.batch import Batch, mixed
 from validation.performance.gauge import MOST_WAITS
-from validation.performance.sample import CLOCK_DISAGREES, WORKER_RAN, Block, Series, judged
+from validation.performance.sample import CLOCK_DISAGREES, SEEN_THEN, Block, Series, judged
 from validation.performance.sustained import Sustained
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from validation.performance.profile import Profile
     from validation.workloads.inputs import TokenBank
 
-_R = TypeVar("_R")
 Rows: TypeAlias = npt.NDArray[Any]
 
 #: Whether what came out of a call on these rows of the bank is right: rows, out, ids, weights.
@@ -50,9 +50,6 @@ _SUSTAIN_S: Final = 0.4
 
 #: A block's inputs and outputs stay below this together.
 _MOST_BLOCK_BYTES: Final = 256 << 20
-
-#: CPU time of a worker beside two probes of 2 ms. A settled one uses none: beside 275 of 280 of seven kernels' probes.
-_MOST_RUN_NS: Final = 50_000
 
 
 class WorkerLike(Protocol):
@@ -96,7 +93,7 @@ class WorkerLike(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is measured: an implementation, on which layer and tokens, how much, and how it is checked.
+    """What is measured: an implementation, on which layer and tokens and threads, how much, and how it is checked.
 
     `key` names the process: the batches drawn under it are no other process's. `unseen` draws batches of tokens that
     nobody has seen, for a candidate. With `energy` its calls are also made without a pause, long enough for a GPU's
@@ -109,6 +106,7 @@ class Subject:
     profile: Profile
     check: Check
     price: Price
+    threads: int
     key: tuple[int | str, ...]
     unseen: Callable[[], Batch] | None = None
     discarded: bool = False
@@ -193,7 +191,8 @@ def _blocks(
         # An earlier block stands or falls by the usual probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
     if subject.price.hides(blocks):
-        blocks = [block.model_copy(update={"accepted": False, "reason": CLOCK_DISAGREES}) for block in blocks]
+        hidden = {"accepted": False, "reason": CLOCK_DISAGREES}
+        blocks = [block if block.reason in SEEN_THEN else block.model_copy(update=hidden) for block in blocks]
     return blocks
 
 
@@ -216,14 +215,13 @@ def _block(
     after, ran_after = beside(worker, gauge.read)
     on_gpu = subject.bank.workload.layer.device == "cuda"
     agrees = made.in_time and subject.price.agrees(made.calls_ns, made.parent_ns, made.hosts_ns)
-    ran = WORKER_RAN if (ran_before or ran_after) and not on_gpu else ""
     wrong = wrong_outputs(batches, made.outputs)
     return judged(
         Block(
             probe_before=before,
             probe_after=after,
             accepted=False,
-            reason=ran if agrees else CLOCK_DISAGREES,
+            reason=seen_amiss(subject, made, agrees=agrees, ran=ran_before or ran_after),
             parent_ns=made.parent_ns,
             calls_ns=made.calls_ns,
             unseen=tuple(place for place, batch in enumerate(batches) if batch.unseen),
@@ -237,21 +235,6 @@ def _block(
         ),
         gauge.rule,
     )
-
-
-def beside(worker: WorkerLike, read: Callable[[], _R]) -> tuple[_R, bool]:
-    """Returns what was read, and whether the worker ran meanwhile.
-
-    What a kernel does while the machine's speed is read makes its calls count as those of a slower machine.
-    """
-    used_ns = -worker.cpu_ns()
-    found = read()
-    return found, used_ns + worker.cpu_ns() > _MOST_RUN_NS
-
-
-def others_share(subject: Subject, made: BlockOutput) -> float | None:
-    """Returns the share of the cores that other processes took; a GPU's time does not hang on the host's cores."""
-    return None if subject.bank.workload.layer.device == "cuda" else made.others_share
 
 
 def _cold(subject: Subject, worker: WorkerLike, draws: Iterator[Batch]) -> tuple[tuple[int, ...], int]:

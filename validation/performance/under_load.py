@@ -13,10 +13,10 @@ import random
 from typing import TYPE_CHECKING
 
 from validation.claims.claim import Arrivals, Load
+from validation.performance.amiss import beside, others_share, seen_amiss
 from validation.performance.batch import mixed
 from validation.performance.load import LoadRun, judged_load
-from validation.performance.sample import CLOCK_DISAGREES, WORKER_RAN
-from validation.performance.series import batches, beside, most_calls, others_share, wrong_outputs
+from validation.performance.series import batches, most_calls, wrong_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
     made = worker.call_block([batch.x for batch in sent], due_ns=due)
     worker.settle()
     after, ran_after = beside(worker, gauge.read)
-    ran = WORKER_RAN if (ran_before or ran_after) and workload.layer.device == "cpu" else ""
+    agrees = made.in_time and made.ends_ns[-1] <= made.parent_ns
     wrong = wrong_outputs(sent, made.outputs)
     run = LoadRun(
         implementation=subject.implementation.name,
@@ -56,7 +56,7 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
         probe_before=before,
         probe_after=after,
         accepted=False,
-        reason=CLOCK_DISAGREES if made.ends_ns[-1] > made.parent_ns or not made.in_time else ran,
+        reason=seen_amiss(subject, made, agrees=agrees, ran=ran_before or ran_after),
         parent_ns=made.parent_ns,
         latencies_ns=latencies_ns(made.ends_ns, due, load.concurrency),
         outputs_wrong=max(wrong, int(not made.guards_held)),

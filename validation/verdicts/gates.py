@@ -14,8 +14,9 @@ from validation.verdicts.explain import amount, bound, measured, percent, time_o
 from validation.verdicts.figures import decided_by_one
 from validation.verdicts.observation import Observation, Side, closed_loop_of_one
 from validation.verdicts.reasons import Reason
-from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, OWN_CORES, WIDEST
+from validation.verdicts.rules import DELTA, IMPOSSIBLE_SHARE, MIN_PAIRS, OWN_CORES, UNSEEN_PROCESSES, WIDEST
 from validation.verdicts.samples import deaths, own_share, wrong_outputs
+from validation.verdicts.spoilt import uncounted_unseen
 from validation.verdicts.units import significant
 from validation.verdicts.verdict import Verdict
 
@@ -153,7 +154,7 @@ def noisy(seen: Observation) -> Ruling | None:
             Reason.TOO_FEW_CALLS, "Too few calls were accepted for an interval of this quantile to have both ends."
         )
     # A figure is not timed by the pairs that the null is about; its own spread has to do.
-    return None if seen.reading.metric is Metric.FIGURE else _null(seen) or _shared(seen)
+    return None if seen.reading.metric is Metric.FIGURE else _null(seen) or _uncounted(seen) or _shared(seen)
 
 
 def compared(seen: Observation, delta: float = DELTA) -> Ruling:
@@ -276,6 +277,18 @@ def _null(seen: Observation) -> Ruling | None:
             f"{significant(null.high)}] (99 %): this run cannot tell a difference from noise.",
         )
     return None
+
+
+def _uncounted(seen: Observation) -> Ruling | None:
+    """`inconclusive` where so few calls on unseen tokens count that the others' answers may be remembered ones."""
+    subject = seen.candidate.subject
+    found = uncounted_unseen(seen.evidence, subject) if subject.role is Role.CANDIDATE else ""
+    if not found:
+        return None
+    return _inconclusive(
+        Reason.UNSEEN_NOT_COUNTED,
+        f"{found}; a verdict needs {UNSEEN_PROCESSES}, to know that no answers were remembered.",
+    )
 
 
 def _shared(seen: Observation) -> Ruling | None:

@@ -7,7 +7,8 @@ from typing import Final
 #: 4: a share of the hardware's limit is of the usual peak. 5: a candidate whose timed calls take longer on tokens that
 #: nobody has seen is dishonest. 6: on a CPU calls count with the time at the machine's usual speed, which is the middle
 #: one; those beside a probe of less than 0.8 of it do not count (0.93 of the speed that one probe in five exceeds).
-#: 7: so is one whose calls do each other's work, or whose clock leaves a part of them out. No
+#: 7: so is one whose calls do each other's work, whose clock leaves a part of them out, that takes more cores than it
+#: was given, or that spoils the blocks with such tokens; where these do not count at all nothing is decided. No
 #: floor of float32 is above what the fastest speed probe of the run allows.
 RULES_VERSION: Final = 7
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
@@ -19,5 +20,7 @@ WIDEST: Final = 0.03
 #: Cores that usually run at less than this share of what one probe in a hundred exceeds have busy neighbours. Three
 #: calm runs on two kinds of CPU had 0.94, four beside busy strangers 0.78 to 0.88.
 OWN_CORES: Final = 0.9
+#: Calls on unseen tokens have to count in so many of the candidate's processes, as many as are compared.
+UNSEEN_PROCESSES: Final = 3
 #: The smallest profile plans five pairs; fewer are an accident.
 MIN_PAIRS: Final = 5
