@@ -2,7 +2,7 @@
 """Correctness of the Mojo GPU kernel on a machine with a Hopper GPU: `python check_on_gpu.py OUT.json [quick] [few]`.
 
 `race` takes the least layers of many tokens that go every way through the kernel: racecheck is 1000 times slower. `small` takes
-layers for the kernel for small layers, in every form that it is compiled in.
+layers for the kernel for small layers, in pairs of blocks and in single ones.
 
 No test of the suite: CI has no GPU. Every case fills a poisoned output inside guard bands, is compared with float64,
 run twice for bit identity, and replayed from a CUDA graph.
