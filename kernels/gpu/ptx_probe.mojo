@@ -1,4 +1,4 @@
-"""Compiles the hot bfloat16 variants alone, so that their PTX can be looked at without a GPU: `--emit asm`."""
+"""Compiles the hot bfloat16 variants and one of float32 alone, so that their PTX can be looked at without a GPU: `--emit asm`."""
 
 from max.gpu.host import DeviceContext
 
@@ -13,4 +13,5 @@ def main() raises:
     _ = Variant[DType.bfloat16, False, WIDE](ctx)
     _ = Variant[DType.bfloat16, False, NARROW](ctx)
     _ = Variant[DType.bfloat16, False, FEW](ctx)
+    _ = Variant[DType.float32, False, WIDE](ctx)
     _ = SmallVariant[DType.bfloat16, False, small_shape(2)](ctx)

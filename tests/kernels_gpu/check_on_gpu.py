@@ -1,7 +1,8 @@
 # ruff: noqa: T201, E501 - a script run by hand: its output is its report
 """Correctness of the Mojo GPU kernel on a machine with a Hopper GPU: `python check_on_gpu.py OUT.json [quick] [few]`.
 
-`race` takes the least layers of many tokens that go every way through the kernel: racecheck is 1000 times slower.
+`race` takes the least layers of many tokens that go every way through the kernel: racecheck is 1000 times slower. `small` takes
+layers for the kernel for small layers, in pairs of blocks and in single ones.
 
 No test of the suite: CI has no GPU. Every case fills a poisoned output inside guard bands, is compared with float64,
 run twice for bit identity, and replayed from a CUDA graph.
@@ -81,6 +82,14 @@ RACE: list[dict[str, Any]] = [
     {"t": 300, "d": 320, "f": 128, "experts": 8, "k": 3},
     {"t": 260, "d": 320, "f": 128, "experts": 16, "k": 8, "gated": True, "activation": "silu"},
 ]
+# The published sizes (pairs of blocks at d of 256, single ones at 128), then an odd number of slices, which makes no pairs.
+SMALL: list[dict[str, Any]] = [
+    CASES[0],
+    {"t": 512, "d": 128, "f": 512, "experts": 4, "k": 2},
+    {"t": 100, "d": 256, "f": 700, "experts": 4, "k": 2},
+    {"t": 60, "d": 256, "f": 700, "experts": 4, "k": 2, "activation": "silu"},
+    *(CASES[i] for i in (23, 24, 25, 22, 2, 16)),
+]
 OTHER = [CASES[i] for i in (0, 2, 3, 5, 8, 12, 14, 22, 26, 31, 32, 34)]
 
 
@@ -132,6 +141,7 @@ def main() -> int:
     cases = [(c, BF) for c in CASES] + ([] if quick else [(c, t) for t in (HALF, FLOAT) for c in OTHER])
     cases = cases[:7] if "few" in sys.argv else cases
     cases = [(c, BF) for c in RACE] if "race" in sys.argv else cases
+    cases = [(c, BF) for c in SMALL] if "small" in sys.argv else cases
     results: list[dict[str, Any]] = []
     started = time.time()
     for case, dtype in cases:

@@ -29,7 +29,7 @@ def folder() -> Path:
 
 @pytest.fixture(scope="module")
 def ptx(folder: Path) -> list[Path]:
-    """The PTX of the hot variants, one file each: widest tiles, narrow tiles, few tokens, small layers."""
+    """The PTX of the hot variants, one file each: widest tiles, narrow tiles, few tokens, small layers, float32."""
     if not list(folder.glob("*.ptx")):
         mojo, _runtime = gpu_compiler()
         command = [str(mojo), "build", "--target-accelerator", "sm_90a", "-I", str(SOURCE), "--emit", "asm"]
@@ -55,11 +55,19 @@ def _assembled(ptxas: str, path: Path) -> str:
 
 
 def test_each_hot_variant_is_a_kernel_of_its_own(ptx: list[Path]) -> None:
-    assert len(ptx) == 4
+    assert len(ptx) == 5
 
 
 def test_the_widest_tile_runs_on_the_tensor_cores(ptx: list[Path]) -> None:
     assert any("wgmma.mma_async.sync.aligned.m64n160k16.f32.bf16.bf16" in path.read_text() for path in ptx)
+
+
+def test_one_variant_multiplies_float32_in_halves(ptx: list[Path]) -> None:
+    said = [text for path in ptx if ".f32.tf32.tf32" in (text := path.read_text())]
+    assert len(said) == 1
+    # Both halves of a float32 are rounded to the 10 bits of mantissa that the tensor cores read (tf32.mojo).
+    assert re.search(r"selp\.b32 \s*%r\d+, (0, 4096|4096, 0), ", said[0])
+    assert re.search(r"and\.b32 \s*%r\d+, %r\d+, -8192;", said[0])
 
 
 @pytest.mark.parametrize("instruction", ["cp.async.bulk.tensor.2d", "wgmma.mma_async.sync.aligned.m64n"])
@@ -92,5 +100,5 @@ def test_the_hot_variants_keep_their_sums_in_registers(assembled: list[str]) -> 
     # A few words that outlive the matmuls may be put away before and fetched after them; the first version of the wide
     # tiles had 844 bytes, read back for every copy.
     spilled = [int(found) for said in assembled for found in re.findall(r"(\d+) bytes spill stores", said)]
-    assert len(spilled) == 4
+    assert len(spilled) == 5
     assert max(spilled) <= MOST_SPILLED_BYTES

@@ -1,7 +1,8 @@
 # ruff: noqa: T201, B023, C901 - a script run by hand; its closures run before the loop goes on
 """Times of the Mojo GPU kernel and of PyTorch's ways on one GPU: `python time_on_gpu.py OUT.json [shape ...]`.
 
-`--mojo-only` leaves the others out; `--table` measures nothing and prints OUT.json as the table of docs/H200.md.
+`--mojo-only` leaves the others out; `--table` measures nothing and prints OUT.json as the table of docs/H200.md;
+`--float32` times float32 (PyTorch's products too, not TF32) at the shapes that fit.
 
 Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:
 the median over replays of a graph of calls that rotate through several inputs; eager: CUDA events around single calls.
@@ -41,6 +42,10 @@ SHAPES: dict[str, tuple[int, int, int, int, int]] = {
     "deepseek-t32": (32, 7168, 2048, 256, 8),
     "deepseek-t4096": (4096, 7168, 2048, 256, 8),
 }
+#: In float32 four times the bytes or more, and a sixth of the rate: without the largest.
+IN_FLOAT32 = [s for s in SHAPES if not s.startswith(("deepseek", "mixtral-t4096", "seed-serving"))]
+#: Largest rms error over rms of the answer of a contender that is timed.
+LIMIT = {torch.bfloat16: 1.5e-2, torch.float32: 1e-5}
 Forward = "Callable[[torch.Tensor, torch.Tensor], object]"
 
 
@@ -130,11 +135,11 @@ def host_us(run: Callable[[], object], n: int) -> float:
     return (time.perf_counter() - start) / n * 1e6
 
 
-def time_shape(name: str, *, mojo_only: bool) -> dict[str, Any]:
+def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool) -> dict[str, Any]:
     """All contenders at one shape."""
     t, d, f, experts, k = SHAPES[name]
-    layer = make_layer(d=d, f=f, experts=experts, k=k, dtype=torch.bfloat16)
-    xs = [make_tokens(t, d, torch.bfloat16, seed=10 + i) for i in range(8)]
+    layer = make_layer(d=d, f=f, experts=experts, k=k, dtype=dtype)
+    xs = [make_tokens(t, d, dtype, seed=10 + i) for i in range(8)]
     out = torch.empty_like(xs[0])
     work = t * k * 4 * d * f
     contenders: dict[str, Callable[..., object]] = {"mojo": prepare(layer)}
@@ -155,7 +160,7 @@ def time_shape(name: str, *, mojo_only: bool) -> dict[str, Any]:
             expected = answer(layer, xs[0], ids)
             error = float((out.double() - expected).norm() / expected.norm())
             record["contenders"][who] = {"rms_error": error}
-            if not error < 1.5e-2:
+            if not error < LIMIT[dtype]:
                 record["contenders"][who]["wrong"] = True
                 del contenders[who]
                 continue
@@ -166,7 +171,7 @@ def time_shape(name: str, *, mojo_only: bool) -> dict[str, Any]:
         except RuntimeError as e:
             record["contenders"][who] = {"failed": str(e)[:300]}
             contenders.pop(who)
-    estimate = max(work / 6e8, 20)
+    estimate = max(work / (6e8 if dtype == torch.bfloat16 else 5e7), 20)
     n = int(min(60, max(8, 3e4 / estimate)))
     samples: dict[str, dict[str, list[float]]] = {
         w: {"graph": [], "graph_cold": [], "eager": [], "host": []} for w in contenders
@@ -222,14 +227,14 @@ def main() -> int:
         print(table(json.loads(Path(sys.argv[1]).read_text())))
         return 0
     mojo_only = "--mojo-only" in sys.argv
-    names = [a for a in sys.argv[2:] if a in SHAPES] or list(SHAPES)
-    record: dict[str, Any] = {
-        "device": torch.cuda.get_device_name(), "torch": torch.__version__, "ceilings": ceilings(), "shapes": [],
-    }  # fmt: skip
+    dtype = torch.float32 if "--float32" in sys.argv else torch.bfloat16
+    names = [a for a in sys.argv[2:] if a in SHAPES] or (list(SHAPES) if dtype == torch.bfloat16 else IN_FLOAT32)
+    record: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "dtype": str(dtype)}
+    record |= {"ceilings": ceilings(), "shapes": []}
     print(record, flush=True)
     for name in names:
         torch.cuda.empty_cache()
-        r = time_shape(name, mojo_only=mojo_only)
+        r = time_shape(name, dtype, mojo_only=mojo_only)
         record["shapes"].append(r)
         for who, c in r["contenders"].items():
             row = " ".join(f"{key} {v['median_us']:.1f}" for key, v in c.items() if isinstance(v, dict))

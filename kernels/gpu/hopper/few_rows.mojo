@@ -6,7 +6,7 @@ from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim, lane_id
 from max.gpu.memory import fence_async_view_proxy
 
-from hopper.few_words import await_two, load_two
+from hopper.few_words import await_two, lacks, load_two, missing
 from hopper.layer import Layer
 from hopper.producer import Ring
 from hopper.ptx import sum_over_warp
@@ -56,12 +56,19 @@ def gather_hidden[
                     if r < tile.n_tokens:
                         comptime for half in range(2):
                             loaded[2 * r + half] = load_two(from_.unsafe_offset(r * stride + 4 * half))
-                comptime for r in range(FEW_TOKENS):
-                    if r < tile.n_tokens:
+                if a.n_tokens == 1:
+                    # Both again together: one after the other, each that was not there would take a look of its own. Of more
+                    # tokens most are there, and two looks for one are in the way of the weights.
+                    while (lacks(loaded[0], number) | lacks(loaded[1], number)) != 0:
                         comptime for half in range(2):
-                            loaded[2 * r + half] = await_two(
-                                from_.unsafe_offset(r * stride + 4 * half), loaded[2 * r + half], number
-                            )
+                            loaded[half] = load_two(from_.unsafe_offset(4 * half))
+                else:
+                    comptime for r in range(FEW_TOKENS):
+                        if r < tile.n_tokens:
+                            comptime for half in range(2):
+                                loaded[2 * r + half] = await_two(
+                                    from_.unsafe_offset(r * stride + 4 * half), loaded[2 * r + half], number
+                                )
             for stage in range(min(stages, part[1] - first)):
                 block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
                 if stage == slot:
@@ -110,15 +117,19 @@ def combine_few[dtype: DType, shape: Shape](a: Layer[dtype], block: Block[dtype,
             var choice = token * k + min(turn + lane // 4, k - 1)
             var gate = block.few_gates()[unsafe_offset=choice]
             var from_ = words.unsafe_offset(Int(block.few_places()[unsafe_offset=choice]) * stride + column * 2)
-            var loaded = StaticTuple[SIMD[DType.uint32, 4], 2 * MOST_SPLITS]()
+            # All again together, as above; what is not asked for is there.
+            var loaded = StaticTuple[SIMD[DType.uint32, 4], 2 * MOST_SPLITS](SIMD[DType.uint32, 4](number))
+            while True:
+                comptime for s in range(MOST_SPLITS):
+                    if s < splits:
+                        comptime for half in range(2):
+                            loaded[2 * s + half] = load_two(from_.unsafe_offset(s * apart + 4 * half))
+                if missing(loaded, number) == 0:
+                    break
             comptime for s in range(MOST_SPLITS):
                 if s < splits:
                     comptime for half in range(2):
-                        loaded[2 * s + half] = load_two(from_.unsafe_offset(s * apart + 4 * half))
-            comptime for s in range(MOST_SPLITS):
-                if s < splits:
-                    comptime for half in range(2):
-                        var two = await_two(from_.unsafe_offset(s * apart + 4 * half), loaded[2 * s + half], number)
+                        var two = loaded[2 * s + half]
                         sum[2 * half] += gate * bitcast[DType.float32, 1](two[0]) if here else Float32(0)
                         sum[2 * half + 1] += gate * bitcast[DType.float32, 1](two[2]) if here else Float32(0)
         comptime for i in range(4):

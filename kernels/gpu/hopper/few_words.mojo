@@ -5,6 +5,7 @@ Who needs a value reads until the number beside it is this launch's. So nobody w
 read, there is no barrier of the grid, and nothing has to be cleared: a word of another launch has another number.
 """
 
+from std.utils.static_tuple import StaticTuple
 from max.gpu import block_idx, grid_dim
 
 from hopper.layer import Layer
@@ -49,9 +50,24 @@ def load_word(from_: U32P) -> SIMD[DType.uint32, 2]:
 
 
 @inline(.always)
+def lacks(words: SIMD[DType.uint32, 4], number: UInt32) -> UInt32:
+    """Returns 0 if both words are there."""
+    return (words[1] ^ number) | (words[3] ^ number)
+
+
+@inline(.always)
+def missing[count: Int, //](words: StaticTuple[SIMD[DType.uint32, 4], count], number: UInt32) -> UInt32:
+    """Returns 0 if all words are there."""
+    var some = UInt32(0)
+    comptime for i in range(count):
+        some |= lacks(words[i], number)
+    return some
+
+
+@inline(.always)
 def await_two(from_: U32P, loaded: SIMD[DType.uint32, 4], number: UInt32) -> SIMD[DType.uint32, 4]:
     """The two words at `from_` once both are there; `loaded` is a first look at them."""
     var words = loaded
-    while words[1] != number or words[3] != number:
+    while lacks(words, number) != 0:
         words = load_two(from_)
     return words

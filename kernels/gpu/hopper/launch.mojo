@@ -8,7 +8,7 @@ from max.gpu.host.nvidia.tma import TensorMapSwizzle
 from layout import Coord, Idx, TileTensor, row_major
 from layout.tma_async import TMATensorTile, create_tensor_tile
 
-from hopper.kernel import moe_layer
+from hopper.kernel import moe_layer, moe_layer_float32
 from hopper.layer import Layer
 from hopper.memory import Global
 from hopper.shape import BOX_ROWS, GROUP_ROWS, ROW_BYTES, Shape
@@ -90,7 +90,15 @@ def attributes() -> List[LaunchAttribute]:
     ]
 
 
-comptime Kernel[dtype: DType, gated: Bool, shape: Shape] = moe_layer[
+comptime Kernel[dtype: DType, gated: Bool, shape: Shape] = moe_layer_float32[
+    dtype,
+    gated,
+    shape,
+    Map[dtype].tile_shape,
+    Map[dtype].desc_shape,
+    RowMap[dtype].tile_shape,
+    RowMap[dtype].desc_shape,
+] if dtype == DType.float32 else moe_layer[
     dtype,
     gated,
     shape,

@@ -10,7 +10,7 @@ from max.gpu.sync import syncwarp
 from hopper.grid import CONSUMERS_BARRIER
 from hopper.layer import Layer
 from hopper.memory import Global
-from hopper.ptx import ballot, fence_async_global, max_over_warp, pinned, sum_over_warp, wait_barrier
+from hopper.ptx import after_all, ballot, fence_async_global, max_over_warp, pinned, sum_over_warp, wait_barrier
 from hopper.schedule import ceildiv, divide
 from hopper.shape import Block, MAX_EXPERTS, Shape
 from hopper.tf32 import rounded_to_tf32
@@ -215,22 +215,56 @@ def choose_experts[dtype: DType](a: Layer[dtype], token: Int, own: Keys):
 
 @inline(.always)
 def stage_inputs[dtype: DType](a: Layer[dtype], thread: Int, threads: Int):
-    """Copies the caller's activations into padded rows, float32 split as [high | low]."""
+    """Copies the caller's activations into padded rows, float32 split as [high | low].
+
+    Four pieces of 16 bytes at once: a thread that loaded, split and stored one number after another waited 0.7 us for each.
+    """
+    comptime width = 16 // size_of[dtype]()
     var d = Int(a.d_model)
-    var k = Int(a.k0)
+    var tokens = Int(a.n_tokens)
+    var whole = d % width == 0 and Int(a.raw) % 16 == 0
+    var pieces = divide(Int(a.k0), width)
     var step = Int(grid_dim.x) * threads
-    for i in range(Int(block_idx.x) * threads + thread, Int(a.n_tokens) * k, step):
-        var token = i // k
-        var column = i - token * k
-        var v = Scalar[dtype](0)
-        if column < d:
-            v = a.raw[unsafe_offset=token * d + column]
-        var to = a.staged.unsafe_offset(token * Int(a.staged_stride) + column)
-        comptime if dtype == DType.float32:
-            var high = rounded_to_tf32[1](v.cast[DType.float32]())
-            to[unsafe_offset=0] = high.cast[dtype]()
-            to[unsafe_offset=k] = rounded_to_tf32[1](v.cast[DType.float32]() - high).cast[dtype]()
-        else:
-            to[unsafe_offset=0] = v
+    var step_tokens = divide(step, pieces)
+    var piece = Int(block_idx.x) * threads + thread
+    var token = divide(piece, pieces)
+    step -= step_tokens * pieces
+    piece -= token * pieces
+    while token < tokens:
+        var loaded = StaticTuple[SIMD[dtype, width], AT_ONCE](SIMD[dtype, width](0))
+        var to = StaticTuple[Global[dtype], AT_ONCE](a.staged)
+        var there = 0
+        comptime for u in range(AT_ONCE):
+            if token < tokens:
+                there = u + 1
+                var column = piece * width
+                var from_ = a.raw.unsafe_offset(token * d + column)
+                to[u] = a.staged.unsafe_offset(token * Int(a.staged_stride) + column)
+                if not whole:
+                    var v = SIMD[dtype, width](0)
+                    comptime for c in range(width):
+                        if column + c < d:
+                            v[c] = from_[unsafe_offset=c]
+                    loaded[u] = v
+                elif column < d:
+                    loaded[u] = from_.unsafe_load[width=width, alignment=16]()
+            token += step_tokens
+            piece += step
+            if piece >= pieces:
+                piece -= pieces
+                token += 1
+        var zero = after_all[width](loaded, a.n_tokens)
+        comptime for u in range(AT_ONCE):
+            if u < there:
+                var v = bitcast[dtype, width](bitcast[DType.uint32, 4](loaded[u]) | zero)
+                comptime if dtype == DType.float32:
+                    var whole_v = v.cast[DType.float32]()
+                    var high = rounded_to_tf32(whole_v)
+                    to[u].unsafe_store[width=width, alignment=16](high.cast[dtype]())
+                    to[u].unsafe_offset(Int(a.k0)).unsafe_store[width=width, alignment=16](
+                        rounded_to_tf32(whole_v - high).cast[dtype]()
+                    )
+                else:
+                    to[u].unsafe_store[width=width, alignment=16](v)
     # The router's matmul reads the copy through a tensor map.
     fence_async_global()
