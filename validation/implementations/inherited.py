@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import site
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +45,13 @@ def worker_environment(threads: int, base: Mapping[str, str] = os.environ) -> di
     dropped = set(dropped_variables(base))
     kept = {name: value for name, value in base.items() if name not in dropped}
     return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict([_OPENBLAS_SPIN])
+
+
+def loaded_from() -> list[str]:
+    """Returns the folders that Python and its packages are loaded from: the suite's, and every baseline's."""
+    paths = sysconfig.get_paths()
+    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return sorted({*folders, *site.getsitepackages(), site.getusersitepackages()})
 
 
 def importable_paths(*, ours: bool) -> list[str]:
