@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 import torch
+from torch._inductor.runtime import cache_dir_utils
 
 from tests.implementations.kernels import CONFIG, HONEST, forward_kernel, kernel
 from validation.implementations import inherited, spawn
@@ -22,6 +23,7 @@ from validation.implementations.implementation import Implementation
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
+from validation.implementations.worker import fence
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import Layer, LayerConfig
 
@@ -377,6 +379,8 @@ _TOUCHES: Final = {
     "a reference": f"open({str(_OURS / 'reference' / 'oracle.py')!r}, 'r+').close()",
     "a kernel": f"os.utime({str(_OURS / 'kernels' / 'none')!r})",
     "the standard library": f"os.rename({os.__file__ + '-none'!r}, 'mine')",
+    "what a baseline compiled": f"os.rename({inherited.compiled_into()[0] + '/none'!r}, 'mine')",
+    "torch.compile's": f"os.rename({inherited.compiled_into()[1] + '/none'!r}, 'mine')",
     "moved there": f"os.rename('none', {os.__file__ + '-none'!r})",
     "a second name": f"os.link({os.__file__ + '-none'!r}, 'mine')",
     "a package": f"os.rmdir({str(Path(torch.__file__).parent / 'none')!r})",
@@ -397,7 +401,18 @@ def test_what_the_suite_and_its_baselines_are_loaded_from_is_not_written(touch: 
     """
     with Worker(threads=1, limits=LIMITS) as worker:
         worker.load(kernel(tmp_path, source))
+        assert {doing.event for doing in worker.doings} <= {"open", fence.WRITTEN, *fence._CHANGES}
         assert worker.doings
+
+
+def test_where_torch_keeps_what_it_compiled_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inherited.compiled_into()[1] == cache_dir_utils.default_cache_dir()
+
+    def nobody() -> str:
+        raise KeyError("no name, as in a container that knows only a number")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert inherited.compiled_into()[1] == cache_dir_utils.default_cache_dir()
 
 
 def test_files_of_its_own_a_candidate_may_write(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import site
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +54,17 @@ def loaded_from() -> list[str]:
     paths = sysconfig.get_paths()
     folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return sorted({*folders, *site.getsitepackages(), site.getusersitepackages()})
+
+
+def compiled_into() -> list[str]:
+    """Returns the folders in which baselines keep what they compile; a candidate's TMPDIR is another."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        user = getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        # As torch calls one without a name.
+        user = f"uid_{os.getuid()}"
+    return [str(Path(home) / "moe-validation"), str(Path(tempfile.gettempdir()) / f"torchinductor_{user}")]
 
 
 def importable_paths(*, ours: bool) -> list[str]:

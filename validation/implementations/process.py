@@ -13,7 +13,7 @@ from validation.implementations import arena, spawn, vitals
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import Misbehaved
-from validation.implementations.inherited import importable_paths, loaded_from
+from validation.implementations.inherited import compiled_into, importable_paths, loaded_from
 from validation.implementations.limits import Limits
 from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.neighbours import Neighbours
@@ -36,7 +36,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _OURS: Final = ("validation", "reference")
 
 #: Folders that the suite and its baselines are loaded from, in which a candidate writes nothing.
-_GUARDED: Final = (*_OURS, "kernels", "build/kernels")
+_GUARDED: Final = (*_OURS, "kernels", "build/kernels", "build/probe")
 
 #: A process that is not ready after this never will be.
 _START_S: Final = 300.0
@@ -160,7 +160,7 @@ class Worker:
             "judge": os.getpid(),
             "refused": _OURS,
             "forbidden": [str(_ROOT / name) for name in _OURS],
-            "guarded": [*loaded_from(), *(str(_ROOT / name) for name in _GUARDED)],
+            "guarded": [*loaded_from(), *compiled_into(), *(str(_ROOT / name) for name in _GUARDED)],
         }
         self._captures = implementation.graph
         answer = self._ask("load", message, seconds=_LOADING * self.limits.seconds)
