@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +41,12 @@ def read_cpu(cpuinfo: Path = PROC_CPUINFO, system: Path = SYS_CPU) -> Cpu:
     )
 
 
+@cache
 def available_cores() -> tuple[int, ...]:
-    """Returns the logical cores in this process's affinity mask, in order."""
+    """Returns the logical cores in this process's affinity mask as it was when this was first asked, in order.
+
+    Remembered, because a kernel of the same user can narrow the mask of this process too.
+    """
     return tuple(sorted(os.sched_getaffinity(0)))
 
 

@@ -9,6 +9,8 @@ import torch
 
 from tests.implementations.kernels import forward_kernel, kernel
 from tests.watching import alive, until
+from validation.cpu import available_cores
+from validation.implementations import spawn
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.fork_server import ForkServer, fork_server
 from validation.implementations.inherited import worker_environment
@@ -60,15 +62,30 @@ def test_a_worker_holds_no_descriptor_of_the_others(tmp_path: Path, layer: Layer
         assert told(tmp_path, layer, x, body) == 2.0
 
 
-def test_a_worker_has_the_folder_and_cores_of_the_suite(
+def test_a_worker_has_the_folder_of_the_suite_and_the_cores_it_began_with(
     tmp_path: Path, layer: Layer, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cores = os.sched_getaffinity(0)
+    assert set(available_cores()) == cores
     try:
+        # As a kernel does to it that would have the baselines run on one.
         os.sched_setaffinity(0, {max(cores)})
         monkeypatch.chdir(tmp_path)
-        body = f"assert os.getcwd() == {str(tmp_path)!r}\nout.fill_(float(sum(os.sched_getaffinity(0))))"
-        assert told(tmp_path, layer, x, body) == float(max(cores))
+        body = f"assert os.getcwd() == {str(tmp_path)!r}\nout.fill_(float(len(os.sched_getaffinity(0))))"
+        assert told(tmp_path, layer, x, body) == float(len(cores))
+        assert os.sched_getaffinity(0) == cores
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def test_a_worker_of_an_interpreter_of_its_own_has_the_cores_the_suite_began_with() -> None:
+    cores = os.sched_getaffinity(0)
+    assert set(available_cores()) == cores
+    try:
+        os.sched_setaffinity(0, {max(cores)})
+        spawned = spawn.spawn(1, fresh=True)
+        assert os.sched_getaffinity(spawned.process.pid) == cores
+        spawn.end(spawned)
     finally:
         os.sched_setaffinity(0, cores)
 

@@ -14,13 +14,16 @@ from typing import Final
 
 import pytest
 import torch
+from torch._inductor.runtime import cache_dir_utils
 
 from tests.implementations.kernels import CONFIG, HONEST, forward_kernel, kernel
 from validation.implementations import inherited, spawn
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
+from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
+from validation.implementations.worker import fence
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import Layer, LayerConfig
 
@@ -363,6 +366,86 @@ def test_doings_of_a_candidate_are_reported_with_their_stage(tmp_path: Path, lay
         worker.call(x)
         doings = worker.doings
     assert [(doing.event, doing.argument, doing.stage) for doing in doings] == [("open", str(oracle), "forward")]
+
+
+#: Each leaves everything as it was: what would not is refused, because there is no such file or it is there already.
+_OURS: Final = Path(spawn.__file__).parents[2]
+_TOUCHES: Final = {
+    "os.open": f"os.close(os.open({torch.__file__!r}, os.O_RDWR))",
+    "open": f"open({torch.__file__!r}, 'r+').close()",
+    "FileIO": f"io.FileIO(pathlib.Path({torch.__file__!r}), 'r+').close()",
+    "bytes": f"open({os.fsencode(torch.__file__)!r}, 'ab').close()",
+    "a link to it": f"os.symlink({torch.__file__!r}, 'link'); open('link', 'r+').close()",
+    "a reference": f"open({str(_OURS / 'reference' / 'oracle.py')!r}, 'r+').close()",
+    "a kernel": f"os.utime({str(_OURS / 'kernels' / 'none')!r})",
+    "the standard library": f"os.rename({os.__file__ + '-none'!r}, 'mine')",
+    "what a baseline compiled": f"os.rename({inherited.compiled_into()[0] + '/none'!r}, 'mine')",
+    "torch.compile's": f"os.rename({inherited.compiled_into()[1] + '/none'!r}, 'mine')",
+    "moved there": f"os.rename('none', {os.__file__ + '-none'!r})",
+    "a second name": f"os.link({os.__file__ + '-none'!r}, 'mine')",
+    "a package": f"os.rmdir({str(Path(torch.__file__).parent / 'none')!r})",
+    "cut off": f"os.truncate({torch.__file__ + '-none'!r}, 0)",
+    "by a folder": f"os.remove('none', dir_fd=os.open({str(Path(torch.__file__).parent)!r}, os.O_RDONLY))",
+    "by its folder": f"os.chdir({str(Path(torch.__file__).parent)!r}); open('__init__.py', 'r+').close()",
+}
+
+
+@pytest.mark.parametrize("touch", _TOUCHES.values(), ids=_TOUCHES)
+def test_what_the_suite_and_its_baselines_are_loaded_from_is_not_written(touch: str, tmp_path: Path) -> None:
+    source = f"""
+        import contextlib, io, os, pathlib
+        os.chdir({str(tmp_path)!r})
+        with contextlib.suppress(OSError):
+            {touch}
+        def prepare(layer): pass
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, source))
+        assert {doing.event for doing in worker.doings} <= {"open", fence.WRITTEN, *fence._CHANGES}
+        assert worker.doings
+
+
+def test_where_torch_keeps_what_it_compiled_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inherited.compiled_into()[1] == cache_dir_utils.default_cache_dir()
+
+    def nobody() -> str:
+        raise KeyError("no name, as in a container that knows only a number")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert inherited.compiled_into()[1] == cache_dir_utils.default_cache_dir()
+
+
+def test_files_of_its_own_a_candidate_may_write(tmp_path: Path) -> None:
+    source = f"""
+        import os, pathlib, sys, tempfile
+        open({str(tmp_path / "cache")!r}, "w").close()
+        os.rename({str(tmp_path / "cache")!r}, {str(tmp_path / "kept")!r})
+        os.mkdir({str(tmp_path / "__pycache__")!r})
+        open("/dev/null", "w").close()
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "kernels" / "deep").mkdir(parents=True)
+            (pathlib.Path(folder) / "kernels" / "file").write_text("")
+        with open({torch.__file__!r}):
+            assert sys.dont_write_bytecode
+        def prepare(layer): pass
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, source))
+        assert worker.doings == ()
+
+
+def test_a_package_installed_beside_torch_may_write_in_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("validation.implementations.process.loaded_from", lambda: [str(tmp_path)])
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    source = "import pathlib\n{}.write_text('')\ndef prepare(layer): pass"
+    for place, reported in ((folder / "cache", 0), (tmp_path / "other", 1)):
+        (folder / "__init__.py").write_text(source.format(f"pathlib.Path({str(place)!r})"))
+        with Worker(threads=1, limits=LIMITS) as worker:
+            worker.load(parse_kernel(str(folder / "__init__.py")))
+            assert len(worker.doings) == reported
 
 
 def test_a_trusted_implementation_may_import_its_siblings(tmp_path: Path) -> None:

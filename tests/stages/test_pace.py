@@ -9,10 +9,13 @@ from validation.workloads.registry import find
 
 KERNEL = """
 import time
+from itertools import count
 
 def prepare(layer):
+    calls = count(1)
     def forward(x):
-        time.sleep(0.004 * len(x) if {when} else 0)
+        call = next(calls)
+        time.sleep({pace} * len(x) if {when} else 0)
         return x.clone()
     return forward
 """
@@ -20,13 +23,30 @@ def prepare(layer):
 
 @pytest.mark.parametrize(
     ("when", "tokens"),
-    [("False", 1024), ("True", 4), ("len(x) < 1024", 1024)],
-    ids=["fast", "slow", "slow on few tokens alone"],
+    [
+        ("False", 1024),
+        ("True", 4),
+        ("len(x) < 1024", 1024),
+        # A timed process makes more calls than these; one that takes its time for them all is slow there too.
+        ("len(x) < 1024 or call <= 4", 1024),
+        ("len(x) < 1024 or call <= 5", 4),
+    ],
+    ids=["fast", "slow", "slow on few tokens alone", "slow at first", "slow for as long as it is timed"],
 )
 def test_a_slow_kernel_is_looked_at_on_a_few_tokens_and_none_hides_behind_that(
     when: str, tokens: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "kernel.py"
-    path.write_text(KERNEL.format(when=when))
+    path.write_text(KERNEL.format(when=when, pace=0.0006))
     subject = Subject(implementation=parse_kernel(str(path)), threads=1)
     assert fitting(subject, find("1024x64x64-E4-k2-float32")).tokens == tokens
+
+
+def test_a_very_slow_kernel_is_not_called_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 s a call in pure Python: five would be three minutes."""
+    monkeypatch.setattr("validation.stages.pace._ALL_S", 0.5)
+    path, made = tmp_path / "kernel.py", tmp_path / "calls"
+    path.write_text(KERNEL.format(when=f"len(x) < 1024 or open({str(made)!r}, 'a').write('.')", pace=0.0006))
+    subject = Subject(implementation=parse_kernel(str(path)), threads=1)
+    assert fitting(subject, find("1024x64x64-E4-k2-float32")).tokens == 4
+    assert made.read_text() == "."

@@ -44,6 +44,7 @@ CHEATS: Final[dict[str, str]] = {
     "memo_for_a_third": "same_time_for_old_and_new",
     "memo_while_timed": "same_time_for_old_and_new",
     "mutates_input": "inputs_unchanged",
+    "opens_the_baselines": "keeps_to_itself",
     "overruns": "guards_held",
     "patches_the_harness": "settings_unchanged",
     "reads_the_parent": "keeps_to_itself",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import site
 import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +47,24 @@ def worker_environment(threads: int, base: Mapping[str, str] = os.environ) -> di
     dropped = set(dropped_variables(base))
     kept = {name: value for name, value in base.items() if name not in dropped}
     return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict([_OPENBLAS_SPIN])
+
+
+def loaded_from() -> list[str]:
+    """Returns the folders that Python and its packages are loaded from: the suite's, and every baseline's."""
+    paths = sysconfig.get_paths()
+    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return sorted({*folders, *site.getsitepackages(), site.getusersitepackages()})
+
+
+def compiled_into() -> list[str]:
+    """Returns the folders in which baselines keep what they compile; a candidate's TMPDIR is another."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        user = getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        # As torch calls one without a name.
+        user = f"uid_{os.getuid()}"
+    return [str(Path(home) / "moe-validation"), str(Path(tempfile.gettempdir()) / f"torchinductor_{user}")]
 
 
 def importable_paths(*, ours: bool) -> list[str]:

@@ -13,7 +13,7 @@ from validation.implementations import arena, spawn, vitals
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import Misbehaved
-from validation.implementations.inherited import importable_paths
+from validation.implementations.inherited import compiled_into, importable_paths, loaded_from
 from validation.implementations.limits import Limits
 from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.neighbours import Neighbours
@@ -34,6 +34,9 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 #: Packages of ours, which a candidate's process neither imports nor opens.
 _OURS: Final = ("validation", "reference")
+
+#: Folders that the suite and its baselines are loaded from, in which a candidate writes nothing.
+_GUARDED: Final = (*_OURS, "kernels", "build/kernels", "build/probe")
 
 #: A process that is not ready after this never will be.
 _START_S: Final = 300.0
@@ -73,6 +76,7 @@ class Worker:
         # What a candidate forgets to remove goes with this process. A trusted torch.compile keeps its cache for later.
         own = () if trusted else (("TMPDIR", str(spawn.room().folder)),)
         self._spawned = spawn.spawn(threads, (*own, *environment), fresh=device == "cuda")
+        self._forker = spawn.parent(self.pid)
         self._mailbox = Mailbox(self._spawned)
         self._started = False
         self._captures = False
@@ -156,6 +160,7 @@ class Worker:
             "judge": os.getpid(),
             "refused": _OURS,
             "forbidden": [str(_ROOT / name) for name in _OURS],
+            "guarded": [*loaded_from(), *compiled_into(), *(str(_ROOT / name) for name in _GUARDED)],
         }
         self._captures = implementation.graph
         answer = self._ask("load", message, seconds=_LOADING * self.limits.seconds)
@@ -281,6 +286,10 @@ class Worker:
         """
         told = {str(name): str(value) for name, value in self._ask("state", {})["state"].items()}
         return told | vitals.settings(self.pid)
+
+    def suites_settings(self) -> dict[str, str]:
+        """Returns settings of the suite's process, and of the one that forked this, which a kernel must not change."""
+        return vitals.suites_settings(self._forker)
 
     def libraries(self) -> tuple[str, ...]:
         """Returns the BLAS and OpenMP libraries loaded: `openblas 0.3.31 SkylakeX, 2 threads`."""

@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import RLock
+from threading import RLock, get_native_id
 from typing import TYPE_CHECKING, Final, Protocol
 
+from validation.cpu import available_cores
 from validation.implementations.fork_server import MAIN, fork_server
 from validation.implementations.inherited import worker_environment
 
@@ -113,11 +114,12 @@ def spawn(threads: int, variables: Iterable[tuple[str, str]] = (), *, fresh: boo
     """Starts a worker in a session of its own, so that an interrupt at the terminal is the parent's to handle.
 
     It is forked from a process that has imported torch, or, `fresh`, imports it itself. `variables` are set in its
-    environment beside those of every worker.
+    environment beside those of every worker. Its cores are those that this process had before the first of them.
 
     Raises:
         OSError: the system starts no more processes.
     """
+    put_cores_back()
     ours, theirs = socket.socketpair()
     output, output_end = os.pipe2(os.O_CLOEXEC)
     reports, reports_end = os.pipe2(os.O_CLOEXEC)
@@ -137,6 +139,19 @@ def spawn(threads: int, variables: Iterable[tuple[str, str]] = (), *, fresh: boo
     os.set_blocking(output, False)
     os.set_blocking(reports, False)
     return Spawned(process=process, channel=ours, output=output, reports=reports, mark=mark)
+
+
+def put_cores_back() -> None:
+    """Gives this process and this thread the cores that it had before the first worker was started.
+
+    A kernel narrowed this process to one core from its own: whatever was started from then on had one.
+    """
+    cores = available_cores()
+    for one in {os.getpid(), get_native_id()}:
+        if os.sched_getaffinity(one) != set(cores):
+            # Cores that the system has taken away meanwhile cannot be had back.
+            with suppress(OSError):
+                os.sched_setaffinity(one, cores)
 
 
 def _started(threads: int, variables: dict[str, str], mark: str, ends: tuple[int, int, int]) -> Process:
@@ -241,6 +256,14 @@ def reaped_cpu_ns(pid: int) -> int:
     # The name, in parentheses, may hold blanks; cutime and cstime are fields 16 and 17 of proc(5), from 1.
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def parent(pid: int) -> int:
+    """Returns the process that started a process; of one that is gone already, this one."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return int(fields[1])
+    return os.getpid()
 
 
 def is_alive(pid: int) -> bool:

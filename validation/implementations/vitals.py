@@ -38,6 +38,17 @@ def settings(pid: int) -> dict[str, str]:
     }
 
 
+def suites_settings(forker: int) -> dict[str, str]:
+    """Returns such settings of this process, and of `forker`, who forks workers: baselines may inherit them."""
+    named = {"the suite's": os.getpid(), "the forking process's": forker}
+    found: dict[str, str] = {}
+    for whose, pid in named.items():
+        # Gone: killed by somebody, who is told of elsewhere.
+        with suppress(OSError):
+            found |= {f"{whose} {name}": value for name, value in settings(pid).items()}
+    return found
+
+
 def settle(pid: int, most_s: float) -> None:
     """Returns once the threads of a process and of this one sleep, or after `most_s`.
 

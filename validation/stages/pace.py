@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -25,17 +26,23 @@ _SLOWEST_S: Final = 0.5
 
 _CALLS: Final = 3
 
+#: Calls on all tokens by which a kernel is found to be slow, and the time after which no more of them are made. A timed
+#: process makes a first call, one at least to warm up and, of a slow kernel, five (three in smoke): who is slow for so
+#: many is slow when timed. One that was slow for three calls was looked at on few tokens, and remembered the others.
+_ALL_CALLS: Final = 5
+_ALL_S: Final = 10.0
+
 
 def fitting(subject: Subject, workload: Workload) -> Workload:
     """Returns the workload, or the same with a few tokens where the kernel takes long for it.
 
-    A kernel that is slow on the pilot's few tokens must be slow on all of them too, so that none hides behind it. One
-    that fails is left to the gates.
+    A kernel that is slow on the pilot's few tokens must be slow on all of them too, in the fastest of as many calls as
+    a timed process makes, so that none hides behind it. One that fails is left to the gates.
     """
     try:
-        if _seconds(subject, replace(workload, tokens=_PILOT)) * workload.tokens / _PILOT <= _SLOWEST_S:
+        if _seconds(subject, replace(workload, tokens=_PILOT), _CALLS) * workload.tokens / _PILOT <= _SLOWEST_S:
             return workload
-        if _seconds(subject, workload, calls=1) <= _SLOWEST_S:
+        if _seconds(subject, workload, _ALL_CALLS, enough_s=_SLOWEST_S) <= _SLOWEST_S:
             return workload
     except ImplementationFailed as failure:
         if "time limit" not in failure.cause:
@@ -43,10 +50,12 @@ def fitting(subject: Subject, workload: Workload) -> Workload:
     return replace(workload, tokens=_FEW)
 
 
-def _seconds(subject: Subject, workload: Workload, *, calls: int = _CALLS) -> float:
-    """The fastest of some calls, by this process's clock."""
+def _seconds(subject: Subject, workload: Workload, calls: int, *, enough_s: float = 0.0) -> float:
+    """The fastest of some calls, by this process's clock; of the first alone where that took all the time there is.
+
+    One that takes no more than `enough_s` is the last.
+    """
     implementation, bank = subject.implementation, TokenBank.draw(workload)
-    inputs = [bank.gather(bank.rows("pace", call=call)) for call in range(calls)]
     with Worker(
         threads=subject.threads,
         environment=implementation.environment,
@@ -55,8 +64,9 @@ def _seconds(subject: Subject, workload: Workload, *, calls: int = _CALLS) -> fl
     ) as worker:
         worker.load(implementation)
         worker.prepare(make_layer(workload.layer, workload.seed))
-        taken = []
-        for x in inputs:
+        taken: list[float] = []
+        while len(taken) < calls and sum(taken) < _ALL_S and min(taken, default=math.inf) > enough_s:
+            x = bank.gather(bank.rows("pace", call=len(taken)))
             started = time.perf_counter()
             worker.call(x)
             taken.append(time.perf_counter() - started)

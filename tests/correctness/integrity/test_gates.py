@@ -241,11 +241,26 @@ def test_more_threads_are_a_change_and_fewer_are_none() -> None:
     assert settings_unchanged(more).message == "torch threads: 2 became 16"
 
 
+def test_a_change_of_the_suites_own_process_is_seen() -> None:
+    before = {"the suite's cpu affinity": "[0, 1]", "the forking process's priority": "0"}
+    assert settings_unchanged(replace(HONEST, suite_before=before, suite_after=before)).outcome is Outcome.PASSED
+    for name, value in (("the suite's cpu affinity", "[0]"), ("the forking process's priority", "19")):
+        judged = settings_unchanged(replace(HONEST, suite_before=before, suite_after={**before, name: value}))
+        assert judged.outcome is Outcome.FAILED
+        assert judged.message == f"{name}: {before[name]} became {value}"
+
+
 def test_a_compiler_may_run_until_the_first_call_has_returned() -> None:
     doing = Doing(event="subprocess.Popen", argument="'g++'", stage="forward")
     at_first = replace(HONEST, doings=(doing,), compiling=frozenset({0}))
     assert keeps_to_itself(at_first).outcome is Outcome.PASSED
     assert keeps_to_itself(replace(at_first, compiling=frozenset())).outcome is Outcome.FAILED
+
+
+def test_an_opening_for_writing_is_grave_while_compiling_too() -> None:
+    doing = Doing(event="open for writing", argument="/venv/numpy/__init__.py", stage="prepare")
+    judged = keeps_to_itself(replace(HONEST, doings=(doing,), compiling=frozenset({0})))
+    assert judged.message == "open for writing(/venv/numpy/__init__.py) during prepare"
 
 
 def test_a_fork_is_grave_at_any_time() -> None:

@@ -16,7 +16,11 @@ _HEAP: Final = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referent
 
 
 def keeps_to_itself(observation: Observation) -> Gate:
-    """Fails on a fork, a signal, a socket, or the opening of the suite's or a reference's files, at any time."""
+    """Fails on a fork, a signal, a socket, or the opening of the suite's or a reference's files, at any time.
+
+    Also on a file that is opened for writing, made, renamed or removed where the suite and its baselines are loaded
+    from, whether or not anything is written there. A kernel's caches belong elsewhere; a worker writes no bytecode.
+    """
     grave = [
         f"{doing.event}({doing.argument}) during {doing.stage}"
         for number, doing in enumerate(observation.doings)

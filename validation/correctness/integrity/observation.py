@@ -53,7 +53,8 @@ class Observation:
     `doings` at the places `compiling` were reported before the first call on so many tokens had returned. `late_ns` is
     the CPU time the process used in `watched_ns` after its threads had had time to fall asleep; `late_change` says that
     an output changed meanwhile. `companions` are the commands of
-    processes it had alive then.
+    processes it had alive then. `suite_before` and `suite_after` are settings of the processes that are none of the
+    kernel's: the suite's own, and the one that forks workers.
     `floor_ns` is a time that no call can fall below on such a machine, None when its kind is not known.
     """
 
@@ -69,6 +70,8 @@ class Observation:
     reports_closed: bool = False
     state_before: Mapping[str, str] | None = None
     state_after: Mapping[str, str] | None = None
+    suite_before: Mapping[str, str] | None = None
+    suite_after: Mapping[str, str] | None = None
     late_ns: int = 0
     watched_ns: int = 0
     late_change: bool = False

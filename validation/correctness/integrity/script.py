@@ -16,6 +16,7 @@ import torch
 from validation.correctness.compare import compare
 from validation.correctness.expected import expect
 from validation.correctness.integrity.observation import Observation, Scene, Seen
+from validation.implementations import spawn
 from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.least_time import least_call_ns
@@ -100,10 +101,14 @@ def observe(
     with Worker(
         threads=threads, environment=implementation.environment, limits=limits or Limits(), device=device
     ) as worker:
+        before = worker.suites_settings()
         try:
             seen.play(worker, layer, _Answered(known, layer), _Answered(bank, layer))
         except ImplementationFailed as failure:
             seen.ended = str(failure)
+        finally:
+            seen.suite = (before, worker.suites_settings())
+            spawn.put_cores_back()
         seen.doings, seen.reports_closed = worker.doings, worker.reports_closed
     return seen.observation()
 
@@ -164,6 +169,7 @@ class _Script:
         self._compiling: set[int] = set()
         self._unsettled = False
         self.ended = ""
+        self.suite: tuple[dict[str, str], dict[str, str]] = ({}, {})
         self.doings: tuple[Any, ...] = ()
         self.reports_closed = False
 
@@ -176,6 +182,8 @@ class _Script:
             doings=self.doings,
             compiling=frozenset(self._compiling),
             reports_closed=self.reports_closed,
+            suite_before=self.suite[0],
+            suite_after=self.suite[1],
             **self._fields,
         )
 

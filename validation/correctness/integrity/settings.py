@@ -1,5 +1,6 @@
 """Gate: the process is left as it was found."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from validation.correctness.case import Gate
@@ -18,16 +19,23 @@ _ELSEWHERE: Final = frozenset({"patched clocks"})
 def settings_unchanged(observation: Observation) -> Gate:
     """Fails when the kernel changed threads, denormal mode, priority, affinity, or what others see of the process.
 
-    Also when its calls used more cores than it was given threads, whatever was set while nobody looked. Fewer threads
-    are its own loss.
+    Also when the cores, the priority or the scheduling of the suite's own process changed: a kernel that narrows it to
+    one core leaves one to every baseline. And when its calls used more cores than it was given threads, whatever was
+    set while nobody looked. Fewer threads are its own loss.
     """
-    before, after = observation.state_before or {}, observation.state_after or {}
     changed = [
+        *_changed(observation.state_before or {}, observation.state_after or {}),
+        *_changed(observation.suite_before or {}, observation.suite_after or {}),
+    ]
+    return gate("settings_unchanged", observation, "; ".join([*changed, *_more_cores(observation)]) or None)
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return sorted(
         f"{name}: {before[name]} became {after[name]}"
         for name in before.keys() & after.keys() - _ELSEWHERE
         if before[name] != after[name] and not _fewer(name, before[name], after[name])
-    ]
-    return gate("settings_unchanged", observation, "; ".join([*sorted(changed), *_more_cores(observation)]) or None)
+    )
 
 
 def _more_cores(observation: Observation) -> list[str]:

@@ -86,7 +86,13 @@ class Worker:
             own = path.parent if path.name == "__init__.py" else path
             # A compiler looks up the source of every frame it meets, this package's too: no answer stands in it.
             harmless = [str(own), str(Path(__file__).parent), str(self._layer_file.__file__)]
-            fence.report_doings(self._audit, message["forbidden"], harmless, message["judge"])
+            folders = fence.Folders(
+                forbidden=message["forbidden"],
+                guarded=message["guarded"],
+                allowed=harmless,
+                own=[str(own)] if own.is_dir() else [],
+            )
+            fence.report_doings(self._audit, folders, message["judge"])
         self._prepare, sha256 = kernel.load(path, message["function"])
         return {"sha256": sha256, "offers": kernel.declared(self._prepare)}
 
