@@ -173,7 +173,7 @@ def test_some_requests_are_of_tokens_that_nobody_has_seen(subject: Subject) -> N
         made.append(x)
         return Batch(x=x, right=lambda out, _ids, _weights: torch.equal(out, x), unseen=True)
 
-    known = replace(subject, unseen=unseen, profile=replace(PROFILE, requests=400))
+    known = replace(subject, unseen=unseen, profile=replace(PROFILE, requests=400, most_block_calls=400))
     assert served(known, Load()).outputs_wrong == 0
     # One in eight of 400: fewer than 20, one in twenty, once in a million runs.
     assert 20 < len(made) < 100
