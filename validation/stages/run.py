@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RunRequest", "run_validation"]
 
-#: What comes after the last process: ceilings again, figures, the report. 10 to 14 s on two busy cores; before a run's
-#: clock starts Python itself has taken 2, and the last process may end 4 later than thought.
-_AFTERWARDS_S: Final = 20.0
+#: What comes after the last process: ceilings again, figures, the verdicts, the report. 10 to 24 s on two busy cores;
+#: before a run's clock starts Python itself has taken 2, and the last process may end 4 later than thought.
+_AFTERWARDS_S: Final = 30.0
 
 
 def run_validation(request: RunRequest) -> bool:
