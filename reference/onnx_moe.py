@@ -46,6 +46,8 @@ def prepare(layer: Layer) -> Callable[[torch.Tensor, torch.Tensor], None]:
         raise NotImplementedError(f"an ONNX model holds at most 2 GiB; this layer's experts are {size / 2**30:.1f} GiB")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Threads may spin within a call, and not on after it: beside the speed probe they made nine calls of ten not count.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(_model(layer), options, providers=["CPUExecutionProvider"])
     binding = session.io_binding()
 

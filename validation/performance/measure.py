@@ -20,6 +20,7 @@ from validation.performance.gauge import Gauge
 from validation.performance.order import Turn, draw_order
 from validation.performance.sample import ProcessRun, Role, Series
 from validation.performance.series import Check, Subject, measure_series
+from validation.performance.statistics import MIN_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -81,8 +82,8 @@ def measure(
 
     `finished` is what an earlier run has already measured. Blocks are judged by the usual probe seen so far;
     `sample.apply_rule` judges them by that of the whole run when it is complete. A baseline with `most_pairs` takes
-    part until so many of its processes have a block that counts: which of them do depends on the machine alone, never
-    on how long the calls took. Whatever a kernel does ends in the run's `ended`; an interrupt leaves no process behind.
+    part until so many of its processes have calls enough that count: which do depends on the machine alone, never on
+    how long the calls took. Whatever a kernel does ends in the run's `ended`; an interrupt leaves no process behind.
     """
     profile, names = measurement.profile, [baseline.name for baseline in measurement.baselines]
     most = {one.name: one.most_pairs for one in measurement.baselines if one.most_pairs is not None}
@@ -154,10 +155,10 @@ def _left(turns: Sequence[Turn], needed: Mapping[str, int]) -> dict[str, int]:
 
 
 def _counted(run: ProcessRun) -> tuple[str, ...]:
-    """The baselines of which the process has a block that counts."""
+    """The baselines of which the process has enough calls that count for a value."""
     if run.discarded or run.role is not Role.BASELINES:
         return ()
-    return tuple(series.implementation for series in run.series if series.accepted_ns)
+    return tuple(series.implementation for series in run.series if len(series.accepted_ns) >= MIN_CALLS)
 
 
 def _gauge(measurement: Measurement) -> Gauge:
