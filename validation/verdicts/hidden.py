@@ -14,7 +14,7 @@ from validation.verdicts.units import interval, scaled
 #: As for unseen tokens: one honest kernel in a thousand would be accused on a workload, had it no margin.
 _CONFIDENCE: Final = 0.998
 
-#: Lower ends of 88 series of honest kernels, of the candidate and of every baseline beside the others, on two kinds of
+#: Lower ends of 86 series of honest kernels, of the candidate and of every baseline beside the others, on two kinds of
 #: CPU with strangers on them, reached 1.001.
 _MARGIN: Final = 0.02
 
