@@ -87,13 +87,13 @@ def test_an_ablation_computes_the_published_shape_as_the_kernel_does(name: str, 
 
 def test_the_scalar_ablations_multiply_one_number_at_a_time(built: dict[str, BuiltKernel]) -> None:
     for name in ("mojo_scalar", "mojo_scalar_dot", "mojo_scalar_strided"):
-        found = instructions(built[name].library, "moe::tile::")
+        found = instructions(built[name].library, "tile::")
         assert any(one.startswith("vfmadd") and one.endswith("ss") for one in found), name
         assert not [one for one in found if _PACKED.fullmatch(one)], name
 
 
 def test_packed_arithmetic_would_be_found(built: dict[str, BuiltKernel]) -> None:
-    found = instructions(built["mojo_runtime_dims"].library, "moe::tile::")
+    found = instructions(built["mojo_runtime_dims"].library, "tile::")
     assert [one for one in found if _PACKED.fullmatch(one)]
 
 
