@@ -11,7 +11,7 @@ from validation.correctness.case import Outcome
 from validation.evidence.record import Evidence
 from validation.performance.sample import Block, Role, apply_rule, probe_rule
 from validation.performance.statistics import Estimate
-from validation.verdicts.gates import against_bound
+from validation.verdicts.comparison import against_bound
 from validation.verdicts.reasons import Reason
 from validation.verdicts.verdict import Verdict
 

@@ -30,7 +30,8 @@ _SUBNORMAL_SHARE: Final = 0.1
 #: Largest subnormal number of each dtype.
 _SUBNORMAL: Final = {"float32": 2.0**-127, "bfloat16": 2.0**-127, "float16": 2.0**-15}
 
-#: How much larger outputs of every second expert are, a power of ten: float16 ends at 65504.
+#: How much larger outputs of every second expert are, a power of ten: float16 ends at 65504. Logits, which lie about 1
+#: apart, are multiplied by as much: those that were ln 10 = 2.3 apart then make weights of that power's inverse.
 _FAINT: Final = {"float32": 8, "bfloat16": 8, "float16": 3}
 
 #: Logit of an expert that an exact token names; see `_integers`.
@@ -100,12 +101,14 @@ def _sharpened(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, to
 
 
 def _faint(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
-    """Every second expert puts out as many times more as the weights of second choices are small."""
+    """Every second expert puts out as many times more as the weights of second choices are small.
+
+    Shared experts have a weight of 1 and stay as they are: beside large outputs theirs would be lost in rounding.
+    """
     power = _FAINT[spec.workload.layer.dtype]
     scale = 10.0 ** (power * (torch.arange(layer.config.n_experts) % 2)).double()[:, None, None]
-    large = {name: _like(tensor.double() * scale, tensor) for name, tensor in (("w2", layer.w2),)}
-    # Logits of some tokens then lie as far apart as the logarithm of that.
-    return _multiplied(with_tensors(layer, large), {"router_weight": float(power)}), x
+    large = with_tensors(layer, {"w2": _like(layer.w2.double() * scale, layer.w2)})
+    return _multiplied(large, {"router_weight": float(power)}), x
 
 
 def _one_sign(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:

@@ -7,13 +7,16 @@ from validation.claims.claim import Claim, Reading
 from validation.evidence.record import Evidence, Suite
 from validation.performance.statistics import CONFIDENCE, bonferroni
 from validation.usage import UsageError
-from validation.verdicts import gates
+from validation.verdicts import feasibility
+from validation.verdicts.certainty import enough, noisy
+from validation.verdicts.comparison import compared
 from validation.verdicts.explain import metric_name
-from validation.verdicts.gates import Ruling
 from validation.verdicts.observation import Observation, observe
 from validation.verdicts.reasons import Reason
 from validation.verdicts.rules import DELTA, RULES_VERSION
+from validation.verdicts.ruling import Ruling
 from validation.verdicts.samples import check_acceptance
+from validation.verdicts.validity import invalid
 from validation.verdicts.verdict import ClaimVerdict, EvidenceReference, Finding, Verdict, Verdicts
 
 
@@ -116,14 +119,14 @@ def confidence_of(claim: Claim) -> float:
 def rule(seen: Observation, delta: float) -> Ruling:
     """Returns the first ruling of the steps in their order."""
     steps = (
-        gates.faster_than_floor,
-        gates.impossible,
-        gates.absent,
-        gates.invalid,
-        gates.not_measured,
-        gates.noisy,
+        feasibility.faster_than_floor,
+        feasibility.impossible,
+        feasibility.absent,
+        invalid,
+        feasibility.not_measured,
+        noisy,
     )
-    return next((ruling for step in steps if (ruling := step(seen)) is not None), None) or gates.compared(seen, delta)
+    return next((ruling for step in steps if (ruling := step(seen)) is not None), None) or compared(seen, delta)
 
 
 def _on_every_machine(claim: Claim, reading: Reading, files: Sequence[EvidenceSource]) -> list[Finding]:
@@ -168,7 +171,7 @@ def _find(claim: Claim, reading: Reading, source: EvidenceSource) -> Finding:
         required=requirement.bound,
         up_to=requirement.up_to,
         estimate=None if estimate is None else estimate.value,
-        interval=(estimate.low, estimate.high) if estimate is not None and gates.enough(seen) else None,
+        interval=(estimate.low, estimate.high) if estimate is not None and enough(seen) else None,
         pairs=0 if estimate is None else seen.pairs,
         limit=seen.limit,
         floor_us=None if floor is None else floor.ns / 1e3,
@@ -178,7 +181,7 @@ def _find(claim: Claim, reading: Reading, source: EvidenceSource) -> Finding:
         provenance=claim.provenance,
         promise=claim.promise,
         target=claim.target,
-        confidence=confidence if estimate is not None and gates.enough(seen) else None,
+        confidence=confidence if estimate is not None and enough(seen) else None,
         samples_sha256=seen.samples_sha256,
         evidence_sha256=source.sha256,
     )

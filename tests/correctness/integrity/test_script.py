@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from tests.reference.loading import load
+from validation.correctness.integrity import script as look
+from validation.correctness.integrity.answered import Answered
 from validation.correctness.integrity.observation import Scene
-from validation.correctness.integrity.script import _Answered, _Script
+from validation.correctness.integrity.script import _Script
 from validation.correctness.planted_cheats import FOLDER
 from validation.implementations.answer import BlockOutput, Output
 from validation.implementations.kernel_spec import parse_kernel
+from validation.performance.profile import PROFILES, STANDARD, on_gpu
 from validation.workloads.inputs import TokenBank, make_layer
 from validation.workloads.shape import parse_shape
 
@@ -68,9 +71,18 @@ def test_calls_on_one_token_end_with_their_number_their_time_or_the_parents(
     forward = load(parse_kernel(str(FOLDER / "honest_layer.py")))(layer)
     worker = cast("Worker", Asked(forward=forward, call_ns=call_ns, asking_ns=asking_ns))
     script = _Script(implementation=parse_kernel(str(FOLDER / "honest_layer.py")), threads=1, floor_ns=None)
-    script._singly(worker, layer, _Answered(TokenBank.draw(workload), layer).alone())
+    script._singly(worker, layer, Answered(TokenBank.draw(workload), layer).alone())
     # Then come pairs of a fresh and a known block.
     blocks = list(takewhile(lambda block: block.scene is Scene.ONE, script.observation().blocks))
     assert all(all(block.right) for block in blocks)
     # The first one is made before they are counted.
     assert least <= sum(len(block.calls_ns) for block in blocks) <= most
+
+
+def test_a_look_begins_as_a_timed_process_does() -> None:
+    assert {"cpu": STANDARD.warm_s * 1e9, "cuda": on_gpu(STANDARD).warm_s * 1e9} == look._WARM_NS
+    assert {profile.block_s * 1e9 for profile in PROFILES.values()} == {look._BLOCK_NS}
+    # As many calls as any profile makes in all of its time.
+    assert max(profile.budget_s for profile in PROFILES.values()) * 1e9 == look._TIMED_NS
+    assert (STANDARD.least_calls, max(profile.calls for profile in PROFILES.values())) == look._TIMED_CALLS
+    assert on_gpu(STANDARD).most_block_calls == look._GPU_CALLS

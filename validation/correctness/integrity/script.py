@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from copy import copy
 from dataclasses import replace
-from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import torch
-
-from validation.correctness.compare import compare
-from validation.correctness.expected import expect
+from validation.correctness.integrity.answered import Answered
 from validation.correctness.integrity.observation import Observation, Scene, Seen
 from validation.implementations import spawn
 from validation.implementations.clock import measure_price
@@ -22,15 +16,12 @@ from validation.implementations.failure import ImplementationFailed
 from validation.implementations.least_time import least_call_ns
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
-from validation.workloads.inputs import TokenBank, draw_tokens, make_layer
+from validation.workloads.inputs import TokenBank, make_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    import numpy as np
     import numpy.typing as npt
 
-    from validation.correctness.expected import Expected
-    from validation.implementations.answer import Output
     from validation.implementations.implementation import Implementation
     from validation.workloads.layer import Layer
     from validation.workloads.workload import Workload
@@ -103,7 +94,7 @@ def observe(
     ) as worker:
         before = worker.suites_settings()
         try:
-            seen.play(worker, layer, _Answered(known, layer), _Answered(bank, layer))
+            seen.play(worker, layer, Answered(known, layer), Answered(bank, layer))
         except ImplementationFailed as failure:
             seen.ended = str(failure)
         finally:
@@ -111,52 +102,6 @@ def observe(
             spawn.put_cores_back()
         seen.doings, seen.reports_closed = worker.doings, worker.reports_closed
     return seen.observation()
-
-
-class _Answered:
-    """A bank with its answers."""
-
-    def __init__(self, bank: TokenBank, layer: Layer) -> None:
-        self.bank = bank
-        self._layer = layer
-        self._expected: Expected = expect(layer, bank.tokens)
-        self._calls = count()
-
-    @classmethod
-    def fresh(cls, workload: Workload, layer: Layer, calls: int) -> _Answered:
-        """So many batches of tokens of which none has come before, in any batch."""
-        drawn = replace(workload, seed=secrets.randbelow(1 << 31))
-        tokens = draw_tokens(drawn.layer, calls * workload.tokens, drawn.seed, drawn.routing, "fresh")
-        return cls(TokenBank(workload=drawn, tokens=tokens), layer)
-
-    def alone(self) -> _Answered:
-        """The same tokens, for calls on one of them each."""
-        made = copy(self)
-        made.bank = TokenBank(workload=replace(self.bank.workload, tokens=1), tokens=self.bank.tokens)
-        return made
-
-    def draw(self, calls: int) -> list[npt.NDArray[np.int64]]:
-        """Rows [T] of so many batches that no call had before."""
-        return [self.bank.rows("integrity", call=next(self._calls)) for _call in range(calls)]
-
-    def right(self, rows: list[npt.NDArray[np.int64]], outputs: Sequence[Output]) -> tuple[bool, ...]:
-        """Whether each output is that of its rows."""
-        if self.bank.workload.tokens == 1 and self._all_right(rows, outputs):
-            return (True,) * len(rows)
-        return tuple(self._all_right([one], [output]) for one, output in zip(rows, outputs, strict=True))
-
-    def _all_right(self, rows: list[npt.NDArray[np.int64]], outputs: Sequence[Output]) -> bool:
-        """Whether all are right, looked at as one batch: single tokens would take longer to compare than to answer."""
-        told = [one for one in outputs if one.ids is not None]
-        if not all(one.written for one in outputs) or 0 < len(told) < len(outputs):
-            return False
-        ids, weights = (_joined([getattr(one, name) for one in told]) for name in ("ids", "weights"))
-        out = torch.cat([one.out for one in outputs])
-        return compare(self._expected.rows(np.concatenate(rows)), out, ids, weights, proves=False).passed
-
-
-def _joined(tensors: list[torch.Tensor]) -> torch.Tensor | None:
-    return torch.cat(tensors) if tensors else None
 
 
 class _Script:
@@ -187,7 +132,7 @@ class _Script:
             **self._fields,
         )
 
-    def play(self, worker: Worker, layer: Layer, known: _Answered, seen: _Answered) -> None:
+    def play(self, worker: Worker, layer: Layer, known: Answered, seen: Answered) -> None:
         """Plays every scene; `seen` are tokens that come again and again.
 
         Raises:
@@ -205,7 +150,7 @@ class _Script:
         self._first(worker, Scene.FIRST, known)
         self._as_timed(worker, known)
         for _number in range(_BLOCKS):
-            fresh = _Answered.fresh(workload, layer, _FRESH)
+            fresh = Answered.fresh(workload, layer, _FRESH)
             rows = fresh.draw(_FRESH)
             self._block(worker, Scene.FRESH, fresh, rows)
             # Two batches of the process's own, in turn.
@@ -220,7 +165,7 @@ class _Script:
         for number in range(_MANY):
             # Answered beforehand: blocks that are compared stand side by side, with the same lulls and caches. Right
             # behind the oracle's work those of fresh tokens took 5 % longer.
-            unseen = _Answered.fresh(workload, layer, _FRESH) if number % 2 == 0 else None
+            unseen = Answered.fresh(workload, layer, _FRESH) if number % 2 == 0 else None
             self._block(worker, Scene.MANY, seen, seen.draw(_CALLS))
             if unseen is not None:
                 self._block(worker, Scene.FRESH, unseen, unseen.draw(_FRESH))
@@ -229,7 +174,7 @@ class _Script:
         self._watch(worker)
         self._fields["state_after"] = worker.state()
 
-    def _as_timed(self, worker: Worker, known: _Answered) -> None:
+    def _as_timed(self, worker: Worker, known: Answered) -> None:
         """Calls on the published seed's tokens, as a timed process makes them."""
         device = known.bank.workload.layer.device
         spent: list[int] = []
@@ -243,7 +188,7 @@ class _Script:
         for _number in range(-(-calls // size)):
             self._block(worker, Scene.KNOWN, known, known.draw(size))
 
-    def _singly(self, worker: Worker, layer: Layer, seen: _Answered) -> None:
+    def _singly(self, worker: Worker, layer: Layer, seen: Answered) -> None:
         """Calls on one token each, more in every block, as a timed process of few tokens makes them."""
         self._first(worker, Scene.ONE, seen)
         made = spent_ns = asking_ns = 0
@@ -257,12 +202,12 @@ class _Script:
             right = all(block.right)
         least, most = _ONE_FRESH
         calls = min(max(least, _ONE_NS * made // spent_ns), most) // _ONE_PAIRS
-        fresh = _Answered.fresh(seen.bank.workload, layer, calls * _ONE_PAIRS)
+        fresh = Answered.fresh(seen.bank.workload, layer, calls * _ONE_PAIRS)
         for _pair in range(_ONE_PAIRS):
             self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
             self._block(worker, Scene.ONE, seen, seen.draw(calls))
 
-    def _first(self, worker: Worker, scene: Scene, answered: _Answered) -> None:
+    def _first(self, worker: Worker, scene: Scene, answered: Answered) -> None:
         """The first call on so many tokens, in which a kernel may compile itself."""
         before = len(worker.doings)
         self._block(worker, scene, answered, answered.draw(1))
@@ -278,7 +223,7 @@ class _Script:
         self,
         worker: Worker,
         scene: Scene,
-        answered: _Answered,
+        answered: Answered,
         rows: list[npt.NDArray[np.int64]],
         *,
         draw_addresses: bool = True,
@@ -312,7 +257,7 @@ class _Script:
         self._fields["companions"] = worker.companions()
 
 
-def _alike(answered: _Answered) -> list[npt.NDArray[np.int64]]:
+def _alike(answered: Answered) -> list[npt.NDArray[np.int64]]:
     """A batch; the same with its last, its first and its middle row replaced; and the same turned round."""
     batch, other = answered.draw(2)
     rows = [batch]
