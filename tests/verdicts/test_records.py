@@ -28,7 +28,7 @@ def test_every_record_that_the_docs_rest_on_is_kept() -> None:
     named = {
         name
         for page in (RECORDS.parent / "docs").glob("*.md")
-        for name in re.findall(r"`(?:records/)?(h[12]00_[\w*]+\.(?:json|txt)(?:\.gz)?)`", page.read_text())
+        for name in re.findall(r"`(?:records/)?((?:h[12]00|xeon)_[\w*]+\.(?:json|txt)(?:\.gz)?)`", page.read_text())
     }
     assert len(named) > 5
     assert {name for name in named if not list(RECORDS.glob(name))} == set()
@@ -44,16 +44,16 @@ def test_a_record_is_what_it_was(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SUMS))
-def test_a_record_becomes_verdicts_about_its_gpu(name: str) -> None:
-    claims = [load_claims(path) for path in (SEED_CLAIMS, OWN_CLAIMS)]
-    found = [one for one in judge(claims, [recorded(name)], suite_info()).findings if one.device == "cuda"]
+def test_a_record_becomes_verdicts_about_its_device(name: str) -> None:
+    claims, record = [load_claims(path) for path in (SEED_CLAIMS, OWN_CLAIMS)], recorded(name)
+    found = [one for one in judge(claims, [record], suite_info()).findings if one.device == record.evidence.device]
     decided = {one.verdict for one in found} - {Verdict.NOT_TESTED, Verdict.INCONCLUSIVE}
     assert decided
     assert Verdict.INVALID not in decided
     assert Verdict.HARNESS_FAULT not in decided
 
 
-@pytest.mark.parametrize("name", sorted(SUMS))
+@pytest.mark.parametrize("name", sorted(name for name in SUMS if name.startswith("h200")))
 def test_a_record_of_a_gpu_says_in_what_state_it_was_beside_every_block(name: str) -> None:
     series = [one for process in recorded(name).evidence.processes for one in process.series if one.device == "cuda"]
     states = [state for one in series for block in one.blocks for state in (block.gpu_before, block.gpu_after)]
