@@ -385,6 +385,7 @@ _TOUCHES: Final = {
     "a second name": f"os.link({os.__file__ + '-none'!r}, 'mine')",
     "a package": f"os.rmdir({str(Path(torch.__file__).parent / 'none')!r})",
     "cut off": f"os.truncate({torch.__file__ + '-none'!r}, 0)",
+    "the system's": "open('/etc/ld.so.preload-none', 'r+')",
     "by a folder": f"os.remove('none', dir_fd=os.open({str(Path(torch.__file__).parent)!r}, os.O_RDONLY))",
     "by its folder": f"os.chdir({str(Path(torch.__file__).parent)!r}); open('__init__.py', 'r+').close()",
 }

@@ -113,14 +113,15 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.CONSTANT_SIGN, (24, 255, 513, 4, 2), dtype, seed, variant, modifier="equal"),
         _case(Check.SUBNORMAL, odd, dtype, seed, variant),
         _case(Check.NONFINITE, (48, 63, 95, 8, 2), dtype, seed, variant),
-        _case(Check.NONFINITE, (48, 64, 96, 8, 2), dtype, seed, variant),
+        # Enough tokens for a path of large batches, too.
+        _case(Check.NONFINITE, (290, 64, 96, 8, 2), dtype, seed, variant),
         _case(Check.PERMUTATION, odd, dtype, seed, variant),
         _case(Check.RELABELLING, middling, dtype, seed, variant),
         _case(Check.SPLIT, (65, 33, 48, 4, 2), dtype, seed, variant),
         _case(Check.DUPLICATE, middling, dtype, seed, variant),
         _case(Check.SCALED_W2, odd, dtype, seed, variant),
         _case(Check.SHRINKING, (64, 48, 65, 6, 3), dtype, seed, variant),
-        _case(Check.LENGTHS, (80, 32, 48, 4, 2), dtype, seed, variant),
+        _case(Check.LENGTHS, (600, 32, 48, 4, 2), dtype, seed, variant),
         _case(Check.FAINT, (200, 32, 48, 6, 2), dtype, seed, variant),
         _case(Check.TWO_LAYERS, odd, dtype, seed, variant),
         _case(Check.REPEAT, (128, 64, 96, 8, 2), dtype, seed, variant),
@@ -143,13 +144,16 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         # Or that are added up slice by slice: the real models' widths are up to 7168 and 14336.
         _case(Check.RANDOM, (6, 4112, 16, 2, 1), dtype, seed, variant),
         _case(Check.RANDOM, (6, 16, 4112, 2, 1), dtype, seed, variant),
+        # Widths of real models are multiples of 512, for which a kernel may have paths of its own.
+        _case(Check.RANDOM, (20, 1024, 1536, 2, 1), dtype, seed, variant),
         # With so many rows that a kernel cuts the hidden units in slices, too.
         _case(Check.RANDOM, (290, 40, 2100, 3, 2), dtype, seed, variant),
         # More experts than 8 bits count (Kimi K2's 384), which any kernel may decline.
         _case(Check.RANDOM, (40, 32, 24, 384, 8), dtype, seed, variant),
         _case(Check.RANDOM, (48, 64, 64, 16, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
-        # Twice an expert's fair share and far more: none may be dropped.
+        # Twice an expert's fair share and far more, of many tokens and of few: none may be dropped.
         _case(Check.RANDOM, (1030, 24, 40, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
+        _case(Check.RANDOM, (8209, 16, 24, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
         _case(Check.RANDOM, (3, 64, 64, 64, 2), dtype, seed, variant, routing=Routing.ZIPF),
     ]
     cases += [

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 #: Times the same input is given in the repeat check: a race that shows in one call of four is missed in 0.1 %.
 _REPEATS: Final = 24
 
+#: Every number of tokens up to this one, for tails of every tile; then every 13th, which meets every tail of 16, 32 and
+#: 128 in paths for larger batches too.
+_EVERY_LENGTH: Final = 80
+_THEN: Final = 13
+
 #: What lies between the rows of a strided x: no token's value. Not NaN: PyTorch 2.13 multiplies bfloat16 rows by AMX in
 #: whole tiles, what lies behind a row's end by zeros, so that its honest kernels answered NaN.
 _BETWEEN_ROWS: Final = 100.0
@@ -111,7 +116,8 @@ def _shrinking(_: CaseSpec, base: Call) -> Question:
 
 def _lengths(spec: CaseSpec, base: Call) -> Question:
     order = random_of(spec, "lengths").permutation(len(base.x))
-    fewer = [_rows(base, f"{size} of its tokens", order[:size]) for size in range(1, len(order))]
+    sizes = (*range(1, _EVERY_LENGTH + 1), *range(_EVERY_LENGTH + _THEN, len(order), _THEN))
+    fewer = [_rows(base, f"{size} of its tokens", order[:size]) for size in sizes]
     return Question(calls=(base, *fewer))
 
 

@@ -59,7 +59,7 @@ QUESTIONS: Final[dict[Check, str]] = {
     Check.DUPLICATE: "a token many times over: the same answer each time",
     Check.SCALED_W2: "w2 doubled: answers doubled",
     Check.SHRINKING: "many tokens, then few, then one: nothing of the larger batch is left over",
-    Check.LENGTHS: "every number of tokens from one on: tails of every tile",
+    Check.LENGTHS: "every number of tokens from one to 80, and every 13th beyond: tails of every tile",
     Check.TWO_LAYERS: "a second layer of other weights prepared between two calls: neither answers for the other",
     Check.REPEAT: "the same input again and again: the same bits",
     Check.STRIDED: "x with gaps between its rows, or transposed: right or refused",

@@ -32,6 +32,9 @@ THREAD_VARIABLES: Final = (
     "NVPL_BLAS_NUM_THREADS",
 )
 
+#: Where systems keep the C library and what starts programs: every process loads from there.
+_SYSTEM: Final = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc")
+
 #: Idle OpenBLAS threads spin for 2^N clock cycles; the default 28 is 100 ms, which would run into the speed probe
 #: after each block. 22 is 2 ms: longer than any gap between two products of one call.
 _OPENBLAS_SPIN: Final = ("OPENBLAS_THREAD_TIMEOUT", "22")
@@ -50,10 +53,10 @@ def worker_environment(threads: int, base: Mapping[str, str] = os.environ) -> di
 
 
 def loaded_from() -> list[str]:
-    """Returns the folders that Python and its packages are loaded from: the suite's, and every baseline's."""
+    """Returns the folders that the suite and every baseline are loaded from: Python's, its packages', the system's."""
     paths = sysconfig.get_paths()
     folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return sorted({*folders, *site.getsitepackages(), site.getusersitepackages()})
+    return sorted({*folders, *site.getsitepackages(), site.getusersitepackages(), *_SYSTEM})
 
 
 def compiled_into() -> list[str]:

@@ -136,6 +136,15 @@ def test_known_tokens_may_not_be_somewhat_faster_every_time(shares: list[float],
     assert found.outcome is outcome, found.message
 
 
+@pytest.mark.parametrize(("share", "outcome"), [(0.8, Outcome.FAILED), (0.97, Outcome.PASSED)])
+def test_known_tokens_that_are_faster_save_cpu_time_too(share: float, outcome: Outcome) -> None:
+    blocks = tuple(
+        replace(block, cpu_ns=int((share if block.scene is Scene.MANY else 1) * len(block.calls_ns) * 20 * MS))
+        for block in _beside([0.7] * 7)
+    )
+    assert same_time_for_old_and_new(replace(HONEST, blocks=blocks)).outcome is outcome
+
+
 def test_a_host_that_slows_most_fresh_calls_makes_no_cheat() -> None:
     disturbed = replace(HONEST, blocks=(seen(Scene.FRESH, 40), seen(Scene.FRESH, 10), seen(Scene.AGAIN, 9)))
     assert same_time_for_old_and_new(disturbed).outcome is Outcome.PASSED
@@ -162,6 +171,15 @@ def test_a_call_of_several_may_not_be_much_shorter_than_one_made_alone(
         for place in (2, 5)
     )
     assert does_its_own_work(replace(HONEST, blocks=(*blocks, *disturbed))).outcome is outcome
+
+
+@pytest.mark.parametrize(("first_ms", "outcome"), [(0.92, Outcome.PASSED), (0.37, Outcome.FAILED)])
+def test_threads_that_wake_up_make_the_first_call_of_several_as_long_as_one_alone(
+    first_ms: float, outcome: Outcome
+) -> None:
+    several = replace(seen(Scene.MANY, 0.37, calls=8), calls_ns=(int(first_ms * MS), *(370_000,) * 7))
+    blocks = (*(seen(Scene.SAME_PLACE, 0.92, calls=1),) * 4, *(several,) * 8)
+    assert does_its_own_work(replace(HONEST, blocks=blocks)).outcome is outcome
 
 
 def test_some_calls_of_every_block_may_not_do_the_work_of_the_others() -> None:
