@@ -3,7 +3,8 @@
 
 `--mojo-only` leaves the others out; `--table` measures nothing and prints OUT.json as the table of docs/H200.md;
 `--float32` times float32 (PyTorch's products too, not TF32) at the shapes that fit. `--gated` times the real models
-as ReLU and as SwiGLU, the latter beside compiled forms and Triton too; its table tells each one's share of its floor.
+as ReLU and as SwiGLU, the latter beside compiled forms, Triton and what brought.py finds; its table tells each one's
+share of its floor.
 
 Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:
 the median over replays of a graph of calls that rotate through several inputs; eager: CUDA events around single calls.
@@ -12,6 +13,7 @@ Cold: 120 MB are written between calls, twice the L2. Contenders take turns, thr
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import statistics
 import sys
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.kernels_gpu.brought import BROUGHT
 from tests.kernels_gpu.reference_gpu import answer, make_layer, make_tokens
 from validation.implementations.mojo_gpu import prepare
 
@@ -120,7 +123,7 @@ def loop(layer: Any) -> Callable[..., object]:
 
 
 def peers(layer: Any, tokens: int) -> dict[str, Callable[..., object]]:
-    """PyTorch's ways that fit; of a gated layer the compiled ones and Triton too."""
+    """PyTorch's ways that fit; of a gated layer compiled ones, Triton and other projects' too."""
     c = layer.config
     found = {"grouped_mm": grouped(layer)}
     if c.n_experts <= 8 and tokens * c.n_experts * c.d_ff * 2 < 4e9:
@@ -131,6 +134,7 @@ def peers(layer: Any, tokens: int) -> dict[str, Callable[..., object]]:
         torch.compiler.reset()
         found |= {f"{who}_compiled": torch.compile(forward, dynamic=False) for who, forward in found.items()}
         found["triton"] = triton_fused.prepare(layer)
+        found |= {who: bring(layer) for who, bring in BROUGHT.items() if importlib.util.find_spec(who) is not None}
     if c.n_experts <= 8:
         found["loop"] = loop(layer)
     return found
@@ -181,8 +185,9 @@ def least_work(layer: Any, xs: list[torch.Tensor]) -> dict[str, float]:
 
 
 def floor_us(shape: dict[str, Any], ceilings: dict[str, float]) -> float:
-    """No call of a shape takes less: its matmuls at the rate of a large one, its bytes at that of a copy."""
-    return float(max(shape["flop"] / ceilings["matmul_tflops"], shape["bytes"] / ceilings["copy_tb_per_s"]) / 1e6)
+    """A call's matmuls at the rate of a large one, or its bytes at that of a copy or of a sum, if those take longer."""
+    rate = max(ceilings["copy_tb_per_s"], ceilings.get("read_tb_per_s", 0))
+    return float(max(shape["flop"] / ceilings["matmul_tflops"], shape["bytes"] / rate) / 1e6)
 
 
 def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool, gated: bool) -> dict[str, Any]:
@@ -245,13 +250,18 @@ def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool, gated: bool) -
 
 
 def ceilings() -> dict[str, float]:
-    """Measured: bf16 matmul in TFLOP/s, device copy in TB/s (read plus written)."""
+    """Measured: bf16 matmul in TFLOP/s, device copy (read plus written) and a sum (only read) in TB/s."""
     a, b = (torch.randn((8192, 8192), device="cuda").bfloat16() for _ in range(2))
     c = torch.empty_like(a)
     matmul = statistics.median(events_us(lambda: torch.mm(a, b, out=c), None, 25)[5:])
     big = torch.empty((2, 2**30), dtype=torch.uint8, device="cuda")
     copy = statistics.median(events_us(lambda: big[0].copy_(big[1]), None, 25)[5:])
-    return {"matmul_tflops": 2 * 8192**3 / matmul / 1e6, "copy_tb_per_s": 2 * 2**30 / copy / 1e6}
+    read = statistics.median(events_us(lambda: big.view(torch.float32).sum(), None, 25)[5:])
+    return {
+        "matmul_tflops": 2 * 8192**3 / matmul / 1e6,
+        "copy_tb_per_s": 2 * 2**30 / copy / 1e6,
+        "read_tb_per_s": 2 * 2**30 / read / 1e6,
+    }
 
 
 def table(record: dict[str, Any]) -> str:
@@ -271,7 +281,7 @@ def table(record: dict[str, Any]) -> str:
 
 def gated_table(record: dict[str, Any]) -> str:
     """Medians of calls in a graph as ReLU and as SwiGLU in microseconds, each beside its floor, and SwiGLU's peers."""
-    columns = ("grouped_mm", "grouped_mm_compiled", "dense", "dense_compiled", "triton")
+    columns = ("grouped_mm", "grouped_mm_compiled", "dense", "dense_compiled", "triton", *BROUGHT)
     lines = [
         f"| shape | floor, ReLU | Mojo | share | floor, SwiGLU | Mojo | share | cold | {' | '.join(columns)} | least |",
         f"{'|---' * (len(columns) + 9)}|",

@@ -1,0 +1,165 @@
+"""Other projects' MoE kernels as peers of a gated bfloat16 layer, where they are installed: nothing depends on them.
+
+SonicMoE (packages sonic-moe and quack-kernels, with NVIDIA's CuTe DSL) compiles and tunes itself at its first call of a
+size. Of SGLang two folders of its wheel suffice: its Triton kernels and the tiles tuned for them; what its C++ does
+beside them (choosing experts, placing pairs in whole tiles) is PyTorch's here, compiled.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def sonicmoe(layer: Any) -> Callable[..., object]:
+    """Its steps at inference, as its moe_TC_softmax_topk_layer takes them; the sum goes into `out`."""
+    from quack.gemm_interface import gemm, gemm_gated  # noqa: PLC0415 - see above
+    from sonicmoe import functional as sonic  # noqa: PLC0415
+    from sonicmoe.functional.reduction_over_k_gather import token_gather_and_sum_varlen_K_triton  # noqa: PLC0415
+
+    c = layer.config
+    experts, k = c.n_experts, c.top_k
+    # [E, 2 f, d], rows (gate, up) of each feature, and [E, d, f].
+    w1 = torch.stack([layer.w_gate.mT, layer.w1.mT], dim=2).flatten(1, 2)
+    w2 = layer.w2.mT.contiguous()
+    router = layer.router_weight.T.contiguous()
+
+    def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
+        logits = torch.nn.functional.linear(x, router)
+        scores, ids = sonic.TC_Softmax_Topk_Router_Function.apply(logits, experts, k, True, False)
+        pairs = ids.numel()
+        places, back, rows, counts, starts = (
+            torch.empty(n, dtype=torch.int32, device=x.device) for n in (pairs, pairs, pairs, experts, experts + 1)
+        )
+        sonic.TC_topk_router_metadata_triton(ids, experts, counts, starts, rows, places, back)
+        hidden = x.new_empty((pairs, c.d_ff))
+        gemm_gated(
+            x, w1.mT, activation="swiglu", cu_seqlens_m=starts, A_idx=rows, postact_out=hidden, store_preact=False
+        )
+        y = x.new_empty((pairs, c.d_model))
+        gemm(hidden, w2.mT, out=y, cu_seqlens_m=starts)
+        weights = scores.view(-1)
+        token_gather_and_sum_varlen_K_triton(y, weights, out, back, None, len(x), k, c.d_model, is_varlen_K=False)
+        return None, ids, scores
+
+    return forward
+
+
+def sglang(layer: Any) -> Callable[..., object]:
+    """Its two Triton matmuls, activation and sum, in the tiles that it takes for a number of tokens on an H200."""
+    import triton.language as tl  # noqa: PLC0415 - see above
+
+    c = layer.config
+    experts, k = c.n_experts, c.top_k
+    kernels, tiles = _sglang_kernels(), _sglang_tiles(experts, c.d_ff)
+    w1 = torch.cat([layer.w_gate.mT, layer.w1.mT], dim=1)
+    w2 = layer.w2.mT.contiguous()
+
+    @torch.compile(dynamic=False)
+    def choose(x: torch.Tensor, rows: int) -> tuple[torch.Tensor, ...]:
+        best, ids = (x @ layer.router_weight).float().topk(k, dim=-1)
+        pairs = ids.numel()
+        flat, order = ids.flatten().sort(stable=True)
+        counts = torch.zeros(experts, dtype=torch.int64, device=x.device).scatter_add_(0, flat, torch.ones_like(flat))
+        padded = (counts + rows - 1) // rows * rows
+        ends = padded.cumsum(0)
+        place = (ends - padded - counts.cumsum(0) + counts)[flat] + torch.arange(pairs, device=x.device)
+        most = pairs * rows if pairs <= experts else pairs + experts * (rows - 1)
+        sorted_ids = torch.full((most,), pairs, dtype=torch.int32, device=x.device)
+        sorted_ids[place] = order.to(torch.int32)
+        of = torch.searchsorted(ends, torch.arange(0, most, rows, device=x.device), right=True).clamp(max=experts - 1)
+        return best.softmax(-1), ids.to(torch.int32), sorted_ids, of.to(torch.int32), ends[-1:].to(torch.int32)
+
+    def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
+        tokens = len(x)
+        tile = tiles(tokens)
+        weights, ids, order, of, n = choose(x, tile["BLOCK_SIZE_M"])
+
+        def multiply(rows: torch.Tensor, matrices: torch.Tensor, to: torch.Tensor, *, last: bool) -> None:
+            kernels.invoke_fused_moe_kernel(
+                rows, matrices, None, to, None, None, None, weights, ids, order, of, n, last, 1 if last else k, tile,
+                compute_type=tl.bfloat16, use_fp8_w8a8=False, use_int8_w8a8=False, use_int8_w8a16=False,
+                use_int4_w4a16=False, per_channel_quant=False,
+            )  # fmt: skip
+
+        both = x.new_empty((tokens * k, 2 * c.d_ff))
+        multiply(x, w1, both, last=False)
+        hidden = x.new_empty((tokens * k, c.d_ff))
+        kernels.act_and_mul_triton(both, hidden, tile)
+        y = x.new_empty((tokens, k, c.d_model))
+        multiply(hidden, w2, y, last=True)
+        kernels.moe_sum_reduce_triton(y, out, 1.0)
+        return None, ids, weights
+
+    return forward
+
+
+def _sglang_folder() -> Path:
+    spec = importlib.util.find_spec("sglang")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _sglang_kernels() -> Any:
+    """The file of its Triton kernels; what it asks the rest of the package is answered as on a Hopper GPU."""
+
+    def no(*_: object) -> bool:
+        return False
+
+    def yes(*_: object) -> bool:
+        return True
+
+    quantized = dict.fromkeys(
+        (
+            "per_token_group_quant_fp8", "scaled_fp8_quant", "sglang_per_token_group_quant_fp8",
+            "per_token_group_quant_int8", "per_token_quant_int8", "sglang_per_token_group_quant_int8",
+        )
+    )  # fmt: skip
+    answers: dict[str, dict[str, Any]] = {
+        "kernels.jit.utils": {"is_arch_support_pdl": yes},
+        "kernels.ops.quantization.fp8_kernel": quantized,
+        "kernels.ops.quantization.int8_kernel": quantized,
+        "srt.batch_invariant_ops": {"is_batch_invariant_mode_enabled": no},
+        "srt.environ": {"envs": SimpleNamespace(SGLANG_USE_AITER=SimpleNamespace(get=no))},
+        "srt.layers.moe.utils": {"get_moe_padding_size": lambda _: 0},
+        "srt.utils": {
+            "cpu_has_amx_support": no, "is_cpu": no, "is_cuda": yes, "is_hip": no, "is_sm90_supported": yes,
+        },
+    }  # fmt: skip
+    for name, has in answers.items():
+        module = sys.modules[f"sglang.{name}"] = ModuleType(f"sglang.{name}")
+        vars(module).update(has)
+    path = _sglang_folder() / "kernels" / "ops" / "moe" / "fused_moe_triton_kernels.py"
+    spec = importlib.util.spec_from_file_location("sglang_fused_moe_triton_kernels", path)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+def _sglang_tiles(experts: int, d_ff: int) -> Callable[[int], dict[str, int]]:
+    """Tiles by the number of tokens: those tuned with the newest Triton for such experts on an H200, or its default."""
+    folder = _sglang_folder() / "srt" / "layers" / "moe" / "moe_runner" / "triton_utils" / "configs"
+    files = folder.glob(f"triton_*/E={experts},N={d_ff},device_name=NVIDIA_H200.json")
+    newest = max(files, key=lambda p: [int(n) for n in p.parent.name.split("_")[1:]], default=None)
+    if newest is not None:
+        tuned = {int(tokens): tile for tokens, tile in json.loads(newest.read_text()).items()}
+        return lambda tokens: dict(tuned[min(tuned, key=lambda n: abs(n - tokens))])
+    few = {"BLOCK_SIZE_M": 16, "BLOCK_SIZE_N": 32, "BLOCK_SIZE_K": 64, "GROUP_SIZE_M": 1}
+    many = {"BLOCK_SIZE_M": 64, "BLOCK_SIZE_N": 64, "BLOCK_SIZE_K": 32, "GROUP_SIZE_M": 8}
+    return lambda tokens: dict(few if tokens <= experts else many)
+
+
+BROUGHT = {"sonicmoe": sonicmoe, "sglang": sglang}
