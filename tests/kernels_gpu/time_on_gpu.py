@@ -1,7 +1,7 @@
 # ruff: noqa: T201, B023 - a script run by hand; its closures run before the loop goes on
 """Times of the Mojo GPU kernel and of PyTorch's ways on one GPU: `python time_on_gpu.py OUT.json [shape ...]`.
 
-`--mojo-only` leaves the others out; `--table` measures nothing and prints OUT.json as the table of docs/H200.md;
+`--mojo-only` leaves the others out, `--only=NAME,NAME` all but those and Mojo; `--table` measures nothing and prints OUT.json as the table of docs/H200.md;
 `--float32` times float32 (PyTorch's products too, not TF32) at the shapes that fit. `--gated` times the real models
 as ReLU and as SwiGLU, the latter beside compiled forms, Triton and what brought.py finds; its table tells each one's
 share of its floor.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import statistics
 import sys
 import time
@@ -123,7 +124,7 @@ def loop(layer: Any) -> Callable[..., object]:
 
 
 def peers(layer: Any, tokens: int) -> dict[str, Callable[..., object]]:
-    """PyTorch's ways that fit; of a gated layer compiled ones, Triton and other projects' too."""
+    """PyTorch's ways that fit; of a gated layer compiled ones, Triton and other projects' too. `--only` names some."""
     c = layer.config
     found = {"grouped_mm": grouped(layer)}
     if c.n_experts <= 8 and tokens * c.n_experts * c.d_ff * 2 < 4e9:
@@ -137,7 +138,8 @@ def peers(layer: Any, tokens: int) -> dict[str, Callable[..., object]]:
         found |= {who: bring(layer) for who, bring in BROUGHT.items() if importlib.util.find_spec(who) is not None}
     if c.n_experts <= 8:
         found["loop"] = loop(layer)
-    return found
+    only = [name for a in sys.argv if a.startswith("--only=") for name in a.removeprefix("--only=").split(",")]
+    return {who: forward for who, forward in found.items() if not only or who in only}
 
 
 def graph_of(forward: Callable[..., object], xs: list[torch.Tensor], out: torch.Tensor) -> torch.cuda.CUDAGraph:
@@ -295,7 +297,7 @@ def gated_table(record: dict[str, Any]) -> str:
         row.append(f"{shape['contenders']['mojo']['graph_cold']['median_us']:.1f}")
         medians = [shape["contenders"].get(who, {}).get("graph", {}).get("median_us") for who in columns]
         row += ["-" if m is None else f"{m:.1f}" for m in medians]
-        row.append(f"{min(m for m in medians if m is not None) / took:.2f}x")
+        row.append(f"{min((m for m in medians if m is not None), default=math.nan) / took:.2f}x")
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
