@@ -1,10 +1,10 @@
 # ruff: noqa: T201, B023 - a script run by hand; its closures run before the loop goes on
 """Times of the Mojo GPU kernel and of PyTorch's ways on one GPU: `python time_on_gpu.py OUT.json [shape ...]`.
 
-`--mojo-only` leaves the others out, `--only=NAME,NAME` all but those and Mojo; `--table` measures nothing and prints OUT.json as the table of docs/H200.md;
-`--float32` times float32 (PyTorch's products too, not TF32) at the shapes that fit. `--gated` times the real models
-as ReLU and as SwiGLU, the latter beside compiled forms, Triton and what brought.py finds; its table tells each one's
-share of its floor.
+`--mojo-only` leaves the others out, `--only=NAME,NAME` all but Mojo and those; `--table` measures nothing and prints
+OUT.json as the table of docs/H200.md; `--float32` times float32 (PyTorch's products too, not TF32) at the shapes that
+fit. `--gated` times the real models as ReLU and as SwiGLU, the latter beside compiled forms, Triton and what brought.py
+finds; its table tells each one's share of its floor.
 
 Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:
 the median over replays of a graph of calls that rotate through several inputs; eager: CUDA events around single calls.
