@@ -1,15 +1,18 @@
 """Other projects' MoE kernels as peers of a gated bfloat16 layer, where they are installed: nothing depends on them.
 
 SonicMoE (packages sonic-moe and quack-kernels, with NVIDIA's CuTe DSL) compiles and tunes itself at its first call of a
-size. Of SGLang two folders of its wheel suffice: its Triton kernels and the tiles tuned for them; what its C++ does
-beside them (choosing experts, placing pairs in whole tiles) is PyTorch's here, compiled.
+size. Of SGLang and FlashInfer a few folders of their wheels suffice: SGLang's Triton kernels and the tiles tuned for
+them; FlashInfer's two matmuls for Hopper in the CuTe DSL, whose tiles are tried here as its tuner would. What their C++
+does beside these (choosing experts, placing pairs in whole tiles) is PyTorch's here, compiled.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -54,6 +57,34 @@ def sonicmoe(layer: Any) -> Callable[..., object]:
     return forward
 
 
+def placing(layer: Any) -> Callable[[torch.Tensor, int], tuple[torch.Tensor, ...]]:
+    """Chooses experts, and places pairs in tiles of so many rows of one expert.
+
+    Returns weights and ids [T, k], the pair of each row, the expert and the end of rows of each tile, and [1] rows.
+    """
+    experts, k = layer.config.n_experts, layer.config.top_k
+
+    @torch.compile(dynamic=False)
+    def choose(x: torch.Tensor, rows: int) -> tuple[torch.Tensor, ...]:
+        best, ids = (x @ layer.router_weight).float().topk(k, dim=-1)
+        pairs = ids.numel()
+        flat, order = ids.flatten().sort(stable=True)
+        counts = torch.zeros(experts, dtype=torch.int64, device=x.device).scatter_add_(0, flat, torch.ones_like(flat))
+        padded = (counts + rows - 1) // rows * rows
+        ends = padded.cumsum(0)
+        starts = ends - padded
+        place = (starts - counts.cumsum(0) + counts)[flat] + torch.arange(pairs, device=x.device)
+        tiles = pairs if pairs <= experts else (pairs + experts * (rows - 1)) // rows
+        pair = torch.full((tiles * rows,), pairs, dtype=torch.int32, device=x.device)
+        pair[place] = order.to(torch.int32)
+        first = torch.arange(0, tiles * rows, rows, device=x.device)
+        of = torch.searchsorted(ends, first, right=True).clamp(max=experts - 1)
+        until = (starts + counts)[of]
+        return (best.softmax(-1), ids.to(torch.int32), pair, *(t.to(torch.int32) for t in (of, until, ends[-1:])))
+
+    return choose
+
+
 def sglang(layer: Any) -> Callable[..., object]:
     """Its two Triton matmuls, activation and sum, in the tiles that it takes for a number of tokens on an H200."""
     import triton.language as tl  # noqa: PLC0415 - see above
@@ -64,25 +95,12 @@ def sglang(layer: Any) -> Callable[..., object]:
     w1 = torch.cat([layer.w_gate.mT, layer.w1.mT], dim=1)
     w2 = layer.w2.mT.contiguous()
 
-    @torch.compile(dynamic=False)
-    def choose(x: torch.Tensor, rows: int) -> tuple[torch.Tensor, ...]:
-        best, ids = (x @ layer.router_weight).float().topk(k, dim=-1)
-        pairs = ids.numel()
-        flat, order = ids.flatten().sort(stable=True)
-        counts = torch.zeros(experts, dtype=torch.int64, device=x.device).scatter_add_(0, flat, torch.ones_like(flat))
-        padded = (counts + rows - 1) // rows * rows
-        ends = padded.cumsum(0)
-        place = (ends - padded - counts.cumsum(0) + counts)[flat] + torch.arange(pairs, device=x.device)
-        most = pairs * rows if pairs <= experts else pairs + experts * (rows - 1)
-        sorted_ids = torch.full((most,), pairs, dtype=torch.int32, device=x.device)
-        sorted_ids[place] = order.to(torch.int32)
-        of = torch.searchsorted(ends, torch.arange(0, most, rows, device=x.device), right=True).clamp(max=experts - 1)
-        return best.softmax(-1), ids.to(torch.int32), sorted_ids, of.to(torch.int32), ends[-1:].to(torch.int32)
+    choose = placing(layer)
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
         tokens = len(x)
         tile = tiles(tokens)
-        weights, ids, order, of, n = choose(x, tile["BLOCK_SIZE_M"])
+        weights, ids, order, of, _, n = choose(x, tile["BLOCK_SIZE_M"])
 
         def multiply(rows: torch.Tensor, matrices: torch.Tensor, to: torch.Tensor, *, last: bool) -> None:
             kernels.invoke_fused_moe_kernel(
@@ -110,6 +128,7 @@ def _sglang_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+@cache
 def _sglang_kernels() -> Any:
     """The file of its Triton kernels; what it asks the rest of the package is answered as on a Hopper GPU."""
 
@@ -162,4 +181,100 @@ def _sglang_tiles(experts: int, d_ff: int) -> Callable[[int], dict[str, int]]:
     return lambda tokens: dict(few if tokens <= experts else many)
 
 
-BROUGHT = {"sonicmoe": sonicmoe, "sglang": sglang}
+def flashinfer(layer: Any) -> Callable[..., object]:
+    """Its matmuls, the first with activation, the second adding into `out`, in the fastest of some of its tiles."""
+    first, second, interleave = _flashinfer_kernels()
+    c = layer.config
+    k = c.top_k
+    w1 = interleave(layer.w1.mT, layer.w_gate.mT)
+    w2 = layer.w2.mT.contiguous()
+    choose = placing(layer)
+    best: dict[int, _Tiles] = {}
+
+    def multiply(x: torch.Tensor, out: torch.Tensor, tiles: _Tiles) -> tuple[object, ...]:
+        rows, (n1, swizzle), (n2, cluster) = tiles
+        weights, ids, pair, of, until, total = choose(x, rows)
+        live = total // rows
+        hidden = first(
+            x, w1, of, until, pair, live, topk=k, permuted_m=len(pair), tile_shape_mn=(rows, n1), swizzle_size=swizzle
+        )
+        out.zero_()
+        shape = {"tile_shape_mn": (rows, n2), "cluster_shape_mn": cluster}
+        second(hidden, w2, of, until, pair, live, weights, out, topk=k, **shape)
+        return None, ids, weights
+
+    def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
+        if len(x) not in best:
+            best[len(x)] = fastest(x, out)
+        return multiply(x, out, best[len(x)])
+
+    def fastest(x: torch.Tensor, out: torch.Tensor) -> _Tiles:
+        """One matmul's tiles after the other's, for each number of rows."""
+
+        def took(tiles: _Tiles) -> float:
+            try:
+                for _ in range(2):
+                    multiply(x, out, tiles)
+            except ValueError:  # not a tile that it has for these sizes
+                return math.inf
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                multiply(x, out, tiles)
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            graph.replay()
+            start.record()
+            for _ in range(5):
+                graph.replay()
+            end.record()
+            torch.cuda.synchronize()
+            return float(start.elapsed_time(end))
+
+        many = len(x) * k >= 8 * c.n_experts
+        of_first = [(n, s) for n in (128, 256) for s in (1, 8)] if many else [(n, 1) for n in (64, 128, 256)]
+        of_second = [
+            (n, (1, by)) for n in ((128, 256) if many else (64, 128, 256)) for by in ((1, 2) if many else (1,))
+        ]
+        found = []
+        for rows in (64, 128) if many else (64,):
+            tried = min((took((rows, one, (128, (1, 1)))), one) for one in of_first)[1]
+            found.append(min((took((rows, tried, other)), (rows, tried, other)) for other in of_second))
+        return min(found)[1]
+
+    return forward
+
+
+@cache
+def _flashinfer_kernels() -> tuple[Callable[..., Any], ...]:
+    """Its two matmuls and how it lays out features and gates; of the package only what these need is imported."""
+    spec = importlib.util.find_spec("flashinfer")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    for name in ("", ".cute_dsl", ".fused_moe", ".fused_moe.cute_dsl", ".jit"):
+        package = sys.modules[f"flashinfer{name}"] = ModuleType(f"flashinfer{name}")
+        package.__path__, package.__spec__ = [str(folder.joinpath(*name.split(".")))], spec
+
+    def unlogged(f: Any = None, **_: Any) -> Any:
+        return f or (lambda g: g)
+
+    answers: dict[str, dict[str, Any]] = {
+        "api_logging": {"flashinfer_api": unlogged},
+        "jit.moe_utils": {"gen_moe_utils_module": None},
+        "utils": {"get_compute_capability": torch.cuda.get_device_capability},
+    }
+    for name, has in answers.items():
+        module = sys.modules[f"flashinfer.{name}"] = ModuleType(f"flashinfer.{name}")
+        vars(module).update(has)
+    at = "flashinfer.fused_moe.cute_dsl.sm90_contiguous_"
+    gather = importlib.import_module(f"{at}gather_grouped_gemm_act_fusion")
+    finalize = importlib.import_module(f"{at}grouped_gemm_finalize_fusion")
+    return (
+        gather.sm90_contiguous_gather_grouped_gemm_act_fusion,
+        finalize.sm90_contiguous_grouped_gemm_finalize_fusion,
+        gather._interleave_gated_halves,
+    )
+
+
+#: Rows of both matmuls' tiles; columns and swizzle of the first's, columns and cluster of the second's.
+_Tiles = tuple[int, tuple[int, int], tuple[int, tuple[int, int]]]
+BROUGHT = {"sonicmoe": sonicmoe, "sglang": sglang, "flashinfer": flashinfer}
