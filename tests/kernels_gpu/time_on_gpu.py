@@ -13,6 +13,7 @@ Cold: 120 MB are written between calls, twice the L2. Contenders take turns, thr
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import json
 import math
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.kernels_gpu.brought import BROUGHT
+from tests.kernels_gpu.floors import BOX, COOPERATIVE, Floors
 from tests.kernels_gpu.reference_gpu import answer, make_layer, make_tokens
 from validation.implementations.mojo_gpu import prepare
 
@@ -187,7 +189,7 @@ def least_work(layer: Any, xs: list[torch.Tensor]) -> dict[str, float]:
 
 
 def floor_us(shape: dict[str, Any], ceilings: dict[str, float]) -> float:
-    """A call's matmuls at the rate of a large one, or its bytes at that of a copy or of a sum, if those take longer."""
+    """A call's matmuls at the rate of a large one, or its bytes at the faster of those two, if these take longer."""
     rate = max(ceilings["copy_tb_per_s"], ceilings.get("read_tb_per_s", 0))
     return float(max(shape["flop"] / ceilings["matmul_tflops"], shape["bytes"] / rate) / 1e6)
 
@@ -252,13 +254,16 @@ def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool, gated: bool) -
 
 
 def ceilings() -> dict[str, float]:
-    """Measured: bf16 matmul in TFLOP/s, device copy (read plus written) and a sum (only read) in TB/s."""
+    """Measured: bf16 matmul in TFLOP/s; device copy (read plus written) and bulk copies to shared memory in TB/s."""
     a, b = (torch.randn((8192, 8192), device="cuda").bfloat16() for _ in range(2))
     c = torch.empty_like(a)
     matmul = statistics.median(events_us(lambda: torch.mm(a, b, out=c), None, 25)[5:])
     big = torch.empty((2, 2**30), dtype=torch.uint8, device="cuda")
     copy = statistics.median(events_us(lambda: big[0].copy_(big[1]), None, 25)[5:])
-    read = statistics.median(events_us(lambda: big.view(torch.float32).sum(), None, 25)[5:])
+    blocks = torch.cuda.get_device_properties("cuda").multi_processor_count
+    stream = Floors().kernel("stream", blocks, 256, COOPERATIVE)
+    boxes = ctypes.c_uint64(big.data_ptr()), ctypes.c_uint32(big.numel() // BOX)
+    read = statistics.median(events_us(lambda: stream(*boxes), None, 25)[5:])
     return {
         "matmul_tflops": 2 * 8192**3 / matmul / 1e6,
         "copy_tb_per_s": 2 * 2**30 / copy / 1e6,
@@ -283,7 +288,8 @@ def table(record: dict[str, Any]) -> str:
 
 def gated_table(record: dict[str, Any]) -> str:
     """Medians of calls in a graph as ReLU and as SwiGLU in microseconds, each beside its floor, and SwiGLU's peers."""
-    columns = ("grouped_mm", "grouped_mm_compiled", "dense", "dense_compiled", "triton", *BROUGHT)
+    every = ("grouped_mm", "grouped_mm_compiled", "dense", "dense_compiled", "triton", *BROUGHT)
+    columns = [who for who in every if any(who in shape["contenders"] for shape in record["shapes"])]
     lines = [
         f"| shape | floor, ReLU | Mojo | share | floor, SwiGLU | Mojo | share | cold | {' | '.join(columns)} | least |",
         f"{'|---' * (len(columns) + 9)}|",
