@@ -2,8 +2,9 @@
 
 SonicMoE (packages sonic-moe and quack-kernels, with NVIDIA's CuTe DSL) compiles and tunes itself at its first call of a
 size. Of SGLang and FlashInfer a few folders of their wheels suffice: SGLang's Triton kernels and the tiles tuned for
-them; FlashInfer's two matmuls for Hopper in the CuTe DSL, whose tiles are tried here as its tuner would. What their C++
-does beside these (choosing experts, placing pairs in whole tiles) is PyTorch's here, compiled.
+them; FlashInfer's two matmuls for Hopper in the CuTe DSL, whose tiles are tried here as its tuner would. What their
+C++ does beside these (choosing experts, placing pairs in whole tiles) is PyTorch's here, compiled; how long that takes
+alone, `python -m tests.kernels_gpu.brought OUT.json` tells.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import statistics
 import sys
 from functools import cache
 from pathlib import Path
@@ -278,3 +280,29 @@ def _flashinfer_kernels() -> tuple[Callable[..., Any], ...]:
 #: Rows of both matmuls' tiles; columns and swizzle of the first's, columns and cluster of the second's.
 _Tiles = tuple[int, tuple[int, int], tuple[int, tuple[int, int]]]
 BROUGHT = {"sonicmoe": sonicmoe, "sglang": sglang, "flashinfer": flashinfer}
+
+
+def main() -> int:
+    """Writes the median microseconds of choosing and placing alone, in graphs as time_on_gpu.py has them."""
+    from tests.kernels_gpu.reference_gpu import make_tokens  # noqa: PLC0415 - time_on_gpu imports this file
+    from tests.kernels_gpu.time_on_gpu import GATED, SHAPES, events_us, graph_of  # noqa: PLC0415
+
+    took = {}
+    for name in GATED:
+        t, d, _f, experts, k = SHAPES[name]
+        torch.compiler.reset()
+        router = (torch.randn(d, experts, device="cuda") * d**-0.5).bfloat16()
+        choose = placing(SimpleNamespace(config=SimpleNamespace(n_experts=experts, top_k=k), router_weight=router))
+        xs = [make_tokens(t, d, torch.bfloat16, seed=10 + i) for i in range(8)]
+        rows = 16 if t < 4096 else 128
+        for x in xs[:2]:
+            choose(x, rows)
+        torch.cuda.synchronize()
+        graph = graph_of(lambda x, _: choose(x, rows), xs, xs[0])  # noqa: B023 - it runs before the loop goes on
+        took[name] = statistics.median(events_us(graph.replay, None, 60)[2:]) / len(xs)
+    Path(sys.argv[1]).write_text(json.dumps(took, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
