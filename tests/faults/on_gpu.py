@@ -69,13 +69,17 @@ def messages(name: str) -> list[str]:
 
 
 def main() -> int:
-    """Writes what was said of every fault; 1 when one was not caught as it ought to be."""
+    """Writes what was said of every fault, anew after each; 1 when one was not caught as it ought to be."""
     torch.set_grad_enabled(False)
-    said = {name: messages(name) for name in FAULTS}
-    missed = [name for name, fault in FAULTS.items() if not any(fault.by in message for message in said[name])]
-    record = {"caught": len(FAULTS) - len(missed), "of": len(FAULTS), "missed": missed, "said": said}
-    Path(sys.argv[1]).write_text(json.dumps(record, indent=1) + "\n")
-    sys.stdout.write(f"{record['caught']} of {record['of']} faults caught; missed: {missed}\n")
+    said: dict[str, list[str]] = {}
+    missed: list[str] = []
+    for name, fault in FAULTS.items():
+        said[name] = messages(name)
+        missed += [] if any(fault.by in message for message in said[name]) else [name]
+        record = {"caught": len(said) - len(missed), "of": len(said), "missed": missed, "said": said}
+        Path(sys.argv[1]).write_text(json.dumps(record, indent=1) + "\n")
+        sys.stdout.write(f"{record['caught']} of {record['of']} of {len(FAULTS)} faults caught; missed: {missed}\n")
+        sys.stdout.flush()
     return 1 if missed else 0
 
 

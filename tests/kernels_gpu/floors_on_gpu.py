@@ -24,63 +24,13 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.kernels_gpu.floors import BOX, COOPERATIVE, OVERLAPPING, Floors
 from tests.kernels_gpu.reference_gpu import make_layer, make_tokens
 from tests.kernels_gpu.time_on_gpu import SHAPES, ceilings, events_us, graph_of, route
 from validation.implementations.mojo_gpu import prepare
 
-COOPERATIVE, OVERLAPPING = 2, 6  # CUlaunchAttributeID
-MOST_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-BLOCK_BYTES = 227 * 1024
-BOX = 16384
 CALLS = 8
 LARGE = ("qwen3-t4096", "seed-serving", "mixtral-t4096")
-
-
-class Attribute(ctypes.Structure):
-    """CUlaunchAttribute: a number, 64 bytes of a value."""
-
-    _fields_ = (("id", ctypes.c_int), ("pad", ctypes.c_int), ("value", ctypes.c_int * 16))
-
-
-class Launch(ctypes.Structure):
-    """CUlaunchConfig."""
-
-    _fields_ = (
-        ("grid", ctypes.c_uint * 3), ("block", ctypes.c_uint * 3), ("shared", ctypes.c_uint),
-        ("stream", ctypes.c_void_p), ("attributes", ctypes.POINTER(Attribute)), ("n", ctypes.c_uint),
-    )  # fmt: skip
-
-
-class Floors:
-    """The kernels of floors.ptx, in PyTorch's context."""
-
-    def __init__(self) -> None:
-        torch.zeros(1, device="cuda")
-        self.cuda = ctypes.CDLL("libcuda.so.1")
-        self.module = ctypes.c_void_p()
-        text = Path(__file__).with_name("floors.ptx").read_bytes() + b"\0"
-        self.check(self.cuda.cuModuleLoadData(ctypes.byref(self.module), text))
-
-    @staticmethod
-    def check(status: int) -> None:
-        """Raises on a CUDA error."""
-        if status:
-            raise RuntimeError(f"CUDA error {status}")
-
-    def kernel(self, name: str, blocks: int, threads: int, *how: int, shared: int = BLOCK_BYTES) -> Callable[..., None]:
-        """A function of the kernel's arguments that enqueues it as the layer's are: a block a multiprocessor."""
-        f = ctypes.c_void_p()
-        self.check(self.cuda.cuModuleGetFunction(ctypes.byref(f), self.module, name.encode()))
-        self.check(self.cuda.cuFuncSetAttribute(f, MOST_SHARED, shared))
-        attributes = (Attribute * 2)(*(Attribute(id=i, value=(ctypes.c_int * 16)(1)) for i in how))
-
-        def enqueue(*arguments: Any) -> None:
-            stream = torch.cuda.current_stream().cuda_stream
-            launch = Launch((blocks, 1, 1), (threads, 1, 1), shared, stream, attributes, len(how))
-            pointers = (ctypes.c_void_p * 4)(*(ctypes.addressof(a) for a in arguments))
-            self.check(self.cuda.cuLaunchKernelEx(ctypes.byref(launch), f, pointers, None))
-
-        return enqueue
 
 
 def graph_us(calls: list[Callable[[], object]], n: int = 40) -> float:

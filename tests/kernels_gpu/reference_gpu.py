@@ -29,8 +29,9 @@ def make_layer(  # noqa: PLR0913 - a layer has that many settings
         return out
 
     config = SimpleNamespace(
-        d_model=d, d_ff=f, n_experts=experts, top_k=k, activation=activation, gated=gated, renormalize=renormalize
-    )
+        d_model=d, d_ff=f, n_experts=experts, top_k=k, activation=activation, gated=gated, renormalize=renormalize,
+        router="softmax", routed_scaling=1.0, shared_d_ff=0,
+    )  # fmt: skip
     return SimpleNamespace(
         config=config,
         router_weight=draw(d, experts, scale=d**-0.5),

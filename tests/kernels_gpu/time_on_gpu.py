@@ -1,8 +1,10 @@
-# ruff: noqa: T201, B023, C901 - a script run by hand; its closures run before the loop goes on
+# ruff: noqa: T201, B023 - a script run by hand; its closures run before the loop goes on
 """Times of the Mojo GPU kernel and of PyTorch's ways on one GPU: `python time_on_gpu.py OUT.json [shape ...]`.
 
-`--mojo-only` leaves the others out; `--table` measures nothing and prints OUT.json as the table of docs/H200.md;
-`--float32` times float32 (PyTorch's products too, not TF32) at the shapes that fit.
+`--mojo-only` leaves the others out, `--only=NAME,NAME` all but Mojo and those; `--table` measures nothing and prints
+OUT.json as the table of docs/H200.md; `--float32` times float32 (PyTorch's products too, not TF32) at the shapes that
+fit. `--gated` times the real models as ReLU and as SwiGLU, the latter beside compiled forms, Triton and what brought.py
+finds; its table tells each one's share of its floor.
 
 Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:
 the median over replays of a graph of calls that rotate through several inputs; eager: CUDA events around single calls.
@@ -11,7 +13,10 @@ Cold: 120 MB are written between calls, twice the L2. Contenders take turns, thr
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import json
+import math
 import statistics
 import sys
 import time
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.kernels_gpu.brought import BROUGHT
+from tests.kernels_gpu.floors import BOX, COOPERATIVE, Floors
 from tests.kernels_gpu.reference_gpu import answer, make_layer, make_tokens
 from validation.implementations.mojo_gpu import prepare
 
@@ -44,6 +51,8 @@ SHAPES: dict[str, tuple[int, int, int, int, int]] = {
 }
 #: In float32 four times the bytes or more, and a sixth of the rate: without the largest.
 IN_FLOAT32 = [s for s in SHAPES if not s.startswith(("deepseek", "mixtral-t4096", "seed-serving"))]
+#: The models whose experts are gated.
+GATED = [s for s in SHAPES if not s.startswith("seed")]
 #: Largest rms error over rms of the answer of a contender that is timed.
 LIMIT = {torch.bfloat16: 1.5e-2, torch.float32: 1e-5}
 Forward = "Callable[[torch.Tensor, torch.Tensor], object]"
@@ -55,17 +64,30 @@ def route(layer: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return values.softmax(-1), ids
 
 
+def first_weights(layer: Any) -> torch.Tensor:
+    """The first matmul's [E, d, f]; gated [E, d, 2 f], features and gates side by side as serving engines have them."""
+    return layer.w1 if layer.w_gate is None else torch.cat([layer.w1, layer.w_gate], dim=2)
+
+
+def activate(layer: Any, product: torch.Tensor) -> torch.Tensor:
+    """Hidden features of what `first_weights` made."""
+    if layer.w_gate is None:
+        return product.relu_()
+    up, gate = product.chunk(2, dim=-1)
+    return torch.nn.functional.silu(gate).mul_(up)
+
+
 def grouped(layer: Any) -> Callable[..., object]:
     """PyTorch's grouped_mm on sorted pairs: the strongest of PyTorch's ways on real shapes."""
     k, n = layer.config.top_k, layer.config.n_experts
-    w1 = layer.w1.transpose(1, 2).contiguous().transpose(1, 2)
+    w1 = first_weights(layer).transpose(1, 2).contiguous().transpose(1, 2)
     w2 = layer.w2.transpose(1, 2).contiguous().transpose(1, 2)
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> None:
         weights, ids = route(layer, x)
         flat, order = ids.flatten().sort(stable=True)
         ends = torch.searchsorted(flat, torch.arange(n, device=x.device), right=True).to(torch.int32)
-        hidden = torch.nn.functional.grouped_mm(x[order // k], w1, offs=ends).relu_()
+        hidden = activate(layer, torch.nn.functional.grouped_mm(x[order // k], w1, offs=ends))
         y = torch.nn.functional.grouped_mm(hidden, w2, offs=ends)
         back = torch.empty_like(y)
         back[order] = y
@@ -76,12 +98,13 @@ def grouped(layer: Any) -> Callable[..., object]:
 
 def dense(layer: Any) -> Callable[..., object]:
     """Every expert on every token, the unchosen weighted by zero: no dispatch at all."""
+    w1 = first_weights(layer)
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> None:
         weights, ids = route(layer, x)
         full = torch.zeros((x.shape[0], layer.config.n_experts), device=x.device, dtype=x.dtype)
         full.scatter_(1, ids, weights.to(x.dtype))
-        hidden = torch.matmul(x, layer.w1).relu_()
+        hidden = activate(layer, torch.matmul(x, w1))
         out.copy_(torch.einsum("etd,te->td", torch.bmm(hidden, layer.w2), full))
 
     return forward
@@ -89,16 +112,36 @@ def dense(layer: Any) -> Callable[..., object]:
 
 def loop(layer: Any) -> Callable[..., object]:
     """A loop over experts; asks the device how many tokens each got, so it cannot be captured."""
+    w1 = first_weights(layer)
 
     def forward(x: torch.Tensor, out: torch.Tensor) -> None:
         weights, ids = route(layer, x)
         out.zero_()
         for e in range(layer.config.n_experts):
             token, slot = torch.where(ids == e)
-            y = (x[token] @ layer.w1[e]).relu_() @ layer.w2[e]
+            y = activate(layer, x[token] @ w1[e]) @ layer.w2[e]
             out.index_add_(0, token, y * weights[token, slot, None].to(y.dtype))
 
     return forward
+
+
+def peers(layer: Any, tokens: int) -> dict[str, Callable[..., object]]:
+    """PyTorch's ways that fit; of a gated layer compiled ones, Triton and other projects' too. `--only` names some."""
+    c = layer.config
+    found = {"grouped_mm": grouped(layer)}
+    if c.n_experts <= 8 and tokens * c.n_experts * c.d_ff * 2 < 4e9:
+        found["dense"] = dense(layer)
+    if c.gated:
+        from reference import triton_fused  # noqa: PLC0415 - a table is printed where there is no Triton too
+
+        torch.compiler.reset()
+        found |= {f"{who}_compiled": torch.compile(forward, dynamic=False) for who, forward in found.items()}
+        found["triton"] = triton_fused.prepare(layer)
+        found |= {who: bring(layer) for who, bring in BROUGHT.items() if importlib.util.find_spec(who) is not None}
+    if c.n_experts <= 8:
+        found["loop"] = loop(layer)
+    only = [name for a in sys.argv if a.startswith("--only=") for name in a.removeprefix("--only=").split(",")]
+    return {who: forward for who, forward in found.items() if not only or who in only}
 
 
 def graph_of(forward: Callable[..., object], xs: list[torch.Tensor], out: torch.Tensor) -> torch.cuda.CUDAGraph:
@@ -135,22 +178,36 @@ def host_us(run: Callable[[], object], n: int) -> float:
     return (time.perf_counter() - start) / n * 1e6
 
 
-def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool) -> dict[str, Any]:
+def least_work(layer: Any, xs: list[torch.Tensor]) -> dict[str, float]:
+    """FLOP of a call's matmuls, and the bytes it cannot do without: weights of chosen experts, tokens, outputs."""
+    c, pairs = layer.config, len(xs[0]) * layer.config.top_k
+    chosen = statistics.mean(len(torch.unique(route(layer, x)[1])) for x in xs)
+    each = (3 if c.gated else 2) * c.d_model * c.d_ff
+    item = layer.w1.element_size()
+    moved = chosen * each + layer.router_weight.numel() + 2 * xs[0].numel()
+    return {"flop": 2.0 * pairs * each, "bytes": moved * item}
+
+
+def floor_us(shape: dict[str, Any], ceilings: dict[str, float]) -> float:
+    """A call's matmuls at the rate of a large one, or its bytes at the faster of those two, if these take longer."""
+    rate = max(ceilings["copy_tb_per_s"], ceilings.get("read_tb_per_s", 0))
+    return float(max(shape["flop"] / ceilings["matmul_tflops"], shape["bytes"] / rate) / 1e6)
+
+
+def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool, gated: bool) -> dict[str, Any]:
     """All contenders at one shape."""
     t, d, f, experts, k = SHAPES[name]
-    layer = make_layer(d=d, f=f, experts=experts, k=k, dtype=dtype)
+    activation = "silu" if gated else "relu"
+    layer = make_layer(d=d, f=f, experts=experts, k=k, dtype=dtype, activation=activation, gated=gated)
     xs = [make_tokens(t, d, dtype, seed=10 + i) for i in range(8)]
     out = torch.empty_like(xs[0])
     work = t * k * 4 * d * f
     contenders: dict[str, Callable[..., object]] = {"mojo": prepare(layer)}
     if not mojo_only:
-        contenders["grouped_mm"] = grouped(layer)
-        if experts <= 8 and t * experts * f * 2 < 4e9:
-            contenders["dense"] = dense(layer)
-        if experts <= 8:
-            contenders["loop"] = loop(layer)
+        contenders |= peers(layer, t)
     flush = torch.empty(120_000_000, dtype=torch.uint8, device="cuda")
-    record: dict[str, Any] = {"shape": name, "t": t, "d": d, "f": f, "experts": experts, "k": k, "contenders": {}}
+    record: dict[str, Any] = {"shape": name, "t": t, "d": d, "f": f, "experts": experts, "k": k, "gated": gated}
+    record |= {**least_work(layer, xs), "contenders": {}}
     graphs = {}
     for who, forward in list(contenders.items()):
         try:
@@ -168,7 +225,7 @@ def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool) -> dict[str, A
                 forward(xs[1], out)
                 torch.cuda.synchronize()
                 graphs[who] = graph_of(forward, xs, out)
-        except RuntimeError as e:
+        except Exception as e:  # noqa: BLE001 - whatever it is goes into the record
             record["contenders"][who] = {"failed": str(e)[:300]}
             contenders.pop(who)
     estimate = max(work / (6e8 if dtype == torch.bfloat16 else 5e7), 20)
@@ -197,13 +254,21 @@ def time_shape(name: str, dtype: torch.dtype, *, mojo_only: bool) -> dict[str, A
 
 
 def ceilings() -> dict[str, float]:
-    """Measured: bf16 matmul in TFLOP/s, device copy in TB/s (read plus written)."""
+    """Measured: bf16 matmul in TFLOP/s; device copy (read plus written) and bulk copies to shared memory in TB/s."""
     a, b = (torch.randn((8192, 8192), device="cuda").bfloat16() for _ in range(2))
     c = torch.empty_like(a)
     matmul = statistics.median(events_us(lambda: torch.mm(a, b, out=c), None, 25)[5:])
     big = torch.empty((2, 2**30), dtype=torch.uint8, device="cuda")
     copy = statistics.median(events_us(lambda: big[0].copy_(big[1]), None, 25)[5:])
-    return {"matmul_tflops": 2 * 8192**3 / matmul / 1e6, "copy_tb_per_s": 2 * 2**30 / copy / 1e6}
+    blocks = torch.cuda.get_device_properties("cuda").multi_processor_count
+    stream = Floors().kernel("stream", blocks, 256, COOPERATIVE)
+    boxes = ctypes.c_uint64(big.data_ptr()), ctypes.c_uint32(big.numel() // BOX)
+    read = statistics.median(events_us(lambda: stream(*boxes), None, 25)[5:])
+    return {
+        "matmul_tflops": 2 * 8192**3 / matmul / 1e6,
+        "copy_tb_per_s": 2 * 2**30 / copy / 1e6,
+        "read_tb_per_s": 2 * 2**30 / read / 1e6,
+    }
 
 
 def table(record: dict[str, Any]) -> str:
@@ -221,24 +286,50 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def gated_table(record: dict[str, Any]) -> str:
+    """Medians of calls in a graph as ReLU and as SwiGLU in microseconds, each beside its floor, and SwiGLU's peers."""
+    every = ("grouped_mm", "grouped_mm_compiled", "dense", "dense_compiled", "triton", *BROUGHT)
+    columns = [who for who in every if any(who in shape["contenders"] for shape in record["shapes"])]
+    lines = [
+        f"| shape | floor, ReLU | Mojo | share | floor, SwiGLU | Mojo | share | cold | {' | '.join(columns)} | least |",
+        f"{'|---' * (len(columns) + 9)}|",
+    ]
+    plain = {s["shape"]: s for s in record["shapes"] if not s["gated"]}
+    for shape in (s for s in record["shapes"] if s["gated"]):
+        row = [shape["shape"]]
+        for one in (plain[shape["shape"]], shape):
+            floor, took = floor_us(one, record["ceilings"]), one["contenders"]["mojo"]["graph"]["median_us"]
+            row += [f"{floor:.1f}", f"{took:.1f}", f"{floor / took:.0%}"]
+        row.append(f"{shape['contenders']['mojo']['graph_cold']['median_us']:.1f}")
+        medians = [shape["contenders"].get(who, {}).get("graph", {}).get("median_us") for who in columns]
+        row += ["-" if m is None else f"{m:.1f}" for m in medians]
+        row.append(f"{min((m for m in medians if m is not None), default=math.nan) / took:.2f}x")
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Times the named shapes, or all."""
     if "--table" in sys.argv:
-        print(table(json.loads(Path(sys.argv[1]).read_text())))
+        kept = json.loads(Path(sys.argv[1]).read_text())
+        print((gated_table if any(s.get("gated") for s in kept["shapes"]) else table)(kept))
         return 0
     mojo_only = "--mojo-only" in sys.argv
     dtype = torch.float32 if "--float32" in sys.argv else torch.bfloat16
-    names = [a for a in sys.argv[2:] if a in SHAPES] or (list(SHAPES) if dtype == torch.bfloat16 else IN_FLOAT32)
+    both = "--gated" in sys.argv
+    every = GATED if both else list(SHAPES) if dtype == torch.bfloat16 else IN_FLOAT32
+    names = [a for a in sys.argv[2:] if a in SHAPES] or every
     record: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "dtype": str(dtype)}
     record |= {"ceilings": ceilings(), "shapes": []}
     print(record, flush=True)
-    for name in names:
+    for name, gated in ((name, gated) for name in names for gated in ((False, True) if both else (False,))):
         torch.cuda.empty_cache()
-        r = time_shape(name, dtype, mojo_only=mojo_only)
+        r = time_shape(name, dtype, mojo_only=mojo_only or (both and not gated), gated=gated)
         record["shapes"].append(r)
         for who, c in r["contenders"].items():
             row = " ".join(f"{key} {v['median_us']:.1f}" for key, v in c.items() if isinstance(v, dict))
-            print(f"{name:15} {who:10} {row} {c.get('rms_error', 0):.1e} {c.get('failed', '')[:90]}", flush=True)
+            what = f"{name:15} {'gated ' if gated else ''}{who:10}"
+            print(f"{what} {row} {c.get('rms_error', 0):.1e} {c.get('failed', '')[:90]}", flush=True)
         Path(sys.argv[1]).write_text(json.dumps(record, indent=1) + "\n")
     return 0
 
