@@ -34,6 +34,9 @@ _SUBNORMAL: Final = {"float32": 2.0**-127, "bfloat16": 2.0**-127, "float16": 2.0
 #: apart, are multiplied by as much: those that were ln 10 = 2.3 apart then make weights of that power's inverse.
 _FAINT: Final = {"float32": 8, "bfloat16": 8, "float16": 3}
 
+#: The largest power of ten that a token of a batch is multiplied by; by one below 1 its experts would be equally good.
+_TOKEN_POWER: Final = {"float32": 4, "bfloat16": 4, "float16": 1}
+
 #: Logit of an expert that an exact token names; see `_integers`.
 _NAMED_LOGIT: Final = 256.0
 
@@ -64,6 +67,10 @@ def random_of(spec: CaseSpec, purpose: str) -> np.random.Generator:
 
 
 def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    if spec.modifier == "tokens":
+        most = _TOKEN_POWER[spec.workload.layer.dtype]
+        powers = torch.arange(len(x)) % (most + 1)
+        return layer, _like(x.double() * 10.0 ** powers.double()[:, None], x)
     found = re.fullmatch(r"x(-?\d+)w(-?\d+)", spec.modifier)
     assert found is not None
     x_scale, w_scale = 10.0 ** int(found[1]), 10.0 ** int(found[2])

@@ -160,6 +160,8 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.SCALE, odd, dtype, seed, variant, modifier=f"x{x_scale}w{w_scale}")
         for x_scale, w_scale in _SCALES[dtype]
     ]
+    # Each token by a power of its own: nothing may be relative to the largest of a batch.
+    cases.append(_case(Check.SCALE, (48, 64, 96, 8, 2), dtype, seed, variant, modifier="tokens"))
     cases += [_case(Check.ROUTER, middling, dtype, seed, variant, modifier=str(scale)) for scale in _SHARPNESS[dtype]]
     return cases
 

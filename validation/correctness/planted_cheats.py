@@ -57,5 +57,6 @@ CHEATS: Final[dict[str, str]] = {
     "work_in_copy": "clocks_agree",
     "works_ahead": "does_its_own_work",
     "works_ahead_in_part": "does_its_own_work",
+    "works_before_the_clock": "keeps_to_itself",
     "writes_results": "answers_to_the_end",
 }

@@ -73,6 +73,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "repeated_ids": Fault(check=Check.RANDOM, by="distinct"),
     "round_widths": Fault(check=Check.RANDOM, by="elementwise"),
     "rows_left_over": Fault(check=Check.SHRINKING, by="elementwise"),
+    "scaled_by_the_batch": Fault(check=Check.SCALE, by="elementwise"),
     "second_pass_late": Fault(check=Check.RANDOM, by="elementwise"),
     "sequential_bf16_sums": Fault(check=Check.RANDOM, by="elementwise", dtype="bfloat16"),
     "sixth_choice_forgotten": Fault(check=Check.RANDOM, by="elementwise"),

@@ -9,6 +9,7 @@ import pytest
 from validation.correctness.case import Gate, Outcome
 from validation.correctness.integrity import inspect
 from validation.correctness.integrity.inspect import BY_THE_CLOCK, _both
+from validation.correctness.integrity.observation import Observation, Scene, Seen
 from validation.correctness.planted import WORKLOAD
 from validation.correctness.planted_cheats import FOLDER
 from validation.implementations.kernel_spec import parse_kernel
@@ -87,3 +88,42 @@ def test_a_time_below_the_floor_does_not_end_the_looking(monkeypatch: pytest.Mon
     monkeypatch.setattr(inspect, "_look", look)
     found = inspect.inspect(parse_kernel(str(FOLDER / "honest_layer.py")), WORKLOAD, threads=1)
     assert [one.outcome for one in found] == [FAILED, FAILED]
+
+
+@pytest.mark.parametrize(
+    ("others_share", "sought", "outcome", "looks"),
+    [
+        (0.2, "", FAILED, 3),
+        (0.8, "", Outcome.MISTRUSTED, 3),
+        # Who is planted is tried beside other tests.
+        (0.8, "clocks_agree", FAILED, 3),
+    ],
+)
+def test_no_clock_convicts_while_other_programs_have_the_cores(
+    others_share: float, sought: str, outcome: Outcome, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = Seen(
+        scene=Scene.FRESH,
+        calls_ns=(1,),
+        parent_ns=1,
+        right=(True,),
+        x_unchanged=(True,),
+        guards_held=True,
+        others_share=others_share,
+    )
+    seen = Observation(implementation="mine", threads=1, blocks=(block,))
+    had = []
+
+    def observe(*_arguments: object, **_options: object) -> Observation:
+        had.append(seen)
+        return seen
+
+    def suspicious(_seen: Observation) -> Gate:
+        return Gate(gate="clocks_agree", implementation="mine", outcome=FAILED, message="slow")
+
+    monkeypatch.setattr(inspect, "observe", observe)
+    monkeypatch.setattr(inspect, "GATES", (suspicious,))
+    kernel = parse_kernel(str(FOLDER / "honest_layer.py"))
+    (found,) = inspect.inspect(kernel, WORKLOAD, threads=1, sought=sought)
+    assert (found.outcome, len(had)) == (outcome, looks)
+    assert "slow" in found.message

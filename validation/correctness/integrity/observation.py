@@ -32,7 +32,8 @@ class Seen:
     """One block: times by both clocks, and for each call whether its output was right and its input left alone.
 
     `hosts_ns` are the times by the worker's host clock, of a GPU's calls another than `calls_ns`; `in_time` says that
-    by it the block lay between the parent's question and the answer. `cpu_ns` is the CPU time the process used for it.
+    by it the block lay between the parent's question and the answer. `cpu_ns` is the CPU time the process used for it,
+    `others_share` that of all other processes over the time of all cores.
     """
 
     scene: Scene
@@ -44,6 +45,7 @@ class Seen:
     hosts_ns: tuple[int, ...] = ()
     in_time: bool = True
     cpu_ns: int = 0
+    others_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,12 @@ class Observation:
     def whole(self) -> tuple[Seen, ...]:
         """The blocks whose calls are on all tokens of the workload."""
         return tuple(block for block in self.blocks if block.scene not in {Scene.ONE, Scene.ONE_FRESH})
+
+    @property
+    def others_share(self) -> float:
+        """The share of the cores that other processes took while the kernel was called."""
+        passed_ns = sum(block.parent_ns for block in self.blocks)
+        return sum(block.others_share * block.parent_ns for block in self.blocks) / max(passed_ns, 1)
 
     @property
     def on_gpu(self) -> bool:

@@ -243,6 +243,7 @@ class _Script:
                 hosts_ns=made.hosts_ns,
                 in_time=made.in_time,
                 cpu_ns=used_ns,
+                others_share=made.others_share,
             )
         )
 

@@ -12,6 +12,9 @@ from validation.correctness.integrity.verdict import gate
 MOST_CORES: Final = 1.1
 _LEAST_NS: Final = 50_000_000
 
+#: What is behind a change of which most authors know nothing.
+_HINTS: Final = {"denormals": " (a library that was linked with -ffast-math does so as it is loaded: link without it)"}
+
 #: Told by another gate.
 _ELSEWHERE: Final = frozenset({"patched clocks"})
 
@@ -32,7 +35,7 @@ def settings_unchanged(observation: Observation) -> Gate:
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return sorted(
-        f"{name}: {before[name]} became {after[name]}"
+        f"{name}: {before[name]} became {after[name]}{_HINTS.get(name, '')}"
         for name in before.keys() & after.keys() - _ELSEWHERE
         if before[name] != after[name] and not _fewer(name, before[name], after[name])
     )

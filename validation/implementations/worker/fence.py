@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     #: What is reported of an event with its arguments: its name and one argument, or nothing.
     _Told = Callable[[str, tuple[Any, ...]], tuple[str, str] | None]
 
-#: Events reported whatever their arguments: a process, a signal, a socket, a search through the heap.
+#: Events reported whatever their arguments: a process, a signal, a socket, a search through the heap, a function that
+#: Python is to call wherever any other begins, the harness's too.
 REPORTED: Final = frozenset(
     {
         "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen", "pty.spawn",
         "os.kill", "os.killpg", "signal.pthread_kill",
         "socket.bind", "socket.connect", "socket.sendto", "socket.sendmsg",
         "gc.get_objects", "gc.get_referrers", "gc.get_referents",
+        "sys.setprofile", "sys.settrace", "sys.monitoring.register_callback",
     }
 )  # fmt: skip
 
