@@ -17,7 +17,7 @@ OUT ?= build/report
 DEBIAN := python3-venv gcc g++ libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf chromium
 APT := apt-get install -y --no-install-recommends $(DEBIAN)
 
-.PHONY: help setup system honest planted mutants memcheck validate test lint format report sample alone approve demo doctor bench build lock clean
+.PHONY: help setup system honest planted swept mutants memcheck validate test lint format report sample alone approve demo doctor bench build lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -51,6 +51,9 @@ honest: setup ## 300 Hypothesis cases per dtype for every honest kernel, some 20
 
 planted: setup ## try every kernel planted to be caught: build/planted.json, which check tells; some minutes
 	$(BIN)/moe-validation planted
+
+swept: setup ## every planted kernel by the command line, as a user would try it: build/swept.json; about 70 minutes
+	$(BIN)/python -m tests.swept build/swept.json
 
 mutants: setup ## slips of the pen in the Mojo sources, each built and run against the suite; about 15 minutes
 	$(BIN)/python -m tests.mutants

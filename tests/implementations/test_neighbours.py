@@ -5,6 +5,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+from validation.cpu import available_cores
+from validation.implementations import neighbours
 from validation.implementations.neighbours import Neighbours
 
 BUSY = "import sys; print(flush=True)\nwhile True: pass"
@@ -31,3 +35,23 @@ def test_another_process_is_seen_and_ones_own_work_is_not() -> None:
     # It gets some of a core beside this process, however busy the machine is.
     assert share - rest > 0.05 / cores
     assert all_of_it - share > 0.05 / cores
+
+
+@pytest.mark.skipif(len(available_cores()) < 2, reason="another core is needed")
+def test_a_process_on_other_cores_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs, *_ = available_cores()
+    monkeypatch.setattr(neighbours, "available_cores", lambda: (ours,))
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            shares = []
+            for cores in ({theirs}, {ours, theirs}):
+                os.sched_setaffinity(other.pid, cores)
+                everybody, without_it = Neighbours({os.getpid()}), Neighbours({os.getpid(), other.pid})
+                time.sleep(0.5)
+                shares.append(everybody.share() - without_it.share())
+        finally:
+            other.kill()
+    # Half of what it takes where it may use both.
+    assert shares[0] < 0.05 < shares[1]

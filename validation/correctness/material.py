@@ -37,6 +37,10 @@ _FAINT: Final = {"float32": 8, "bfloat16": 8, "float16": 3}
 #: The largest power of ten that a token of a batch is multiplied by; by one below 1 its experts would be equally good.
 _TOKEN_POWER: Final = {"float32": 4, "bfloat16": 4, "float16": 1}
 
+#: What rows of weights are multiplied by. Of an 8-bit number that shares its scale with one so much larger 2 bits are
+#: left; float16 holds the smallest and the largest with 10 bits still.
+_ROW_POWER: Final = 64.0
+
 #: Logit of an expert that an exact token names; see `_integers`.
 _NAMED_LOGIT: Final = 256.0
 
@@ -71,6 +75,8 @@ def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch
         most = _TOKEN_POWER[spec.workload.layer.dtype]
         powers = torch.arange(len(x)) % (most + 1)
         return layer, _like(x.double() * 10.0 ** powers.double()[:, None], x)
+    if spec.modifier == "weights":
+        return _unlike_weights(spec, layer, x)
     found = re.fullmatch(r"x(-?\d+)w(-?\d+)", spec.modifier)
     assert found is not None
     x_scale, w_scale = 10.0 ** int(found[1]), 10.0 ** int(found[2])
@@ -81,6 +87,29 @@ def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch
     while x.dtype is torch.float16 and _overflows(layer, x):
         layer = _multiplied(layer, dict.fromkeys(matrices, 0.1))
     return layer, x
+
+
+def _unlike_weights(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    """Half of the rows of every matrix are multiplied by a power of two, and what they are multiplied with divided.
+
+    Every product stays what it was, as precise in any floating point: only weights that share a scale with others lose
+    by it. The scale of hidden values passes through what is linear in them, ReLU or the branch beside a gate.
+    """
+    random, config = random_of(spec, "weights"), layer.config
+    through = config.gated or config.activation == "relu"
+    scaled: dict[str, torch.Tensor] = {}
+    for owner, d_ff in (("", config.d_ff), ("shared_", config.shared_d_ff)):
+        hidden = _powers(random, d_ff) if through else torch.ones(d_ff, dtype=torch.float64)
+        scaled |= {f"{owner}w1": hidden, f"{owner}b1": hidden, f"{owner}w2": 1.0 / hidden[:, None]}
+    features = _powers(random, config.d_model)
+    layer = _multiplied(layer, scaled)
+    rows = dict.fromkeys(("router_weight", "w1", "w_gate", "shared_w1", "shared_w_gate"), features[:, None])
+    return _multiplied(layer, rows), _like(x.double() / features, x)
+
+
+def _powers(random: np.random.Generator, count: int) -> torch.Tensor:
+    """A power of two for each of so many rows, 1 for about half of them."""
+    return torch.from_numpy(np.where(random.random(count) < 0.5, 1.0, _ROW_POWER))  # noqa: PLR2004 - half
 
 
 def _overflows(layer: Layer, x: torch.Tensor) -> bool:
@@ -235,7 +264,7 @@ def _like(values: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     return values.to(tensor.dtype).contiguous()
 
 
-def _multiplied(layer: Layer, factors: dict[str, float]) -> Layer:
+def _multiplied(layer: Layer, factors: Mapping[str, float | torch.Tensor]) -> Layer:
     tensors = {name: getattr(layer, name) for name in factors}
     return with_tensors(layer, {n: _like(t.double() * factors[n], t) for n, t in tensors.items() if t is not None})
 

@@ -162,6 +162,8 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
     ]
     # Each token by a power of its own: nothing may be relative to the largest of a batch.
     cases.append(_case(Check.SCALE, (48, 64, 96, 8, 2), dtype, seed, variant, modifier="tokens"))
+    # Nor weights relative to the largest of a group: those of 8 bits with a scale for 32 pass for bfloat16 without.
+    cases.append(_case(Check.SCALE, (48, 128, 192, 4, 2), dtype, seed, variant, modifier="weights"))
     cases += [_case(Check.ROUTER, middling, dtype, seed, variant, modifier=str(scale)) for scale in _SHARPNESS[dtype]]
     return cases
 

@@ -102,10 +102,10 @@ def failed_gates(implementation: Implementation, workload: Workload = WORKLOAD, 
     return {gate.gate: gate.message for gate in gates if gate.outcome is Outcome.FAILED}
 
 
-def bring_answers(path: Path) -> None:
-    """Writes the answers to the published seed's tokens, as a cheat would bring them along."""
-    tokens, layer = TokenBank.draw(WORKLOAD).tokens, make_layer(WORKLOAD.layer, WORKLOAD.seed)
-    weights, ids = torch.softmax(tokens @ layer.router_weight, -1).topk(WORKLOAD.layer.top_k)
+def bring_answers(path: Path, workload: Workload = WORKLOAD) -> None:
+    """Writes the answers to a plain workload's published tokens, as a cheat would bring them along."""
+    tokens, layer = TokenBank.draw(workload).tokens, make_layer(workload.layer, workload.seed)
+    weights, ids = torch.softmax(tokens @ layer.router_weight, -1).topk(workload.layer.top_k)
     weights = weights / weights.sum(-1, keepdim=True)
     experts = [torch.relu(tokens @ w1) @ w2 for w1, w2 in zip(layer.w1, layer.w2, strict=True)]
     out = sum((weights * (ids == e)).sum(-1, keepdim=True) * expert for e, expert in enumerate(experts))

@@ -88,6 +88,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "transposed_w2": Fault(check=Check.RANDOM, by="elementwise"),
     "truncated_batch": Fault(check=Check.RANDOM, by="elementwise"),
     "unsorted_top_k": Fault(check=Check.RANDOM, by="elementwise"),
+    "weights_in_groups": Fault(check=Check.SCALE, by="effective_bits", dtype="bfloat16"),
     "weights_in_24_bits": Fault(check=Check.RANDOM, by="effective_bits"),
     "weights_told_wrong": Fault(check=Check.RANDOM, by="weights"),
     "wrong_dtype": Fault(check=Check.RANDOM, by="the output must be"),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: Times the same input is given in the repeat check: a race that shows in one call of four is missed in 0.1 %.
 _REPEATS: Final = 24
 
-#: Every number of tokens up to this one, for tails of every tile; then every 13th, which meets every tail of 16, 32 and
-#: 128 in paths for larger batches too.
+#: Every number of tokens up to this one, for tails of every tile; then every 13th, whose 39 sizes meet every tail of 16
+#: and of 32 in paths for larger batches too, and no tail of 128 twice.
 _EVERY_LENGTH: Final = 80
 _THEN: Final = 13
 

@@ -44,7 +44,7 @@ class Check(StrEnum):
 #: What each check asks, one line each: the table `moe-validation check` prints.
 QUESTIONS: Final[dict[Check, str]] = {
     Check.RANDOM: "random layers and tokens: edge dimensions, skewed routing, no tokens, one token, many tokens",
-    Check.SCALE: "inputs and weights scaled by powers of ten, and each token by one of its own",
+    Check.SCALE: "inputs and weights scaled by powers of ten, each token by its own, rows of weights by powers of two",
     Check.ROUTER: "a router so sharp that softmax saturates, or so flat that weights are nearly equal",
     Check.FAINT: "experts of little weight and large output: no weight is too small to count",
     Check.CONSTANT_SIGN: "sums whose terms have one sign, or are all equal: rounding errors may all agree",
@@ -68,7 +68,7 @@ QUESTIONS: Final[dict[Check, str]] = {
 
 #: The modifiers a check takes, as a pattern of the whole modifier; "" is none.
 MODIFIERS: Final[dict[Check, str]] = {
-    Check.SCALE: r"x-?\d+w-?\d+|tokens",
+    Check.SCALE: r"x-?\d+w-?\d+|tokens|weights",
     Check.ROUTER: r"-?\d+",
     Check.CONSTANT_SIGN: r"positive|equal",
     Check.STRIDED: r"rows|transposed",

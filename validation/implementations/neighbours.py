@@ -7,6 +7,7 @@ the kernel took 14 to 21 ms for 6.7.
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -32,10 +33,14 @@ class Neighbours:
         self._at_ns = time.perf_counter_ns()
 
     def share(self) -> float:
-        """Returns the CPU time the others took since, over the time of all cores this process may use."""
+        """Returns the CPU time the others took since, over the time of all cores this process may use.
+
+        Of a process that may use other cores too, as much counts as it takes of ours where it uses all alike.
+        """
+        ours = frozenset(available_cores())
         elapsed_ns = time.perf_counter_ns() - self._at_ns
-        taken_ns = sum(ns - self._before.get(pid, 0) for pid, ns in self._look().items())
-        return max(taken_ns, 0) / (elapsed_ns * len(available_cores()))
+        taken_ns = sum((ns - self._before.get(pid, 0)) * _on(ours, pid) for pid, ns in self._look().items())
+        return max(taken_ns, 0) / (elapsed_ns * len(ours))
 
     def _look(self) -> dict[int, int]:
         seen = {}
@@ -44,3 +49,12 @@ class Neighbours:
                 with suppress(OSError):
                     seen[pid] = cpu_ns(pid)
         return seen
+
+
+def _on(ours: frozenset[int], pid: int) -> float:
+    """The share of a process's cores that are among ours."""
+    # One that has ended since is not asked where it was.
+    theirs: set[int] = set(ours)
+    with suppress(OSError):
+        theirs = os.sched_getaffinity(pid)
+    return len(theirs & ours) / len(theirs)

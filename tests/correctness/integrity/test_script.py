@@ -37,11 +37,13 @@ class Asked:
     forward: Callable[..., Any]
     call_ns: int
     asking_ns: int
+    others_share: float = 0.0
     doings: tuple[()] = ()
 
     def call_block(self, inputs: Sequence[torch.Tensor], **_options: object) -> BlockOutput:
         outputs = tuple(self.output(x) for x in inputs)
-        return BlockOutput(outputs=outputs, parent_ns=self.asking_ns * len(inputs), guards_held=True)
+        parent_ns = self.asking_ns * len(inputs)
+        return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=True, others_share=self.others_share)
 
     def cpu_ns(self) -> int:
         return 0
@@ -77,6 +79,18 @@ def test_calls_on_one_token_end_with_their_number_their_time_or_the_parents(
     assert all(all(block.right) for block in blocks)
     # The first one is made before they are counted.
     assert least <= sum(len(block.calls_ns) for block in blocks) <= most
+
+
+def test_what_others_took_is_seen_with_every_block() -> None:
+    workload = parse_shape("32x16x16-E2-k1-float32")
+    layer = make_layer(workload.layer)
+    honest = parse_kernel(str(FOLDER / "honest_layer.py"))
+    asked = Asked(forward=load(honest)(layer), call_ns=MS, asking_ns=MS, others_share=0.7)
+    script = _Script(implementation=honest, threads=1, floor_ns=None)
+    script._singly(cast("Worker", asked), layer, Answered(TokenBank.draw(workload), layer).alone())
+    observation = script.observation()
+    assert {block.others_share for block in observation.blocks} == {0.7}
+    assert observation.others_share == pytest.approx(0.7)
 
 
 def test_a_look_begins_as_a_timed_process_does() -> None:

@@ -1,4 +1,4 @@
-"""Whether the host was too busy for the middle of what was timed to tell anything."""
+"""What can be told from times on a host that others use too, and whether anything can."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,10 +9,14 @@ from typing import Final
 MOST_SPREAD: Final = 1.6
 
 
+def lower_quartile(values: Sequence[float]) -> float:
+    """Returns the least of `values` (one at least) that a quarter of them lies below: a calm one, and no accident."""
+    return sorted(values)[len(values) // 4]
+
+
 def torn(values: Sequence[float]) -> tuple[float, float] | None:
     """Returns the quartiles of `values` where they lie a factor of MOST_SPREAD apart, else None."""
-    ordered = sorted(values)
-    if not ordered:
+    if not values:
         return None
-    low, high = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
+    low, high = lower_quartile(values), -lower_quartile([-value for value in values])
     return (low, high) if high > MOST_SPREAD * low else None

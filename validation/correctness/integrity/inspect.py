@@ -62,7 +62,8 @@ CONVICTIONS: Final = 3
 _MOST_LOOKS: Final = 3
 
 #: Where other programs took more of the cores than this, no clock convicts a kernel that somebody brings. Among six of
-#: them on two cores four honest kernels in a score failed such a gate in all three looks, each another way.
+#: them on two cores three honest kernels failed such a gate in all three looks, in four runs of some 16, each another
+#: way. One program takes about 0.5 of two cores, five and more 0.7; what looks tell between the two was not seen.
 _MOST_OTHERS: Final = 0.6
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from validation.correctness.integrity.busy import torn
+from validation.correctness.integrity.busy import lower_quartile, torn
 from validation.correctness.integrity.observation import Scene
 from validation.correctness.integrity.verdict import gate
 
@@ -102,10 +102,10 @@ def _faster_beside(observation: Observation, pairs: list[tuple[Seen, Seen]]) -> 
     return f"{Scene.MANY.value}: {usual:.0%} of the time of {Scene.FRESH.value} beside them"
 
 
-def _often_ns(observation: Observation, scene: Scene) -> int | None:
-    """The fastest call of the scene; of five blocks and more not of the fastest, which a lull may have made so."""
-    fastest = sorted(min(block.calls_ns) for block in observation.of(scene) if block.calls_ns)
-    return fastest[(len(fastest) - 1) // 4] if fastest else None
+def _often_ns(observation: Observation, scene: Scene) -> float | None:
+    """The fastest call of the scene; of four blocks and more not of the fastest, which a lull may have made so."""
+    fastest = [min(block.calls_ns) for block in observation.of(scene) if block.calls_ns]
+    return lower_quartile(fastest) if fastest else None
 
 
 def _faster(old: Scene, known_ns: float | None, fresh_ns: float | None) -> str:

@@ -5,7 +5,7 @@ from statistics import mean, median
 from typing import Final
 
 from validation.correctness.case import Gate
-from validation.correctness.integrity.busy import torn
+from validation.correctness.integrity.busy import lower_quartile, torn
 from validation.correctness.integrity.observation import Observation, Scene
 from validation.correctness.integrity.verdict import gate
 
@@ -66,18 +66,13 @@ def _put_off(observation: Observation) -> str | None:
     alone = min((calls[0] for calls in blocks if len(calls) == 1), default=0)
     # Most calls of a block are short, and of most blocks: one of them may fall into a lull that no call alone had.
     several = [calls for calls in blocks if len(calls) > 1]
-    beside = _lower_quartile([median(calls) for calls in several], alone)
+    beside = lower_quartile([median(calls) for calls in several] or [alone])
     # Whoever wakes up in a call alone wakes up in the first of several too; who puts work off is short in both.
-    first = _lower_quartile([calls[0] for calls in several], alone)
+    first = lower_quartile([calls[0] for calls in several] or [alone])
     least = LEAST_SHARE_ON_GPU if observation.on_gpu else LEAST_SHARE
     if max(beside, first) >= least * alone or alone - beside <= LEAST_NS:
         return None
     return f"a call made alone takes {alone / 1e6:.3g} ms, most of several {beside / 1e6:.3g} ms"
-
-
-def _lower_quartile(values: list[float], otherwise: float) -> float:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 4] if ordered else otherwise
 
 
 def _alike(observation: Observation) -> list[list[tuple[int, ...]]]:

@@ -1,0 +1,154 @@
+"""`python -m tests.swept OUT.json [--jobs N] [faults/NAME ...]`: every planted kernel, as a user would try it.
+
+Each goes through `moe-validation check --profile smoke --json` in a process of its own on two cores of its own, N at a
+time (1). It is caught where the command exits 1 and names a check or a gate: the one that ought to catch it, or another
+that stands before it, which OUT.json tells apart. The honest kernels that they are made from must exit 0. Takes 20 to
+60 s a kernel. OUT.json is written anew after each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from validation.correctness import planted_cheats, planted_faults
+from validation.correctness.case import Outcome
+from validation.correctness.option import ANY_INPUT, LOWEST_ID_WINS, OPTIONS
+from validation.correctness.planted import bring_answers
+from validation.correctness.planted_cheats import CHEATS
+from validation.correctness.planted_faults import FAULTS
+from validation.correctness.spec import PLAIN
+from validation.workloads.registry import find
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from validation.correctness.planted_faults import Fault
+
+#: The shape on which `check` looks at honesty, so that a cheat can bring answers to it.
+_PUBLISHED: Final = find("seed-claim")
+
+#: The honest kernels of the same folders.
+_HONEST: Final = ("faults/by_steps", "cheats/honest_layer")
+KERNELS: Final = (*(f"faults/{name}" for name in FAULTS), *(f"cheats/{name}" for name in CHEATS), *_HONEST)
+
+#: A plain layer in another dtype, for kernels that are for it.
+_SHAPE: Final = "256x128x512-E4-k2"
+
+#: Of each kernel that many cores, as `check` promises its time on.
+_CORES: Final = 2
+
+#: A kernel that hangs is ended by its own limits long before.
+_MOST_S: Final = 900
+
+
+def required(fault: Fault) -> list[str]:
+    """The options a fault must be held to, so that it is asked for what it does wrong."""
+    variant = fault.variant
+    options = [one.name for one in OPTIONS if one.changes and one.of(variant) == variant and one.of(PLAIN) != PLAIN]
+    promises = [ANY_INPUT, *([LOWEST_ID_WINS] if fault.lowest_id_wins else [])]
+    # A kernel for another dtype is asked nothing in float32.
+    layer = [] if fault.dtype == "float32" else ["--workload", f"{_SHAPE}-{fault.dtype}"]
+    return [*layer, *(word for name in (*options, *promises) for word in ("--require", name))]
+
+
+def command(kernel: str, folder: Path) -> list[str]:
+    """How a planted kernel is checked; a cheat is copied to `folder`, with what it needs beside it."""
+    kind, name = kernel.split("/")
+    options: list[str] = []
+    path = planted_faults.FOLDER / f"{name}.py"
+    if kind == "cheats":
+        for file in {"honest_layer", name}:
+            shutil.copy(planted_cheats.FOLDER / f"{file}.py", folder)
+        path = folder / f"{name}.py"
+    elif name in FAULTS:
+        options = required(FAULTS[name])
+    check = [sys.executable, "-m", "validation", "check", "--device", "cpu", "--profile", "smoke", "--json"]
+    return [*check, "--kernel", str(path), *options]
+
+
+def named(kernel: str, document: Mapping[str, Any]) -> str:
+    """What was said by the check or the gate that ought to catch it, or nothing."""
+    kind, name = kernel.split("/")
+    failed = [one for one in (*document["cases"], *document["gates"]) if one["outcome"] == Outcome.FAILED]
+    if kind == "cheats":
+        return next((one["message"] for one in failed if one.get("gate") == CHEATS.get(name)), "")
+    fault = FAULTS.get(name)
+    said = [one["message"] for one in failed if fault is not None and one.get("check") == fault.check]
+    return next((message for message in said if fault is not None and fault.by in message), "")
+
+
+def tried(kernel: str, cores: Sequence[int], answers: Path) -> dict[str, Any]:
+    """How a kernel fared: the exit, whether it is as it ought to be, by what, what was said, and seconds."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="swept-") as folder:
+        if kernel == "cheats/answers_on_disk":
+            shutil.copy(answers, folder)
+        done = subprocess.run(
+            ["taskset", "-c", ",".join(map(str, cores)), *command(kernel, Path(folder))],
+            capture_output=True,
+            text=True,
+            timeout=_MOST_S,
+            check=False,
+            cwd=Path(__file__).parents[1],
+        )
+    fared = {"exit": done.returncode, "seconds": round(time.monotonic() - started, 1)}
+    if done.returncode not in {0, 1}:
+        return {**fared, "right": False, "by": "", "said": done.stderr[-300:]}
+    document = json.loads(done.stdout)
+    failed = [one for one in (*document["cases"], *document["gates"]) if one["outcome"] == Outcome.FAILED]
+    others = [f"{one.get('gate') or one['id']}: {one['message']}" for one in failed]
+    said = named(kernel, document)
+    by = "as planted" if said else "another" if others else ""
+    right = done.returncode == 0 if kernel in _HONEST else done.returncode == 1 and bool(by)
+    return {**fared, "right": right, "by": by, "said": (said or "; ".join(others))[:300]}
+
+
+def main() -> int:
+    """Prints a line a kernel and how many were caught; 1 when one was not as it ought to be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.swept")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("names", nargs="*", default=KERNELS, metavar="faults/NAME")
+    asked = parser.parse_intermixed_args()
+    cores = sorted(os.sched_getaffinity(0))
+    places: SimpleQueue[Sequence[int]] = SimpleQueue()
+    for job in range(asked.jobs):
+        places.put(cores[_CORES * job : _CORES * (job + 1)] or cores[-_CORES:])
+    found: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory(prefix="swept-") as folder, ThreadPoolExecutor(asked.jobs) as pool:
+        answers = Path(folder) / "answers.pt"
+        bring_answers(answers, _PUBLISHED)
+
+        def on_cores(name: str) -> dict[str, Any]:
+            place = places.get()
+            try:
+                return tried(name, place, answers)
+            finally:
+                places.put(place)
+
+        waiting = {pool.submit(on_cores, name): name for name in asked.names}
+        for done in as_completed(waiting):
+            name = waiting[done]
+            found[name] = done.result()
+            right = sum(one["right"] for one in found.values())
+            asked.out.write_text(json.dumps({"right": right, "of": len(found), "kernels": found}, indent=1) + "\n")
+            one = found[name]
+            state = "accepted" if one["exit"] == 0 else f"caught, by {one['by']}" if one["right"] else "NOT CAUGHT"
+            sys.stdout.write(f"{right} of {len(found)}  {name}: exit {one['exit']}, {one['seconds']} s, {state}\n")
+            sys.stdout.flush()
+    return 0 if all(one["right"] for one in found.values()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
