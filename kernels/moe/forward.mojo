@@ -3,12 +3,11 @@
 from .balance import Balance
 from .combine import Combine
 from .dispatch import dispatch, dispatch_shared
-from .experts import gather_rows
 from .format import bytes_of
 from .layer import Layer
 from .memory import at
 from .routing import Route
-from .schedule import Blocks, HiddenPanels, OutputPanels, split_by_panels
+from .schedule import Blocks, Gather, HiddenPanels, OutputPanels, split_by_panels
 from .workspace import Workspace
 
 
@@ -66,7 +65,7 @@ def _run_experts[dtype: DType](layer: Layer, work: Workspace):
     var pool = layer.pool
     if split_by_panels(layer, work):
         # Few rows: all threads share every expert's panels, because there are too few blocks to go round.
-        gather_rows[dtype](layer, work, 0, work.slots, work.rows)
+        Gather[dtype](layer, work).start()
         HiddenPanels[dtype](layer, work).start()
         OutputPanels[dtype](layer, work).start()
     else:

@@ -2,7 +2,7 @@
 
 from .amx import close_tiles, open_tiles
 from .experts import gather_rows, hidden_units, outputs
-from .format import operand, steps
+from .format import bytes_of, operand, steps
 from .layer import Layer
 from .memory import Address, Floats, at
 from .panels import Panels
@@ -11,10 +11,14 @@ from .workspace import Workspace, block_rows, slice_units
 
 # Panels of one ticket when panels are shared out: one group of a one-row tile.
 comptime PANELS_PER_TICKET = 4
+# Rows that one ticket gathers: some us of work. Fewer values than ALONE are gathered before a second thread has woken up.
+comptime ROWS_PER_TICKET = 16
+comptime ALONE = 1 << 15
 
 
 def split_by_panels(layer: Layer, work: Workspace) -> Bool:
-    """Whether threads share out panels rather than blocks: when the hidden units of all slots may stand in L2."""
+    """Whether threads share out panels rather than blocks: when the slots are few, and their hidden units may stand in L2.
+    """
     return work.whole
 
 
@@ -101,6 +105,31 @@ struct Blocks[dtype: DType](Task):
                 sums,
                 after,
             )
+
+
+@fieldwise_init
+struct Gather[dtype: DType](Task):
+    """All slots' rows of inputs are in the workspace."""
+
+    var layer: Layer
+    var work: Workspace
+
+    def start(self):
+        """Run on the whole pool, or alone when that is quicker."""
+        if self.work.slots * self.layer.d_model <= ALONE:
+            gather_rows[Self.dtype](self.layer, self.work, 0, self.work.slots, self.work.rows)
+        else:
+            self.layer.pool.run(self, (self.work.slots + ROWS_PER_TICKET - 1) // ROWS_PER_TICKET)
+
+    def run(self, thread: Int):
+        """A few rows after the other, until none is left."""
+        var row_bytes = self.work.ld_rows * bytes_of[operand[Self.dtype]()]()
+        while True:
+            var first = self.layer.pool.ticket() * ROWS_PER_TICKET
+            if first >= self.work.slots:
+                return
+            var count = min(ROWS_PER_TICKET, self.work.slots - first)
+            gather_rows[Self.dtype](self.layer, self.work, first, count, self.work.rows + first * row_bytes)
 
 
 def _tickets(panels: Int) -> Int:

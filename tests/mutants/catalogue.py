@@ -181,6 +181,11 @@ MUTANTS: tuple[Mutant, ...] = (
             "gather_rows[Self.dtype](self.layer, self.work, first, rows, Int(inputs))",
             "gather_rows[Self.dtype](self.layer, self.work, first, rows - 1, Int(inputs))",
         ),
+        (
+            "last rows for panels not gathered",
+            "var count = min(ROWS_PER_TICKET, self.work.slots - first)",
+            "var count = min(ROWS_PER_TICKET - 1, self.work.slots - first)",
+        ),
     ),
     *_of(
         "tile",
