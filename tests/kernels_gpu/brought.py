@@ -3,8 +3,9 @@
 SonicMoE (packages sonic-moe and quack-kernels, with NVIDIA's CuTe DSL) compiles and tunes itself at its first call of a
 size. Of SGLang and FlashInfer a few folders of their wheels suffice: SGLang's Triton kernels and the tiles tuned for
 them; FlashInfer's two matmuls for Hopper in the CuTe DSL, whose tiles are tried here as its tuner would. What their
-C++ does beside these (choosing experts, placing pairs in whole tiles) is PyTorch's here, compiled; how long that takes
-alone, `python -m tests.kernels_gpu.brought OUT.json` tells.
+C++ does beside these (choosing experts, placing pairs in whole tiles) is PyTorch's here, compiled. Where nvcc is,
+FlashInfer compiles its own: then its layer is called whole, and its CUTLASS form is a peer too. How long choosing and
+placing take alone, `python -m tests.kernels_gpu.brought OUT.json` tells.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
+import shutil
 import statistics
 import sys
 from functools import cache
@@ -184,6 +187,88 @@ def _sglang_tiles(experts: int, d_ff: int) -> Callable[[int], dict[str, int]]:
 
 
 def flashinfer(layer: Any) -> Callable[..., object]:
+    """Its layer for Hopper in the CuTe DSL: whole where nvcc is, else its matmuls."""
+    return (_flashinfer_whole if shutil.which("nvcc") else _flashinfer_matmuls)(layer)
+
+
+def _flashinfer_whole(layer: Any) -> Callable[..., object]:
+    from flashinfer.fused_moe.cute_dsl import sm90_fused_moe as its  # noqa: PLC0415 - see above
+    from flashinfer.fused_moe.cute_dsl.sm90_contiguous_gather_grouped_gemm_act_fusion import (  # noqa: PLC0415
+        _interleave_gated_halves as interleave,
+    )
+
+    c = layer.config
+    w1 = interleave(layer.w1.mT, layer.w_gate.mT)
+    w2 = layer.w2.mT.contiguous()
+
+    def experts(x: torch.Tensor, out: torch.Tensor, weights: torch.Tensor, ids: torch.Tensor) -> None:
+        its.cute_dsl_fused_moe_bf16(x, ids, weights, w1, w2, c.n_experts, c.top_k, moe_output=out)
+
+    return _flashinfer_tuned(layer, experts)
+
+
+def flashinfer_cutlass(layer: Any) -> Callable[..., object]:
+    """Its layer of CUTLASS's matmuls, which expands, activates and sums by kernels of its own."""
+    from flashinfer.fused_moe import cutlass_fused_moe  # noqa: PLC0415 - see above
+
+    w1 = torch.cat([layer.w1.mT, layer.w_gate.mT], dim=1)
+    w2 = layer.w2.mT.contiguous()
+
+    def experts(x: torch.Tensor, out: torch.Tensor, weights: torch.Tensor, ids: torch.Tensor) -> None:
+        cutlass_fused_moe(x, ids, weights, w1, w2, x.dtype, quant_scales=None, output=out)
+
+    return _flashinfer_tuned(layer, experts)
+
+
+def flashinfer_choosing(layer: Any) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Weights and ids [T, k]: the k best by its kernel for DeepSeek's router, without groups and bias.
+
+    That one weighs by sigmoids, and its softmax is for newer GPUs only: the chosen logits' softmax is PyTorch's,
+    compiled. Its check of groups asks as many groups as experts a token, which the kernel does not need.
+    """
+    from flashinfer.fused_moe import fused_topk_deepseek  # noqa: PLC0415 - see above
+
+    c = layer.config
+    bias = torch.zeros(c.n_experts, device="cuda")
+
+    @torch.compile(dynamic=False)
+    def weigh(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        return logits.gather(1, ids.long()).softmax(-1)
+
+    def choose(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = torch.mm(x, layer.router_weight, out_dtype=torch.float32)
+        sigmoids = logits.new_empty((len(x), c.top_k))
+        ids = torch.empty((len(x), c.top_k), dtype=torch.int32, device=x.device)
+        fused_topk_deepseek(logits, bias, 1, 1, c.top_k, 1.0, sigmoids, ids, skip_check=True)
+        return weigh(logits, ids), ids
+
+    return choose
+
+
+def _flashinfer_tuned(layer: Any, experts: Callable[..., None]) -> Callable[..., object]:
+    """Chosen and run as its tuner finds best, which tries all that it has at the first call of a size.
+
+    FLASHINFER_TUNED names a folder that keeps what was found.
+    """
+    from flashinfer.autotuner import autotune  # noqa: PLC0415 - see above
+
+    choose = flashinfer_choosing(layer)
+    folder = os.environ.get("FLASHINFER_TUNED")
+    tuned: set[int] = set()
+
+    def forward(x: torch.Tensor, out: torch.Tensor) -> tuple[object, ...]:
+        weights, ids = choose(x)
+        size, is_first = len(x), len(x) not in tuned
+        kept = str(Path(folder) / f"k{layer.config.top_k}.json") if folder and is_first else None
+        with autotune(is_first, cache=kept, tuning_buckets=(size,)):
+            experts(x, out, weights, ids)
+        tuned.add(size)
+        return None, ids, weights
+
+    return forward
+
+
+def _flashinfer_matmuls(layer: Any) -> Callable[..., object]:
     """Its matmuls, the first with activation, the second adding into `out`, in the fastest of some of its tiles."""
     first, second, interleave = _flashinfer_kernels()
     c = layer.config
@@ -279,7 +364,35 @@ def _flashinfer_kernels() -> tuple[Callable[..., Any], ...]:
 
 #: Rows of both matmuls' tiles; columns and swizzle of the first's, columns and cluster of the second's.
 _Tiles = tuple[int, tuple[int, int], tuple[int, tuple[int, int]]]
-BROUGHT = {"sonicmoe": sonicmoe, "sglang": sglang, "flashinfer": flashinfer}
+BROUGHT = {
+    "sonicmoe": sonicmoe, "sglang": sglang, "flashinfer": flashinfer, "flashinfer_cutlass": flashinfer_cutlass,
+}  # fmt: skip
+
+
+def installed() -> dict[str, Callable[[Any], Callable[..., object]]]:
+    """Those whose package is here; one of FlashInfer's is nothing without nvcc."""
+    return {
+        who: bring
+        for who, bring in BROUGHT.items()
+        if importlib.util.find_spec(who.partition("_")[0]) and (who != "flashinfer_cutlass" or shutil.which("nvcc"))
+    }
+
+
+def _ways_of_placing(layer: Any, rows: int) -> dict[str, Callable[[torch.Tensor], object]]:
+    """PyTorch's of both; where nvcc is, FlashInfer's of choosing, and of both, in the nearest tiles that it has."""
+    choose = placing(layer)
+    ways: dict[str, Callable[[torch.Tensor], object]] = {"pytorch": lambda x: choose(x, rows)}
+    if "flashinfer_cutlass" not in installed():
+        return ways
+    from flashinfer.fused_moe.cute_dsl.moe_utils import moe_sort  # noqa: PLC0415 - see above
+
+    its, c = flashinfer_choosing(layer), layer.config
+
+    def place(x: torch.Tensor) -> object:
+        weights, ids = its(x)
+        return moe_sort(ids, weights, c.n_experts, c.top_k, tile_tokens_dim=max(rows, 64), enable_pdl=True)
+
+    return ways | {"flashinfer_choosing": its, "flashinfer": place}
 
 
 def main() -> int:
@@ -287,19 +400,21 @@ def main() -> int:
     from tests.kernels_gpu.reference_gpu import make_tokens  # noqa: PLC0415 - time_on_gpu imports this file
     from tests.kernels_gpu.time_on_gpu import GATED, SHAPES, events_us, graph_of  # noqa: PLC0415
 
-    took = {}
+    took: dict[str, dict[str, float]] = {}
     for name in GATED:
         t, d, _f, experts, k = SHAPES[name]
         torch.compiler.reset()
         router = (torch.randn(d, experts, device="cuda") * d**-0.5).bfloat16()
-        choose = placing(SimpleNamespace(config=SimpleNamespace(n_experts=experts, top_k=k), router_weight=router))
+        layer = SimpleNamespace(config=SimpleNamespace(n_experts=experts, top_k=k), router_weight=router)
         xs = [make_tokens(t, d, torch.bfloat16, seed=10 + i) for i in range(8)]
-        rows = 16 if t < 4096 else 128
-        for x in xs[:2]:
-            choose(x, rows)
-        torch.cuda.synchronize()
-        graph = graph_of(lambda x, _: choose(x, rows), xs, xs[0])  # noqa: B023 - it runs before the loop goes on
-        took[name] = statistics.median(events_us(graph.replay, None, 60)[2:]) / len(xs)
+        ways = _ways_of_placing(layer, 16 if t < 4096 else 128)
+        took[name] = {}
+        for who, way in ways.items():
+            for x in xs[:2]:
+                way(x)
+            torch.cuda.synchronize()
+            graph = graph_of(lambda x, _: way(x), xs, xs[0])  # noqa: B023 - it runs before the loop goes on
+            took[name][who] = statistics.median(events_us(graph.replay, None, 60)[2:]) / len(xs)
     Path(sys.argv[1]).write_text(json.dumps(took, indent=1) + "\n")
     return 0
 

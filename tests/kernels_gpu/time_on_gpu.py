@@ -14,7 +14,6 @@ Cold: 120 MB are written between calls, twice the L2. Contenders take turns, thr
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import json
 import math
 import statistics
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.kernels_gpu.brought import BROUGHT
+from tests.kernels_gpu.brought import BROUGHT, installed
 from tests.kernels_gpu.floors import BOX, COOPERATIVE, Floors
 from tests.kernels_gpu.reference_gpu import answer, make_layer, make_tokens
 from validation.implementations.mojo_gpu import prepare
@@ -137,7 +136,7 @@ def peers(layer: Any, tokens: int) -> dict[str, Callable[..., object]]:
         torch.compiler.reset()
         found |= {f"{who}_compiled": torch.compile(forward, dynamic=False) for who, forward in found.items()}
         found["triton"] = triton_fused.prepare(layer)
-        found |= {who: bring(layer) for who, bring in BROUGHT.items() if importlib.util.find_spec(who) is not None}
+        found |= {who: bring(layer) for who, bring in installed().items()}
     if c.n_experts <= 8:
         found["loop"] = loop(layer)
     only = [name for a in sys.argv if a.startswith("--only=") for name in a.removeprefix("--only=").split(",")]
