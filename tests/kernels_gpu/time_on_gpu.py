@@ -3,7 +3,7 @@
 
 `--mojo-only` leaves the others out, `--only=NAME,NAME` all but Mojo and those; `--table` measures nothing and prints
 OUT.json as the table of docs/H200.md; `--float32` times float32 (PyTorch's products too, not TF32) at the shapes that
-fit. `--gated` times the real models as ReLU and as SwiGLU, the latter beside compiled forms, Triton and what brought.py
+fit. `--gated` times the real models as ReLU and as SwiGLU, the latter beside compiled forms, Triton and what brought
 finds; its table tells each one's share of its floor.
 
 Whole layer, bfloat16, ReLU, no biases. Every contender is checked against float64 before it is timed. In a CUDA graph:
