@@ -2,8 +2,8 @@
 
 Each goes through `moe-validation check --profile smoke --json` in a process of its own on two cores of its own, N at a
 time (1). It is caught where the command exits 1 and names a check or a gate: the one that ought to catch it, or another
-that stands before it, which OUT.json tells apart. The honest kernels that they are made from must exit 0. Takes 20 to
-60 s a kernel. OUT.json is written anew after each.
+that stands before it, which OUT.json tells apart. The honest kernels that they are made from must exit 0. Takes 13 to
+67 s a kernel. OUT.json is written anew after each, with the digest of the sources that decide.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from validation.correctness import planted_cheats, planted_faults
 from validation.correctness.case import Outcome
 from validation.correctness.option import ANY_INPUT, LOWEST_ID_WINS, OPTIONS
-from validation.correctness.planted import bring_answers
+from validation.correctness.planted import bring_answers, sources_digest
 from validation.correctness.planted_cheats import CHEATS
 from validation.correctness.planted_faults import FAULTS
 from validation.correctness.spec import PLAIN
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from validation.correctness.planted_faults import Fault
+
+_ROOT: Final = Path(__file__).parents[1]
 
 #: The shape on which `check` looks at honesty, so that a cheat can bring answers to it.
 _PUBLISHED: Final = find("seed-claim")
@@ -77,41 +80,58 @@ def command(kernel: str, folder: Path) -> list[str]:
     return [*check, "--kernel", str(path), *options]
 
 
+def failures(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The cases and gates that failed."""
+    return [one for one in (*document["cases"], *document["gates"]) if one["outcome"] == Outcome.FAILED]
+
+
 def named(kernel: str, document: Mapping[str, Any]) -> str:
     """What was said by the check or the gate that ought to catch it, or nothing."""
     kind, name = kernel.split("/")
-    failed = [one for one in (*document["cases"], *document["gates"]) if one["outcome"] == Outcome.FAILED]
+    failed = failures(document)
+    if kernel in _HONEST:
+        return ""
     if kind == "cheats":
-        return next((one["message"] for one in failed if one.get("gate") == CHEATS.get(name)), "")
-    fault = FAULTS.get(name)
-    said = [one["message"] for one in failed if fault is not None and one.get("check") == fault.check]
-    return next((message for message in said if fault is not None and fault.by in message), "")
+        return next((one["message"] for one in failed if one.get("gate") == CHEATS[name]), "")
+    fault = FAULTS[name]
+    said = [one["message"] for one in failed if one.get("check") == fault.check]
+    return next((message for message in said if fault.by in message), "")
+
+
+def judged(kernel: str, code: int, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the exit is what it ought to be, what caught the kernel, and what was said."""
+    others = [f"{one.get('gate') or one['id']}: {one['message']}" for one in failures(document)]
+    said = named(kernel, document)
+    by = "as planted" if said else "another" if others else ""
+    right = code == 0 if kernel in _HONEST else code == 1 and bool(by)
+    return {"exit": code, "right": right, "by": by, "said": (said or "; ".join(others))[:300]}
 
 
 def tried(kernel: str, cores: Sequence[int], answers: Path) -> dict[str, Any]:
-    """How a kernel fared: the exit, whether it is as it ought to be, by what, what was said, and seconds."""
+    """How a kernel fared, as `judged` says, and seconds. One that never ends, or says nothing, is wrong."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="swept-") as folder:
         if kernel == "cheats/answers_on_disk":
             shutil.copy(answers, folder)
-        done = subprocess.run(
-            ["taskset", "-c", ",".join(map(str, cores)), *command(kernel, Path(folder))],
-            capture_output=True,
-            text=True,
-            timeout=_MOST_S,
-            check=False,
-            cwd=Path(__file__).parents[1],
-        )
-    fared = {"exit": done.returncode, "seconds": round(time.monotonic() - started, 1)}
-    if done.returncode not in {0, 1}:
-        return {**fared, "right": False, "by": "", "said": done.stderr[-300:]}
-    document = json.loads(done.stdout)
-    failed = [one for one in (*document["cases"], *document["gates"]) if one["outcome"] == Outcome.FAILED]
-    others = [f"{one.get('gate') or one['id']}: {one['message']}" for one in failed]
-    said = named(kernel, document)
-    by = "as planted" if said else "another" if others else ""
-    right = done.returncode == 0 if kernel in _HONEST else done.returncode == 1 and bool(by)
-    return {**fared, "right": right, "by": by, "said": (said or "; ".join(others))[:300]}
+        fared = _ran(kernel, ["taskset", "-c", ",".join(map(str, cores)), *command(kernel, Path(folder))])
+    return {**fared, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _ran(kernel: str, words: Sequence[str]) -> dict[str, Any]:
+    nothing = {"right": False, "by": ""}
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=_ROOT
+    ) as process:
+        try:
+            out, error = process.communicate(timeout=_MOST_S)
+        except subprocess.TimeoutExpired:
+            # `check` ends its workers when it is asked to end.
+            os.killpg(process.pid, signal.SIGTERM)
+            return {**nothing, "exit": None, "said": f"did not end within {_MOST_S} s"}
+    try:
+        return judged(kernel, process.returncode, json.loads(out))
+    except ValueError:
+        return {**nothing, "exit": process.returncode, "said": error[-300:]}
 
 
 def main() -> int:
@@ -122,10 +142,13 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=KERNELS, metavar="faults/NAME")
     asked = parser.parse_intermixed_args()
     cores = sorted(os.sched_getaffinity(0))
+    if asked.jobs > max(1, len(cores) // _CORES):
+        parser.error(f"--jobs must be at most {len(cores) // _CORES}: each has {_CORES} of {len(cores)} cores")
     places: SimpleQueue[Sequence[int]] = SimpleQueue()
     for job in range(asked.jobs):
-        places.put(cores[_CORES * job : _CORES * (job + 1)] or cores[-_CORES:])
+        places.put(cores[_CORES * job : _CORES * (job + 1)])
     found: dict[str, dict[str, Any]] = {}
+    sources = sources_digest()
     with tempfile.TemporaryDirectory(prefix="swept-") as folder, ThreadPoolExecutor(asked.jobs) as pool:
         answers = Path(folder) / "answers.pt"
         bring_answers(answers, _PUBLISHED)
@@ -142,10 +165,12 @@ def main() -> int:
             name = waiting[done]
             found[name] = done.result()
             right = sum(one["right"] for one in found.values())
-            asked.out.write_text(json.dumps({"right": right, "of": len(found), "kernels": found}, indent=1) + "\n")
+            record = {"sources_sha256": sources, "right": right, "of": len(found), "kernels": found}
+            asked.out.write_text(json.dumps(record, indent=1) + "\n")
             one = found[name]
-            state = "accepted" if one["exit"] == 0 else f"caught, by {one['by']}" if one["right"] else "NOT CAUGHT"
-            sys.stdout.write(f"{right} of {len(found)}  {name}: exit {one['exit']}, {one['seconds']} s, {state}\n")
+            by = f" (caught by {one['by']})" if one["by"] else ""
+            state = "as it ought to be" if one["right"] else "WRONG"
+            sys.stdout.write(f"{right} of {len(found)}  {name}: exit {one['exit']}, {one['seconds']} s, {state}{by}\n")
             sys.stdout.flush()
     return 0 if all(one["right"] for one in found.values()) else 1
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.swept import KERNELS, command, named, required
+from tests.swept import KERNELS, command, judged, named, required
 from validation.correctness.planted_faults import FAULTS
 
 
@@ -43,3 +43,25 @@ def test_only_the_gate_that_ought_to_catch_a_cheat_counts() -> None:
     assert named("cheats/forks", {"cases": [], "gates": [gate]}) == "os.fork"
     assert named("cheats/keeps_warm", {"cases": [], "gates": [gate]}) == ""
     assert named("cheats/honest_layer", {"cases": [], "gates": [gate]}) == ""
+
+
+@pytest.mark.parametrize(
+    ("kernel", "code", "failed", "fared"),
+    [
+        ("cheats/forks", 1, {"gate": "keeps_to_itself", "message": "os.fork"}, (True, "as planted")),
+        ("cheats/forks", 1, {"id": "random:1x1x1-E1-k1-float32", "message": "finite"}, (True, "another")),
+        ("cheats/forks", 0, None, (False, "")),
+        # An exit of 1 that names nothing catches nobody.
+        ("cheats/forks", 1, None, (False, "")),
+        ("cheats/honest_layer", 0, None, (True, "")),
+        ("cheats/honest_layer", 1, {"gate": "clocks_agree", "message": "x"}, (False, "another")),
+        ("faults/by_steps", 1, {"id": "random:1x1x1-E1-k1-float32", "message": "finite"}, (False, "another")),
+    ],
+)
+def test_what_ought_to_become_of_a_kernel(
+    kernel: str, code: int, failed: dict[str, str] | None, fared: tuple[bool, str]
+) -> None:
+    one = [] if failed is None else [{"outcome": "failed", **failed}]
+    document = {"cases": [case for case in one if "id" in case], "gates": [gate for gate in one if "gate" in gate]}
+    found = judged(kernel, code, document)
+    assert (found["right"], found["by"]) == fared

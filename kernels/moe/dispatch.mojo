@@ -59,8 +59,7 @@ def _cut_blocks[dtype: DType](layer: Layer, mut work: Workspace):
     """Blocks are `block_rows` rows, and smaller near the end: the threads finish within a small block of each other.
 
     With R rows left for n threads a block takes R / n of them (guided self-scheduling, Polychronopoulos and Kuck 1987),
-    and an expert's are alike. R / (2 n), in smaller blocks of AMX, took 4 to 6 % more time. Where panels are shared out
-    they balance, and an expert's weights are read once for each of its blocks: these are as large as they may be.
+    and an expert's are alike. R / (2 n), in smaller blocks of AMX, took 4 to 6 % more time.
     """
     var blocks = at[Int32](work.blocks)
     var shares = layer.pool.threads()
@@ -69,10 +68,8 @@ def _cut_blocks[dtype: DType](layer: Layer, mut work: Workspace):
         var first = at[Int](work.expert_rows)[unsafe_offset=e]
         var end = at[Int](work.expert_rows)[unsafe_offset=e + 1]
         while first < end:
-            var most = block_rows[dtype]()
-            if not work.whole:
-                var fair = round_up((work.slots - first) // shares, tile_rows[dtype]())
-                most = max(smallest_block[dtype](), min(most, fair))
+            var fair = round_up((work.slots - first) // shares, tile_rows[dtype]())
+            var most = max(smallest_block[dtype](), min(block_rows[dtype](), fair))
             var left = end - first
             var count_left = (left + most - 1) // most
             var rows = min(left, round_up((left + count_left - 1) // count_left, tile_rows[dtype]()))

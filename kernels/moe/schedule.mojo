@@ -11,14 +11,14 @@ from .workspace import Workspace, block_rows, slice_units
 
 # Panels of one ticket when panels are shared out: one group of a one-row tile.
 comptime PANELS_PER_TICKET = 4
-# Rows that one ticket gathers: some us of work. Fewer values than ALONE are gathered before a second thread has woken up.
+# Rows that one ticket gathers: about 1 us of work at 1024 values a row, against 0.02 us for the ticket.
 comptime ROWS_PER_TICKET = 16
+# Fewer values are gathered before a second thread has woken up: as few as combine.mojo has, not measured apart.
 comptime ALONE = 1 << 15
 
 
 def split_by_panels(layer: Layer, work: Workspace) -> Bool:
-    """Whether threads share out panels rather than blocks: when the slots are few, and their hidden units may stand in L2.
-    """
+    """Whether threads share out panels, not blocks: slots are few, and their hidden units may stand in L2."""
     return work.whole
 
 

@@ -193,9 +193,9 @@ struct Workspace(Copyable, ImplicitlyCopyable, Movable):
 # Hidden units of all slots may stand in shared memory while they fit into each core's share of L2: then panels, not
 # blocks, are shared out, and few rows still use all threads.
 comptime WHOLE_HIDDEN_BYTES = 512 << 10
-# And while a thread's share of the rows is below this: a block reads its expert's weights once, and its rows once; of
-# panels every ticket reads the rows again, and the same weights are read for each block. On 16 cores with AMX 64 rows a
-# thread took 1.5 times as long by panels in bfloat16, 1.3 times in float32.
+# And while a thread's share of the rows is below this. A block reads its expert's weights once, and its rows once; of
+# panels every ticket reads the rows again. On 16 cores with AMX 64 rows a thread took 1.5 times as long by panels in
+# bfloat16, 1.3 times in float32; 32 rows a thread in float32 took as long either way.
 comptime PANEL_ROWS = 48
 
 

@@ -37,21 +37,48 @@ def test_another_process_is_seen_and_ones_own_work_is_not() -> None:
     assert all_of_it - share > 0.05 / cores
 
 
-@pytest.mark.skipif(len(available_cores()) < 2, reason="another core is needed")
-def test_a_process_on_other_cores_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs, *_ = available_cores()
-    monkeypatch.setattr(neighbours, "available_cores", lambda: (ours,))
-    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as other:
+#: Its main thread goes to a core of its own, and sleeps; the other stays where it may.
+THREADED = """
+import os, sys, threading, time
+def spin():
+    while True: pass
+threading.Thread(target=spin, daemon=True).start()
+os.sched_setaffinity(0, {int(sys.argv[1])})
+print(flush=True)
+time.sleep(60)
+"""
+
+
+def seen(program: str, *cores: set[int], argument: str = "") -> list[float]:
+    """The shares of a program's time that count while it may use these cores, one set after the other."""
+    shares = []
+    with subprocess.Popen([sys.executable, "-c", program, argument], stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout is not None
             other.stdout.readline()
-            shares = []
-            for cores in ({theirs}, {ours, theirs}):
-                os.sched_setaffinity(other.pid, cores)
+            for allowed in cores:
+                if allowed:
+                    os.sched_setaffinity(other.pid, allowed)
                 everybody, without_it = Neighbours({os.getpid()}), Neighbours({os.getpid(), other.pid})
                 time.sleep(0.5)
                 shares.append(everybody.share() - without_it.share())
         finally:
             other.kill()
+    return shares
+
+
+@pytest.mark.skipif(len(available_cores()) < 2, reason="another core is needed")
+def test_a_process_on_other_cores_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs, *_ = available_cores()
+    monkeypatch.setattr(neighbours, "available_cores", lambda: (ours,))
+    elsewhere, anywhere = seen(BUSY, {theirs}, {ours, theirs})
     # Half of what it takes where it may use both.
-    assert shares[0] < 0.05 < shares[1]
+    assert elsewhere < 0.05 < anywhere
+
+
+@pytest.mark.skipif(len(available_cores()) < 2, reason="another core is needed")
+def test_a_process_whose_main_thread_alone_is_on_another_core_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs, *_ = available_cores()
+    monkeypatch.setattr(neighbours, "available_cores", lambda: (ours,))
+    (share,) = seen(THREADED, set(), argument=str(theirs))
+    assert share > 0.05

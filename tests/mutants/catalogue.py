@@ -182,7 +182,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "gather_rows[Self.dtype](self.layer, self.work, first, rows - 1, Int(inputs))",
         ),
         (
-            "last rows for panels not gathered",
+            "a ticket's last row not gathered",
             "var count = min(ROWS_PER_TICKET, self.work.slots - first)",
             "var count = min(ROWS_PER_TICKET - 1, self.work.slots - first)",
         ),
@@ -249,6 +249,10 @@ MUTANTS: tuple[Mutant, ...] = (
             "for rest in range(count, terms[dtype](count)):",
             "for rest in range(count, count):",
         ),
+        cpu="avx512_bf16",
+    ),
+    *_of(
+        "pack",
         ("copies leave out the last feature", "while j < count:", "while j < count - 1:"),
         ("columns beyond the matrix", "var inside = lane < width and row < k", "var inside = row < k"),
         ("last column zero", "var width = min(LANES, n - column)", "var width = min(LANES, n - column - 1)"),

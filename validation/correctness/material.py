@@ -38,7 +38,7 @@ _FAINT: Final = {"float32": 8, "bfloat16": 8, "float16": 3}
 _TOKEN_POWER: Final = {"float32": 4, "bfloat16": 4, "float16": 1}
 
 #: What rows of weights are multiplied by. Of an 8-bit number that shares its scale with one so much larger 2 bits are
-#: left; float16 holds the smallest and the largest with 10 bits still.
+#: left; float16 keeps 10 of all but a few hundredths of those that are divided.
 _ROW_POWER: Final = 64.0
 
 #: Logit of an expert that an exact token names; see `_integers`.
@@ -90,10 +90,10 @@ def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch
 
 
 def _unlike_weights(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
-    """Half of the rows of every matrix are multiplied by a power of two, and what they are multiplied with divided.
+    """About half of the features, and of the hidden units, are 64 times smaller or larger, and their weights make good.
 
-    Every product stays what it was, as precise in any floating point: only weights that share a scale with others lose
-    by it. The scale of hidden values passes through what is linear in them, ReLU or the branch beside a gate.
+    Every product stays what it was, and as precise in float32 and bfloat16: only weights that share a scale with others
+    lose by it. Hidden units are scaled where their scale passes through: ReLU, or the branch beside a gate.
     """
     random, config = random_of(spec, "weights"), layer.config
     through = config.gated or config.activation == "relu"

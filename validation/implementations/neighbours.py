@@ -39,8 +39,9 @@ class Neighbours:
         """
         ours = frozenset(available_cores())
         elapsed_ns = time.perf_counter_ns() - self._at_ns
-        taken_ns = sum((ns - self._before.get(pid, 0)) * _on(ours, pid) for pid, ns in self._look().items())
-        return max(taken_ns, 0) / (elapsed_ns * len(ours))
+        used_ns = {pid: ns - self._before.get(pid, 0) for pid, ns in self._look().items()}
+        taken_ns = sum(ns * _on(ours, pid) for pid, ns in used_ns.items() if ns > 0)
+        return taken_ns / (elapsed_ns * len(ours))
 
     def _look(self) -> dict[int, int]:
         seen = {}
@@ -52,9 +53,11 @@ class Neighbours:
 
 
 def _on(ours: frozenset[int], pid: int) -> float:
-    """The share of a process's cores that are among ours."""
-    # One that has ended since is not asked where it was.
-    theirs: set[int] = set(ours)
+    """The share of its cores that are ours, of that thread of a process of which it is the largest."""
+    shares = []
+    # Of one that has ended since nobody can tell where it was: all of it counts.
     with suppress(OSError):
-        theirs = os.sched_getaffinity(pid)
-    return len(theirs & ours) / len(theirs)
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            theirs = os.sched_getaffinity(int(thread.name))
+            shares.append(len(theirs & ours) / len(theirs))
+    return max(shares, default=1.0)

@@ -10,7 +10,10 @@ MOST_SPREAD: Final = 1.6
 
 
 def lower_quartile(values: Sequence[float]) -> float:
-    """Returns the least of `values` (one at least) that a quarter of them lies below: a calm one, and no accident."""
+    """Returns that of `values` (one at least) below which a quarter of them lie; of fewer than four the least.
+
+    A disturbance only makes a time longer, so it is one of a calm moment; and not the least, which may be an accident.
+    """
     return sorted(values)[len(values) // 4]
 
 
