@@ -52,7 +52,7 @@ _SHAPE: Final = "256x128x512-E4-k2"
 #: Of each kernel that many cores, as `check` promises its time on.
 _CORES: Final = 2
 
-#: A kernel that hangs is ended by its own limits long before.
+#: Three times the longest seen (299 s); a kernel that hangs is ended by the suite's own limits long before.
 _MOST_S: Final = 900
 
 
@@ -143,8 +143,12 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=KERNELS, metavar="faults/NAME")
     asked = parser.parse_intermixed_args()
     cores = sorted(os.sched_getaffinity(0))
-    if asked.jobs > max(1, len(cores) // _CORES):
-        parser.error(f"--jobs must be at most {len(cores) // _CORES}: each has {_CORES} of {len(cores)} cores")
+    most = max(1, len(cores) // _CORES)
+    if not 1 <= asked.jobs <= most:
+        parser.error(f"--jobs must be 1 to {most}, for each has {_CORES} of {len(cores)} cores; got {asked.jobs}")
+    if unknown := sorted(set(asked.names) - set(KERNELS)):
+        parser.error(f"names must be those of planted kernels, as in {KERNELS[0]}; got {', '.join(unknown)}")
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
     places: SimpleQueue[Sequence[int]] = SimpleQueue()
     for job in range(asked.jobs):
         places.put(cores[_CORES * job : _CORES * (job + 1)])

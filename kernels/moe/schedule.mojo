@@ -11,7 +11,7 @@ from .workspace import Workspace, block_rows, slice_units
 
 # Panels of one ticket when panels are shared out: one group of a one-row tile.
 comptime PANELS_PER_TICKET = 4
-# Rows that one ticket gathers: about 1 us of work at 1024 values a row, against 0.02 us for the ticket.
+# Rows that one ticket gathers: 32 KiB of bfloat16 at 1024 values a row, 3 us at 10 GB/s, against 0.02 us for the ticket.
 comptime ROWS_PER_TICKET = 16
 # Fewer values are gathered before a second thread has woken up: as few as combine.mojo has, not measured apart.
 comptime ALONE = 1 << 15
