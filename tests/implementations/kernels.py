@@ -5,10 +5,14 @@ from textwrap import dedent, indent
 from typing import Final
 
 from validation.implementations.implementation import Implementation
+from validation.implementations.limits import Limits
 from validation.workloads.layer import LayerConfig
 
 #: The layer of most tests here.
 CONFIG: Final = LayerConfig(d_model=8, d_ff=16, n_experts=4, top_k=2)
+
+#: A test that waits for the limit waits this long; a process that starts beside others needs some of it.
+LIMITS: Final = Limits(seconds=20, memory_bytes=1 << 30)
 
 #: The layer, written as a user would: fills `out`, tells its routing.
 HONEST: Final = """

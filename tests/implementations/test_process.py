@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -16,7 +15,7 @@ import pytest
 import torch
 from torch._inductor.runtime import cache_dir_utils
 
-from tests.implementations.kernels import CONFIG, HONEST, forward_kernel, kernel
+from tests.implementations.kernels import CONFIG, HONEST, LIMITS, forward_kernel, kernel
 from validation.implementations import inherited, spawn
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
@@ -26,16 +25,6 @@ from validation.implementations.process import Worker
 from validation.implementations.worker import fence
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import Layer, LayerConfig
-
-#: A test that waits for the limit waits this long; a process that starts beside others needs some of it.
-LIMITS: Final = Limits(seconds=20, memory_bytes=1 << 30)
-
-
-@pytest.fixture(scope="module")
-def shared_worker() -> Iterator[Worker]:
-    """A worker for kernels that fail without taking it along."""
-    with Worker(threads=1, limits=LIMITS) as worker:
-        yield worker
 
 
 def answer(layer: Layer, x: torch.Tensor) -> torch.Tensor:
@@ -598,15 +587,13 @@ def test_the_cpu_time_of_a_block_is_that_of_all_threads_of_its_worker(
 def test_an_answer_in_no_workers_words_is_the_kernels(
     tmp_path: Path, layer: Layer, x: torch.Tensor, answer: str
 ) -> None:
-    """A kernel that finds the question's token in the harness's frame can answer in its place."""
+    """A kernel that finds the harness's frame can tell of its calls in its place."""
     body = f"""
     frame = sys._getframe()
-    while "channel" not in frame.f_locals:
+    while "block" not in frame.f_locals:
         frame = frame.f_back
-    found = frame.f_globals
     import json
-    answer = json.loads({answer!r})
-    found["frames"].send(frame.f_locals["channel"], {{"token": frame.f_locals["message"]["token"], **answer}})
+    frame.f_locals["block"].told = lambda: json.loads({answer!r})
     """
     with Worker(threads=1, limits=LIMITS) as worker:
         assert "no worker's words" in failure(worker, forward_kernel(tmp_path, body), layer, x).cause

@@ -66,7 +66,7 @@ class FakeWorker:
         del layer
         return Prepared(prepare_ns=5, prepare_bytes=7)
 
-    def call_block(
+    def call_block(  # noqa: PLR0913 -- as a worker's
         self,
         inputs: Sequence[torch.Tensor],
         *,
@@ -74,7 +74,10 @@ class FakeWorker:
         queued: bool = False,
         cold: bool = False,
         due_ns: Sequence[int] | None = None,
+        clocked: bool = True,
+        tells: bool = True,
     ) -> BlockOutput:
+        del tells
         assert not queued
         assert due_ns is None
         self.cold_calls += len(inputs) if cold else 0
@@ -82,7 +85,8 @@ class FakeWorker:
             return BlockOutput(outputs=(), parent_ns=50_000 + 10_000 * len(inputs), guards_held=True)
         self.calls += len(inputs)
         true_ns = self.call_ns[self.name]
-        outputs = tuple(self._output(x, int(true_ns * (1 - self.hidden))) for x in inputs)
+        told_ns = int(true_ns * (1 - self.hidden)) if clocked else 0
+        outputs = tuple(self._output(x, told_ns, right=clocked or "wrong unclocked" not in self.flaws) for x in inputs)
         self.busy = "beside a compiler" in self.flaws and not self.busy
         parent_ns = true_ns * len(inputs) + 60_000
         return BlockOutput(
@@ -91,10 +95,11 @@ class FakeWorker:
             cpu_ns=int(self.cores * parent_ns),
             guards_held="overruns" not in self.flaws,
             others_share=0.4 if self.busy else 0.019,
+            in_time=clocked or "answers early" not in self.flaws,
         )
 
-    def _output(self, x: torch.Tensor, ns: int) -> Output:
-        out = x + 1.0 if "wrong" in self.flaws else x
+    def _output(self, x: torch.Tensor, ns: int, *, right: bool) -> Output:
+        out = x + 1.0 if "wrong" in self.flaws or not right else x
         unchanged = "mutates" not in self.flaws
         return Output(out=out, ids=None, weights=None, worker_ns=ns, written=True, x_unchanged=unchanged)
 
@@ -220,6 +225,35 @@ def test_every_wrong_output_is_counted(bench: Bench, flaw: str) -> None:
 def test_a_broken_guard_spoils_an_output(bench: Bench) -> None:
     bench.flaws = frozenset({"overruns"})
     assert all(block.outputs_wrong == 1 for run in bench.run() for series in run.series for block in series.blocks)
+
+
+def test_short_calls_are_made_without_a_clock_between_them_too(bench: Bench) -> None:
+    bench.call_ns = {"mine": MS, "slow": 100 * MS, "fast": 2 * MS}
+    bench.hidden = 0.5
+    for run in bench.run():
+        for series in run.series:
+            short = not run.discarded and series.implementation != "slow"
+            assert len(series.unclocked) == (3 if short else 0)
+            # The parent sees what the worker's clock leaves out.
+            assert all(
+                block.call_ns == pytest.approx(bench.call_ns[series.implementation], rel=0.02)
+                for block in series.unclocked
+            )
+            assert all(not block.outputs_wrong for block in series.blocks)
+
+
+@pytest.mark.parametrize("flaw", ["wrong unclocked", "answers early"])
+def test_what_is_amiss_with_unclocked_calls_spoils_a_block(bench: Bench, flaw: str) -> None:
+    bench.call_ns["mine"] = MS
+    bench.flaws = frozenset({flaw})
+    found = {
+        series.implementation: [block.outputs_wrong > 0 for block in series.blocks]
+        for run in bench.run()
+        if not run.discarded
+        for series in run.series
+    }
+    assert found["mine"][-1]
+    assert not any([*found["mine"][:-1], *found["slow"], *found["fast"]])
 
 
 def test_a_block_beside_other_processes_is_kept_rejected_and_repeated(bench: Bench) -> None:

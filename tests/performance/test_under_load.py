@@ -53,7 +53,7 @@ class Server:
         del layer
         return Prepared(prepare_ns=1, prepare_bytes=1)
 
-    def call_block(
+    def call_block(  # noqa: PLR0913 -- as a worker's
         self,
         inputs: Sequence[torch.Tensor],
         *,
@@ -61,7 +61,11 @@ class Server:
         queued: bool = False,
         cold: bool = False,
         due_ns: Sequence[int] | None = None,
+        clocked: bool = True,
+        tells: bool = True,
     ) -> BlockOutput:
+        assert clocked
+        assert tells
         assert not queued
         assert not dry
         assert not cold

@@ -6,7 +6,8 @@ import pytest
 from tests import synthetic
 from tests.verdicts.judging import TIMES, claim, judged
 from validation.evidence.record import Evidence
-from validation.performance.sample import Block, ProcessRun, Role
+from validation.performance.sample import Block, ProcessRun, Role, Series
+from validation.performance.unclocked import Unclocked
 from validation.verdicts.hidden import hides_time
 from validation.verdicts.reasons import Reason
 from validation.verdicts.verdict import Verdict
@@ -58,3 +59,32 @@ def test_of_a_few_rounds_nothing_is_said() -> None:
 def test_no_honest_kernel_is_accused() -> None:
     # What passes beside a call spread by a quarter among processes of two busy cores.
     assert not any(hides_time(hiding(0.0, seed=seed, spread=0.25), synthetic.CANDIDATE) for seed in range(100))
+
+
+def unclocked(share: float, seed: int = 0, spread_ns: int = 15_000, pairs: int = 12) -> Evidence:
+    """Evidence of short calls that the parent alone timed too, of which the candidate's clock leaves this share out."""
+    evidence, chance = synthetic.evidence(times_us=SHORT, seed=seed, pairs=pairs), np.random.default_rng(seed)
+
+    def beside(process: ProcessRun) -> ProcessRun:
+        return process.model_copy(update={"series": tuple(with_unclocked(one, process.role) for one in process.series)})
+
+    def with_unclocked(series: Series, role: Role) -> Series:
+        true_ns = np.median(series.accepted_ns) / (1 if role is Role.BASELINES else 1 - share)
+        took_ns = [int(64 * (true_ns + 30_000 + abs(chance.normal(0.0, spread_ns)))) for _ in range(3)]
+        blocks = tuple(Unclocked(calls=64, parent_ns=took, asking_ns=64 * 10_000) for took in took_ns)
+        return series.model_copy(update={"unclocked": blocks})
+
+    return evidence.model_copy(update={"processes": tuple(beside(process) for process in evidence.processes)})
+
+
+#: Calls on one token: what passes beside those that are timed says nothing of them.
+SHORT = {"seed-claim": dict.fromkeys(TIMES["seed-claim"], 100.0)}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_a_clock_that_is_wrong_of_short_calls_is_found_by_those_without_one(share: float) -> None:
+    assert "as long as their clock tells" in hides_time(unclocked(share), synthetic.CANDIDATE)
+
+
+def test_no_honest_kernel_of_short_calls_is_accused() -> None:
+    assert not any(hides_time(unclocked(0.0, seed=seed), synthetic.CANDIDATE) for seed in range(100))

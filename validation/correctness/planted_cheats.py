@@ -17,6 +17,7 @@ CHEATS: Final[dict[str, str]] = {
     "changes_affinity": "settings_unchanged",
     "changes_scheduling": "settings_unchanged",
     "changes_threads": "settings_unchanged",
+    "clock_of_one_call": "clocks_agree",
     "clock_of_the_harness": "clocks_agree",
     "clock_of_the_machine": "clocks_agree",
     "clock_of_the_module": "clocks_agree",

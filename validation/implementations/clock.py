@@ -128,16 +128,16 @@ def measure_price(worker: Asked, x: torch.Tensor, *, queued: bool = False) -> Pr
     ask = partial(worker.call_block, dry=True, queued=True) if queued else partial(worker.call_block, dry=True)
     # The first asking on a GPU also loads what copies and compares there.
     ask([x])
-    one = min(map(_beside, _repeated(partial(ask, [x]))))
+    one = min(map(_beside, repeated(partial(ask, [x]))))
     calls = max(_LEAST_CALLS, min(_MOST_CALLS, _BYTES // max(x.nbytes, 1)))
-    blocks = _repeated(partial(ask, [x] * calls))
+    blocks = repeated(partial(ask, [x] * calls))
     call_ns = max(0, (min(map(_beside, blocks)) - one) // (calls - 1))
     gaps = [host - call for block in blocks for host, call in zip(block.hosts_ns, block.calls_ns, strict=True)]
     return Price(block_ns=max(0, one - call_ns), call_ns=call_ns, gap_ns=max(0, round(statistics.median(gaps or [0]))))
 
 
-def _repeated(ask: Callable[[], BlockOutput]) -> list[BlockOutput]:
-    """Dry blocks, until the least of what they take is no accident."""
+def repeated(ask: Callable[[], BlockOutput]) -> list[BlockOutput]:
+    """Returns dry blocks, as many as it takes for the least of what they take to be no accident."""
     blocks = [ask() for _ in range(_REPEATS)]
     while len(blocks) < _MOST_REPEATS:
         least, second, *_ = sorted(map(_beside, blocks))

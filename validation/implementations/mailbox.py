@@ -163,7 +163,7 @@ class Mailbox:
 
 
 #: What a request is called where its failure is told.
-_STAGES: Final = {"call": "forward", "load": "import"}
+_STAGES: Final = {"lay": "forward", "call": "forward", "tell": "forward", "load": "import"}
 
 
 def _read_all(descriptor: int) -> tuple[bytes, bool]:

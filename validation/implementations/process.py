@@ -223,15 +223,18 @@ class Worker:
         cold: bool = False,
         draw_addresses: bool = True,
         due_ns: Sequence[int] | None = None,
+        clocked: bool = True,
+        tells: bool = True,
     ) -> BlockOutput:
         """Makes one call on each input, in turn, each at an address of its own.
 
         With `due_ns` an input is revealed and its call made no sooner than so long after the block began.
 
         A dry block calls no kernel: its `parent_ns` is the price of asking; `queued`, it finds a GPU at work, as calls
-        of captured kernels do. A cold one empties a GPU's cache before
-        each call. Without `draw_addresses` the block lies where the last such block of its shape lay, as that of a
-        captured kernel always does: a graph holds addresses.
+        of captured kernels do. A cold one empties a GPU's cache before each call. An unclocked one, on a CPU only,
+        reads no clock between its calls, whose times are 0; dry, it `tells` a routing or not. Without `draw_addresses`
+        the block lies where the last such block of its shape lay, as that of a captured kernel always does: a graph
+        holds addresses.
         """
         assert self._shared is not None or dry
         places, end = self._map(inputs, draw_addresses=draw_addresses and not self._captures)
@@ -243,14 +246,18 @@ class Worker:
             "queued": queued,
             "cold": cold,
             "end": end,
-            "due_ns": due_ns or [0] * len(calls),
+            "due_ns": due_ns,
+            "clocked": clocked,
+            "tells": tells,
         }
+        self._ask("lay", message)
         others, used_ns = Neighbours({os.getpid(), self.pid}), -self.cpu_ns()
         started = time.perf_counter_ns()
-        answer = self._ask("call", message)
+        self._ask("call", {})
         parent_ns = time.perf_counter_ns() - started
         used_ns += self.cpu_ns()
         others_share = others.share()
+        answer = self._ask("tell", {})
         with self._whatever_it_says():
             outputs, held = self._memory.outputs(laid, answer)
             began, ends_ns = int(answer["began_ns"]), tuple(int(ns) for ns in answer["ends_ns"])

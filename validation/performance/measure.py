@@ -14,6 +14,7 @@ from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
+from validation.implementations.unclocked import measure_unclocked_price
 from validation.performance.deadline import Deadline
 from validation.performance.events import LeftOut, ProcessFailed, ProcessStarted, SeriesMeasured
 from validation.performance.gauge import Gauge
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
+    from validation.implementations.unclocked import UnclockedPrice
     from validation.performance.batch import Batch
     from validation.performance.events import Event
     from validation.performance.gpu_state import GpuState
@@ -190,10 +192,12 @@ def _measure_process(  # noqa: PLR0913 -- what is measured, where, and who hears
         implementations = _implementations(measurement, turn)
         graphs = sorted({implementation.graph for implementation in implementations})
         prices = {graph: measure_price(worker, x, queued=graph) for graph in graphs}
+        on_cpu = measurement.bank.workload.layer.device == "cpu"
+        unclocked_price = measure_unclocked_price(worker, x) if on_cpu and not turn.discarded else None
         for implementation in implementations:
             began_s = time.monotonic()
             try:
-                subject = _subject(measurement, turn, implementation, prices[implementation.graph])
+                subject = _subject(measurement, turn, implementation, prices[implementation.graph], unclocked_price)
                 measured = measure_series(subject, worker, gauge)
                 if measurement.afterwards and turn.role is Role.CANDIDATE and not turn.discarded:
                     measurement.afterwards(subject, worker, gauge, turn.round)
@@ -232,7 +236,13 @@ def _implementations(measurement: Measurement, turn: Turn) -> tuple[Implementati
     return tuple(named[name] for name in turn.baselines)
 
 
-def _subject(measurement: Measurement, turn: Turn, implementation: Implementation, price: Price) -> Subject:
+def _subject(
+    measurement: Measurement,
+    turn: Turn,
+    implementation: Implementation,
+    price: Price,
+    unclocked_price: UnclockedPrice | None,
+) -> Subject:
     return Subject(
         implementation=implementation,
         bank=measurement.bank,
@@ -240,6 +250,7 @@ def _subject(measurement: Measurement, turn: Turn, implementation: Implementatio
         profile=measurement.profile,
         check=measurement.check,
         price=price,
+        unclocked_price=unclocked_price,
         threads=measurement.threads,
         # Not the same for the two candidates: what one process stored on disk is of no use to the other.
         key=(turn.round, turn.role.value, implementation.name),

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from validation.performance.gpu_state import GpuState
 from validation.performance.sustained import Sustained
+from validation.performance.unclocked import Unclocked
 from validation.performance.usual import MEDIAN, ONE_IN_FIVE, usual_speed
 from validation.record import Record
 
@@ -71,8 +72,8 @@ class Block(Record):
 class Series(Record):
     """All timed calls of one implementation on one workload in one process.
 
-    `cold_ns` are calls on a GPU whose cache had just been emptied, `sustained` calls without a pause: beside the
-    blocks, and no part of a time that is compared.
+    `cold_ns` are calls on a GPU whose cache had just been emptied, `sustained` calls without a pause, `unclocked`
+    short calls on a CPU that the parent alone timed: beside the blocks, and no part of a time that is compared.
     """
 
     implementation: str
@@ -85,6 +86,7 @@ class Series(Record):
     blocks: tuple[Block, ...]
     cold_ns: tuple[Nanoseconds, ...] = ()
     sustained: Sustained | None = None
+    unclocked: tuple[Unclocked, ...] = ()
 
     @property
     def accepted_ns(self) -> tuple[int, ...]:

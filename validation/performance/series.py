@@ -15,11 +15,13 @@ import numpy.typing as npt
 import torch
 
 from validation.cpu import available_cores
+from validation.implementations.unclocked import calls_of
 from validation.performance.amiss import beside, others_share, seen_amiss
 from validation.performance.batch import Batch, mixed
 from validation.performance.gauge import MOST_WAITS
 from validation.performance.sample import CLOCK_DISAGREES, SEEN_THEN, Block, Series, judged
 from validation.performance.sustained import Sustained
+from validation.performance.unclocked import Unclocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
+    from validation.implementations.unclocked import UnclockedPrice
     from validation.performance.gauge import Gauge
     from validation.performance.profile import Profile
     from validation.workloads.inputs import TokenBank
@@ -48,6 +51,9 @@ _DISCARDED_CALLS: Final = 2
 _COLD_CALLS: Final = 4
 _SUSTAIN_S: Final = 0.4
 
+#: Blocks of short calls that the parent alone times, in each process.
+_UNCLOCKED_BLOCKS: Final = 3
+
 #: A block's inputs and outputs stay below this together.
 _MOST_BLOCK_BYTES: Final = 256 << 20
 
@@ -64,7 +70,7 @@ class WorkerLike(Protocol):
     def prepare(self, layer: SharedLayer) -> Prepared:
         """Hands it the layer."""
 
-    def call_block(
+    def call_block(  # noqa: PLR0913 -- as the worker's own
         self,
         inputs: Sequence[torch.Tensor],
         *,
@@ -72,6 +78,8 @@ class WorkerLike(Protocol):
         queued: bool = False,
         cold: bool = False,
         due_ns: Sequence[int] | None = None,
+        clocked: bool = True,
+        tells: bool = True,
     ) -> BlockOutput:
         """Makes one call on each input, none before it is due."""
 
@@ -97,7 +105,7 @@ class Subject:
 
     `key` names the process: the batches drawn under it are no other process's. `unseen` draws batches of tokens that
     nobody has seen, for a candidate. With `energy` its calls are also made without a pause, long enough for a GPU's
-    energy counter.
+    energy counter. With an `unclocked_price` its calls, if they are short, are made without a clock between them too.
     """
 
     implementation: Implementation
@@ -111,6 +119,7 @@ class Subject:
     unseen: Callable[[], Batch] | None = None
     discarded: bool = False
     energy: bool = False
+    unclocked_price: UnclockedPrice | None = None
 
 
 def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series:
@@ -125,9 +134,10 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
     first_ns = worker.call_block([next(draws).x]).calls_ns[0]
     call_ns = _warm_up(subject, worker, draws)
     blocks = _blocks(subject, worker, gauge, draws, call_ns)
+    unclocked, wrong = _unclocked(subject, worker, draws, call_ns)
     cold_ns, cold_wrong = _cold(subject, worker, draws)
-    if cold_wrong:
-        blocks[-1] = blocks[-1].model_copy(update={"outputs_wrong": blocks[-1].outputs_wrong + cold_wrong})
+    if wrong + cold_wrong:
+        blocks[-1] = blocks[-1].model_copy(update={"outputs_wrong": blocks[-1].outputs_wrong + wrong + cold_wrong})
     return Series(
         implementation=subject.implementation.name,
         workload=workload.name,
@@ -139,6 +149,7 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
         blocks=tuple(blocks),
         cold_ns=cold_ns,
         sustained=_sustained(worker, gauge) if subject.energy and not subject.discarded else None,
+        unclocked=unclocked,
     )
 
 
@@ -235,6 +246,22 @@ def _block(
         ),
         gauge.rule,
     )
+
+
+def _unclocked(
+    subject: Subject, worker: WorkerLike, draws: Iterator[Batch], call_ns: float
+) -> tuple[tuple[Unclocked, ...], int]:
+    """Blocks of short calls that the parent alone times, and how many of their outputs were wrong."""
+    price, blocks, wrong = subject.unclocked_price, [], 0
+    calls = 0 if price is None or subject.discarded else calls_of(next(draws).x, call_ns)
+    for _number in range(_UNCLOCKED_BLOCKS if calls else 0):
+        assert price is not None
+        drawn = [next(draws) for _ in range(min(calls, most_calls(subject)))]
+        made = worker.call_block([batch.x for batch in drawn], clocked=False)
+        blocks.append(Unclocked(calls=len(drawn), parent_ns=made.parent_ns, asking_ns=price.of(made)))
+        # One that was not over when it was answered for is nobody's answer.
+        wrong += max(wrong_outputs(drawn, made.outputs), int(not made.guards_held or not made.in_time))
+    return tuple(blocks), wrong
 
 
 def _cold(subject: Subject, worker: WorkerLike, draws: Iterator[Batch]) -> tuple[tuple[int, ...], int]:

@@ -296,3 +296,36 @@ def test_a_fork_is_grave_at_any_time() -> None:
 
 def test_a_process_that_stays_is_grave_though_nothing_was_reported() -> None:
     assert keeps_to_itself(replace(HONEST, companions=("python -c work",))).outcome is Outcome.FAILED
+
+
+def beside(took_us: float, *, told_us: float = 30.0, scenes: tuple[Scene, Scene] | None = None) -> tuple[Seen, ...]:
+    """Pairs of blocks: one of calls said to take so long, one of as many that took so long, but in two."""
+    clocked, unclocked = scenes or (Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED)
+    blocks: list[Seen] = []
+    for number in range(13):
+        took_ms = (min(took_us, told_us) if number < 2 else took_us) / 1e3
+        other = seen(unclocked, 0.0, parent_ms=256 * took_ms + 5, calls=256)
+        blocks += [seen(clocked, told_us / 1e3, calls=256), replace(other, asking_ns=5 * MS)]
+    return tuple(blocks)
+
+
+@pytest.mark.parametrize(
+    "scenes",
+    [(Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED), (Scene.CLOCKED, Scene.UNCLOCKED)],
+    ids=lambda both: both[0].name,
+)
+def test_calls_that_take_longer_where_no_clock_is_read_are_seen(scenes: tuple[Scene, Scene]) -> None:
+    # Colder caches make an honest one of 30 us longer by 18, and on a host of four programs by 50.
+    for took_us in (25, 48, 80):
+        assert clocks_agree(replace(HONEST, blocks=(*HONEST.blocks, *beside(took_us, scenes=scenes)))).outcome is (
+            Outcome.PASSED
+        )
+    judged = clocks_agree(replace(HONEST, blocks=(*HONEST.blocks, *beside(90, scenes=scenes))))
+    assert judged.outcome is Outcome.FAILED
+    assert judged.message == f"{scenes[1].value} take 90 us each, and are said to take 30 us"
+
+
+def test_unclocked_calls_make_up_for_a_clock_that_tells_nothing() -> None:
+    dear = replace(HONEST, price=Price(block_ns=8 * MS, call_ns=9 * MS))
+    both = beside(40, scenes=(Scene.CLOCKED, Scene.UNCLOCKED))
+    assert clocks_agree(replace(dear, blocks=(*HONEST.blocks, *both))).outcome is Outcome.PASSED

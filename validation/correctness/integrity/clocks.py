@@ -1,9 +1,21 @@
 """Gate: the worker's clock tells what the parent's tells."""
 
+from statistics import mean
+from typing import Final
+
 from validation.correctness.case import Gate
-from validation.correctness.integrity.observation import Observation
+from validation.correctness.integrity.busy import lower_quartile
+from validation.correctness.integrity.observation import Observation, Scene, Seen
 from validation.correctness.integrity.verdict import gate
 from validation.implementations.clock import Price
+
+#: Timed blocks, and those that the parent alone timed.
+_PAIRS: Final = ((Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED), (Scene.CLOCKED, Scene.UNCLOCKED))
+
+#: Beside what asking costs, calls of a quarter of the unclocked blocks may take this much longer than those of the
+#: timed blocks before them: a kernel leaves colder caches to what lies between calls than none does.
+MOST_SHARE: Final = 0.5
+SLACK_NS: Final = 40_000
 
 
 def clocks_agree(observation: Observation) -> Gate:
@@ -15,9 +27,10 @@ def clocks_agree(observation: Observation) -> Gate:
     faults, doubt = _patched(observation), None
     price, blocks = observation.price, observation.whole
     if price is not None and blocks:
-        faults += [fault for fault in (_disagree(observation, price), _hidden(observation, price)) if fault]
+        found = (_disagree(observation, price), _hidden(observation, price), *_told_short(observation))
+        faults += [fault for fault in found if fault]
         drowned = sum(price.of(len(one.calls_ns)) > sum(one.calls_ns) for one in blocks)
-        if not observation.on_gpu and 2 * drowned > len(blocks):
+        if not observation.on_gpu and not observation.of(Scene.UNCLOCKED) and 2 * drowned > len(blocks):
             doubt = f"asking for a call takes {price.of(1) / 1e6:.3g} ms, more than the call: clocks cannot be compared"
     return gate("clocks_agree", observation, "; ".join(faults) or None, doubt)
 
@@ -60,3 +73,24 @@ def _hidden(observation: Observation, price: Price) -> str:
         f"its calls are said to take {said / 1e6:.3g} ms in all, and the parent waited {took / 1e6:.3g} ms, "
         f"of which asking explains {asking / 1e6:.3g} ms"
     )
+
+
+def _told_short(observation: Observation) -> list[str]:
+    """That calls take longer where nothing but the parent's clock is read, of one token and of all."""
+    faults = []
+    for clocked, unclocked in _PAIRS:
+        pairs = list(zip(observation.of(clocked), observation.of(unclocked), strict=False))
+        told_ns = [mean(block.calls_ns) for block, _other in pairs]
+        took_ns = [_call_ns(block) for _other, block in pairs]
+        beyond = [took - (1 + MOST_SHARE) * told - SLACK_NS for told, took in zip(told_ns, took_ns, strict=True)]
+        if beyond and lower_quartile(beyond) > 0:
+            faults.append(
+                f"{unclocked.value} take {lower_quartile(took_ns) / 1e3:.3g} us each, "
+                f"and are said to take {lower_quartile(told_ns) / 1e3:.3g} us"
+            )
+    return faults
+
+
+def _call_ns(block: Seen) -> float:
+    """What a call of an unclocked block took, by the parent's clock, less what asking costs."""
+    return (block.parent_ns - block.asking_ns) / len(block.calls_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,16 @@ class Scene(StrEnum):
     MANY = "tokens seen before, in other batches"
     ONE = "one token a call, of those seen before"
     ONE_FRESH = "one token a call that nobody has seen"
+    CLOCKED = "calls on all tokens beside unclocked ones"
+    UNCLOCKED = "calls on all tokens without a clock between them"
+    ONE_CLOCKED = "calls on one token beside unclocked ones"
+    ONE_UNCLOCKED = "calls on one token without a clock between them"
+
+
+#: Scenes that are there for one gate each: what others tell of calls on all tokens is told of the rest.
+_APART: Final = frozenset(
+    {Scene.ONE, Scene.ONE_FRESH, Scene.CLOCKED, Scene.UNCLOCKED, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +43,8 @@ class Seen:
 
     `hosts_ns` are the times by the worker's host clock, of a GPU's calls another than `calls_ns`; `in_time` says that
     by it the block lay between the parent's question and the answer. `cpu_ns` is the CPU time the process used for it,
-    `others_share` that of all other processes over the time of all cores.
+    `others_share` that of all other processes over the time of all cores. Of an unclocked block `calls_ns` are 0 and
+    `asking_ns` is what it cost beside its calls.
     """
 
     scene: Scene
@@ -46,6 +57,7 @@ class Seen:
     in_time: bool = True
     cpu_ns: int = 0
     others_share: float = 0.0
+    asking_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +95,7 @@ class Observation:
     @property
     def whole(self) -> tuple[Seen, ...]:
         """The blocks whose calls are on all tokens of the workload."""
-        return tuple(block for block in self.blocks if block.scene not in {Scene.ONE, Scene.ONE_FRESH})
+        return tuple(block for block in self.blocks if block.scene not in _APART)
 
     @property
     def others_share(self) -> float:

@@ -16,6 +16,7 @@ from validation.implementations.failure import ImplementationFailed
 from validation.implementations.least_time import least_call_ns
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
+from validation.implementations.unclocked import UnclockedPrice, calls_of, measure_unclocked_price
 from validation.workloads.inputs import TokenBank, make_layer
 
 if TYPE_CHECKING:
@@ -66,6 +67,15 @@ _ONE_FRESH: Final = (4, 32)
 #: They come in so many blocks, each with one of tokens seen before beside it.
 _ONE_PAIRS: Final = 4
 
+#: Pairs of blocks, one of calls that are timed and one of as many that only the parent times.
+_UNCLOCKED_PAIRS: Final = 13
+
+#: Of one token and of all: the scene that tells how long such calls take, the timed blocks, and the others.
+_UNCLOCKED: Final = (
+    (Scene.ONE, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED),
+    (Scene.MANY, Scene.CLOCKED, Scene.UNCLOCKED),
+)
+
 #: OpenMP's and BLAS's threads spin for some ms after a call; after this they sleep.
 _GRACE_S: Final = 0.06
 _WATCH_S: Final = 0.1
@@ -111,6 +121,7 @@ class _Script:
         self._implementation = implementation
         self._fields: dict[str, Any] = {"threads": threads, "floor_ns": floor_ns}
         self._blocks: list[Seen] = []
+        self._prices: dict[Scene, UnclockedPrice | None] = {}
         self._compiling: set[int] = set()
         self._unsettled = False
         self.ended = ""
@@ -142,6 +153,10 @@ class _Script:
         self._fields["price"] = measure_price(
             worker, known.bank.gather(known.draw(1)[0]), queued=self._implementation.graph
         )
+        on_cpu = seen.bank.workload.layer.device == "cpu"
+        for answered, (_usual, _clocked, unclocked) in zip((seen.alone(), seen), _UNCLOCKED, strict=True):
+            if on_cpu:
+                self._prices[unclocked] = measure_unclocked_price(worker, answered.bank.gather(answered.draw(1)[0]))
         self._fields["state_before"] = worker.state()
         worker.load(self._implementation)
         self._prepare(worker, layer)
@@ -169,8 +184,10 @@ class _Script:
             self._block(worker, Scene.MANY, seen, seen.draw(_CALLS))
             if unseen is not None:
                 self._block(worker, Scene.FRESH, unseen, unseen.draw(_FRESH))
-        if workload.layer.device == "cpu":
+        if on_cpu:
             self._singly(worker, layer, seen.alone())
+            for answered, scenes in zip((seen.alone(), seen), _UNCLOCKED, strict=True):
+                self._unclocked(worker, answered, scenes)
         self._watch(worker)
         self._fields["state_after"] = worker.state()
 
@@ -207,6 +224,18 @@ class _Script:
             self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
             self._block(worker, Scene.ONE, seen, seen.draw(calls))
 
+    def _unclocked(self, worker: Worker, answered: Answered, scenes: tuple[Scene, Scene, Scene]) -> None:
+        """Blocks of calls that are timed, if they are short, and beside each one of calls that the parent alone times.
+
+        `scenes` are the one that tells how long they take, and theirs.
+        """
+        usual, clocked, unclocked = scenes
+        call_ns = median(ns for block in self._blocks if block.scene is usual for ns in block.calls_ns)
+        calls = calls_of(answered.bank.gather(answered.draw(1)[0]), call_ns)
+        for _pair in range(_UNCLOCKED_PAIRS if calls else 0):
+            self._block(worker, clocked, answered, answered.draw(calls))
+            self._block(worker, unclocked, answered, answered.draw(calls))
+
     def _first(self, worker: Worker, scene: Scene, answered: Answered) -> None:
         """The first call on so many tokens, in which a kernel may compile itself."""
         before = len(worker.doings)
@@ -228,9 +257,9 @@ class _Script:
         *,
         draw_addresses: bool = True,
     ) -> None:
-        inputs, used_ns = [answered.bank.gather(one) for one in rows], worker.cpu_ns()
-        made = worker.call_block(inputs, draw_addresses=draw_addresses)
-        used_ns = worker.cpu_ns() - used_ns
+        price = self._prices.get(scene)
+        inputs = [answered.bank.gather(one) for one in rows]
+        made = worker.call_block(inputs, draw_addresses=draw_addresses, clocked=price is None)
         self._unsettled |= not all(output.settled for output in made.outputs)
         self._blocks.append(
             Seen(
@@ -242,8 +271,9 @@ class _Script:
                 guards_held=made.guards_held,
                 hosts_ns=made.hosts_ns,
                 in_time=made.in_time,
-                cpu_ns=used_ns,
+                cpu_ns=made.cpu_ns,
                 others_share=made.others_share,
+                asking_ns=0 if price is None else price.of(made),
             )
         )
 

@@ -7,12 +7,11 @@ import os
 import resource
 import socket
 import sys
-import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import fence, frames, kernel, memory, state, watched
+from .block import Block
 from .device import CLOCK, Cuda, Host, bytes_of, tensor_in
 from .graphs import Graphs
 from .importing import import_torch
@@ -27,16 +26,6 @@ if TYPE_CHECKING:
 
 #: Calls of a sustained run that are asked for before the GPU is waited for: enough to keep it busy meanwhile.
 _SUSTAINED = 64
-
-#: Words of each output that are looked at when its call returns. Work on a quarter of the tokens that is put off for a
-#: later call shows in nine calls of ten.
-_LOOKED_AT = 8
-
-#: Of the system, taken before any kernel is loaded: a kernel cannot foresee the words by seeding a generator.
-_DRAWN: Callable[[int], bytes] = os.urandom
-
-_NO_TIMES: tuple[int, ...] = ()
-_NO_WORDS: tuple[list[list[int]], ...] = ()
 
 
 class Worker:
@@ -58,6 +47,7 @@ class Worker:
         self._device = Host()
         self._last: list[Callable[[], Any]] = []
         self._looks = watched.Looks()
+        self._block: Block | None = None
 
     def start(self, message: Message, _descriptors: list[int]) -> Message:
         """Sets what may be imported and how much memory may be used; loads torch, in nobody's measured time."""
@@ -138,55 +128,31 @@ class Worker:
         self._device.map(self._arena)
         return {}
 
-    def call(self, message: Message, _descriptors: list[int]) -> Message:
-        """Makes a block of calls, each on an input revealed just before it, each timed alone.
+    def lay(self, message: Message, _descriptors: list[int]) -> Message:
+        """Holds a block of calls in readiness, so that nobody's clock runs while their tensors are made."""
+        self._block = Block(message, self._device, captures=self._captures)
+        return {}
 
-        A dry block does the same with a kernel that does nothing: what then passes is the price of the asking. A cold
-        block empties the caches before each call. No call begins before it is due.
-        """
-        arena, device = self._arena, self._device
+    def call(self, _message: Message, _descriptors: list[int]) -> Message:
+        """Makes the calls of the block that was laid; what is to be told of them is told when asked for."""
+        block, device, arena = self._block, self._device, self._arena
+        assert block is not None
         assert arena is not None
-        places = message["calls"]
-        device.begin(message["end"])
-        tensors = [[device.tensor(where[name]) for name in ("x", "out", "ids", "weights")] for where in places]
-        captures = self._captures and not message["dry"]
-        # The price is measured with it, so that it is never less than what it has to explain.
-        queued = self._captures or message["queued"]
-        if message["dry"]:
-            # Returns tensors, which are then copied, out of cold caches: as much work of ours as any kernel causes.
-            blank = tuple(tensor.clone() for tensor in tensors[0][1:])
-            call, fills = kernel.caller(partial(device.disturb, blank), kernel.Form.RETURNS), False
+        device.begin(block.end)
+        if block.is_dry:
+            call, fills = block.dry_call(device)
         else:
-            call, fills = self._caller(places[0]["x"], *tensors[0][:2]), self._form is not kernel.Form.RETURNS
-        told, last = [], []
-        # Tuples: what was seen cannot be changed by a kernel that finds this frame.
-        calls_ns, hosts_ns, ends_ns, seen = _NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_WORDS
-        began = CLOCK()
-        for where, (x, out, ids, weights), due_ns in zip(places, tensors, message["due_ns"], strict=True):
-            while (early_ns := began + due_ns - CLOCK()) > 0:
-                time.sleep(early_ns / 1e9)
-            if captures:
-                made = self._graphs.capture(call, x, out)
-                device.poison(where["out"])
-            else:
-                made = partial(call, x, out)
-            memory.read_into(self._staging, arena, where["x"]["offset"], where["x"]["bytes"], where["x"]["staged"])
-            device.revealed(where["x"])
-            if message["cold"]:
-                device.flush()
-            # By its class, whose functions are looked at afterwards: an attribute of the object may be a kernel's.
-            result, call_ns, host_ns = type(device).time(device, made, queued=queued)
-            calls_ns += (call_ns,)
-            hosts_ns += (host_ns,)
-            told.append(kernel.deliver(result, out, ids, weights, fills=fills))
-            ends_ns += (CLOCK() - began,)
-            seen += (_seen(device, where["out"]),)
-            last.append(made)
-            del result
-        device.finish(message["end"])
-        self._last = last
-        times = {"began_ns": began, "calls_ns": calls_ns, "hosts_ns": hosts_ns, "ends_ns": ends_ns}
-        return {**times, "told": told, "seen": seen}
+            call, fills = self._caller(*block.first), self._form is not kernel.Form.RETURNS
+        block.make(call, fills=fills, device=device, arena=arena, staging=self._staging, graphs=self._graphs)
+        device.finish(block.end)
+        self._last = block.made
+        return {}
+
+    def tell(self, _message: Message, _descriptors: list[int]) -> Message:
+        """Tells of the calls that were made, and lets go of them."""
+        block, self._block = self._block, None
+        assert block is not None
+        return block.told()
 
     def sustain(self, message: Message, _descriptors: list[int]) -> Message:
         """Makes the last block's calls again and again, without a pause, for about so many seconds."""
@@ -231,16 +197,6 @@ class Worker:
         return {"libraries": threadpool_info()}
 
 
-def _seen(device: Host, out: Message) -> list[list[int]]:
-    """Places of some words of an output, which nobody can foresee, and what stands there now."""
-    count, first = out["bytes"] // 2, out["offset"] // 2
-    if count == 0:
-        return [[], []]
-    drawn = _DRAWN(8 * _LOOKED_AT)
-    places = [first + int.from_bytes(drawn[at : at + 8], "little") % count for at in range(0, len(drawn), 8)]
-    return [places, device.words(places)]
-
-
 def serve(control: int, audit: int) -> None:
     """Answers requests until the channel is closed."""
     channel = socket.socket(fileno=control)
@@ -251,7 +207,9 @@ def serve(control: int, audit: int) -> None:
         "prepare": worker.prepare,
         "back": worker.back,
         "map": worker.map,
+        "lay": worker.lay,
         "call": worker.call,
+        "tell": worker.tell,
         "sustain": worker.sustain,
         "looks": worker.looks,
         "state": worker.state,

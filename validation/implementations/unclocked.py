@@ -1,0 +1,77 @@
+"""Calls between which no clock is read: what each took, by the clock of the parent, which times them together.
+
+To ask for a call that is timed alone takes as long as a call on few tokens, and what lies between the two clocks there
+could be the call. Of these calls nothing is told but that they were made: 6 to 40 us lie beside each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from validation.implementations.clock import Price, repeated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from validation.implementations.answer import BlockOutput
+
+#: Longer calls are held against the parent's clock as they are: asking takes a fiftieth of them.
+SHORT_NS: Final = 5_000_000
+
+#: Calls of a block, and the time that they may take together; their inputs take no more bytes than this. What a block
+#: costs once (0.3 ms, a third up or down) is then 0.4 us of a call of 20 us, and a hundredth of longer ones.
+_CALLS: Final = (4, 256)
+_BLOCK_NS: Final = 10_000_000
+_BYTES: Final = 4 << 20
+
+
+class Asked(Protocol):
+    """What the price is measured on: a worker."""
+
+    def call_block(
+        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, clocked: bool = True, tells: bool = True
+    ) -> BlockOutput:
+        """Makes one call on each input, of no kernel when `dry`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnclockedPrice:
+    """What such a block costs beside its calls: of calls that tell their routing, which is copied, and of others."""
+
+    telling: Price
+    other: Price
+
+    def of(self, block: BlockOutput) -> int:
+        """Returns what `block` cost beside its calls, ns."""
+        price = self.telling if any(output.ids is not None for output in block.outputs) else self.other
+        return price.of(len(block.outputs))
+
+
+def calls_of(x: torch.Tensor, call_ns: float = 0.0) -> int:
+    """Returns how many calls of `call_ns` on inputs like `x` make a block; 0 where `x` is too large, or they too long.
+
+    Without `call_ns` as many as there may be.
+    """
+    least, most = _CALLS
+    room = _BYTES // max(x.nbytes, 1)
+    if room < least or call_ns > SHORT_NS:
+        return 0
+    return max(least, min(most, room, int(_BLOCK_NS / max(call_ns, 1.0))))
+
+
+def measure_unclocked_price(worker: Asked, x: torch.Tensor) -> UnclockedPrice | None:
+    """Returns the price, measured on blocks of no kernel before one is in the process; None where `x` is too large."""
+    calls = calls_of(x)
+    if not calls:
+        return None
+    prices = []
+    for tells in (True, False):
+        ask = partial(worker.call_block, dry=True, clocked=False, tells=tells)
+        one, many = (min(block.parent_ns for block in repeated(partial(ask, [x] * count))) for count in (1, calls))
+        call_ns = max(0, (many - one) // (calls - 1))
+        prices.append(Price(block_ns=max(0, one - call_ns), call_ns=call_ns))
+    return UnclockedPrice(telling=prices[0], other=prices[1])
