@@ -55,7 +55,8 @@ class Neighbours:
 def _on(ours: frozenset[int], pid: int) -> float:
     """The share of its cores that are ours, of that thread of a process of which it is the largest."""
     shares = []
-    # Of one that has ended since nobody can tell where it was: all of it counts.
+    # Of one that has ended since nobody can tell where it was, and all of it counts; of one that ends meanwhile what
+    # was seen of its threads decides.
     with suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             theirs = os.sched_getaffinity(int(thread.name))
