@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 SHORT_NS: Final = 5_000_000
 
 #: Calls of a block, and the time that they may take together; their inputs take no more bytes than this. What a block
-#: costs once (0.3 ms, a third up or down) is then 0.4 us of a call of 20 us, and a hundredth of longer ones.
-_CALLS: Final = (4, 256)
-_BLOCK_NS: Final = 10_000_000
-_BYTES: Final = 4 << 20
+#: costs once (0.3 ms, a third up or down) is then 1 us of a call of 20 us, and a fiftieth of longer ones. Of the price
+#: fewer calls tell enough: of several blocks the least counts, and those are 20 us apart.
+_CALLS: Final = (4, 128)
+_BLOCK_NS: Final = 5_000_000
+_BYTES: Final = 1 << 20
+_PRICED_CALLS: Final = 64
 
 
 class Asked(Protocol):
@@ -65,7 +67,7 @@ def calls_of(x: torch.Tensor, call_ns: float = 0.0) -> int:
 
 def measure_unclocked_price(worker: Asked, x: torch.Tensor) -> UnclockedPrice | None:
     """Returns the price, measured on blocks of no kernel before one is in the process; None where `x` is too large."""
-    calls = calls_of(x)
+    calls = min(calls_of(x), _PRICED_CALLS)
     if not calls:
         return None
     prices = []
