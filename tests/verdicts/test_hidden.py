@@ -69,10 +69,12 @@ def unclocked(share: float, seed: int = 0, spread_ns: int = 15_000, pairs: int =
         return process.model_copy(update={"series": tuple(with_unclocked(one, process.role) for one in process.series)})
 
     def with_unclocked(series: Series, role: Role) -> Series:
-        true_ns = np.median(series.accepted_ns) / (1 if role is Role.BASELINES else 1 - share)
-        took_ns = [int(64 * (true_ns + 30_000 + abs(chance.normal(0.0, spread_ns)))) for _ in range(3)]
-        blocks = tuple(Unclocked(calls=64, parent_ns=took, asking_ns=64 * 10_000) for took in took_ns)
-        return series.model_copy(update={"unclocked": blocks})
+        blocks = []
+        for behind, block in enumerate(series.blocks[:3]):
+            true_ns = np.mean(block.calls_ns) / (1 if role is Role.BASELINES else 1 - share)
+            took_ns = int(64 * (true_ns + 30_000 + abs(chance.normal(0.0, spread_ns))))
+            blocks.append(Unclocked(behind=behind, calls=64, parent_ns=took_ns, asking_ns=64 * 10_000))
+        return series.model_copy(update={"unclocked": tuple(blocks)})
 
     return evidence.model_copy(update={"processes": tuple(beside(process) for process in evidence.processes)})
 

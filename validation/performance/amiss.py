@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from validation.implementations.answer import BlockOutput
-    from validation.performance.series import Subject, WorkerLike
+    from validation.performance.series import Subject
+    from validation.performance.worker_like import WorkerLike
 
 _R = TypeVar("_R")
 

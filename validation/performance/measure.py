@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from validation.performance.events import Event
     from validation.performance.gpu_state import GpuState
     from validation.performance.profile import Profile
-    from validation.performance.series import WorkerLike
+    from validation.performance.worker_like import WorkerLike
     from validation.workloads.inputs import TokenBank
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from validation.performance.gauge import Gauge
-    from validation.performance.series import WorkerLike
+    from validation.performance.worker_like import WorkerLike
     from validation.workloads.inputs import TokenBank
     from validation.workloads.workload import Workload
 

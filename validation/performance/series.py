@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy.typing as npt
 import torch
@@ -26,14 +26,14 @@ from validation.performance.unclocked import Unclocked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from validation.implementations.answer import BlockOutput, Output, Prepared
-    from validation.implementations.answer import Sustained as SustainedCalls
+    from validation.implementations.answer import Output
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
     from validation.implementations.unclocked import UnclockedPrice
     from validation.performance.gauge import Gauge
     from validation.performance.profile import Profile
+    from validation.performance.worker_like import WorkerLike
     from validation.workloads.inputs import TokenBank
 
 Rows: TypeAlias = npt.NDArray[Any]
@@ -51,52 +51,11 @@ _DISCARDED_CALLS: Final = 2
 _COLD_CALLS: Final = 4
 _SUSTAIN_S: Final = 0.4
 
-#: Blocks of short calls that the parent alone times, in each process.
+#: Blocks of short calls, of each process, behind which the parent alone times as many.
 _UNCLOCKED_BLOCKS: Final = 3
 
 #: A block's inputs and outputs stay below this together.
 _MOST_BLOCK_BYTES: Final = 256 << 20
-
-
-class WorkerLike(Protocol):
-    """What measuring asks of a worker; tests answer with a made-up clock."""
-
-    def start(self) -> None:
-        """Waits until the process is ready."""
-
-    def load(self, implementation: Implementation) -> str:
-        """Runs the implementation's file."""
-
-    def prepare(self, layer: SharedLayer) -> Prepared:
-        """Hands it the layer."""
-
-    def call_block(  # noqa: PLR0913 -- as the worker's own
-        self,
-        inputs: Sequence[torch.Tensor],
-        *,
-        dry: bool = False,
-        queued: bool = False,
-        cold: bool = False,
-        due_ns: Sequence[int] | None = None,
-        clocked: bool = True,
-        tells: bool = True,
-    ) -> BlockOutput:
-        """Makes one call on each input, none before it is due."""
-
-    def sustain(self, seconds: float) -> SustainedCalls:
-        """Makes the last block's calls again and again."""
-
-    def settle(self) -> None:
-        """Waits until its threads sleep."""
-
-    def cpu_ns(self) -> int:
-        """Returns the CPU time of its threads so far."""
-
-    def libraries(self) -> tuple[str, ...]:
-        """Says which BLAS it has loaded."""
-
-    def close(self) -> None:
-        """Ends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +92,10 @@ def measure_series(subject: Subject, worker: WorkerLike, gauge: Gauge) -> Series
     prepared = worker.prepare(subject.layer)
     first_ns = worker.call_block([next(draws).x]).calls_ns[0]
     call_ns = _warm_up(subject, worker, draws)
-    blocks = _blocks(subject, worker, gauge, draws, call_ns)
-    unclocked, wrong = _unclocked(subject, worker, draws, call_ns)
+    blocks, unclocked = _blocks(subject, worker, gauge, draws, call_ns)
     cold_ns, cold_wrong = _cold(subject, worker, draws)
-    if wrong + cold_wrong:
-        blocks[-1] = blocks[-1].model_copy(update={"outputs_wrong": blocks[-1].outputs_wrong + wrong + cold_wrong})
+    if cold_wrong:
+        blocks[-1] = blocks[-1].model_copy(update={"outputs_wrong": blocks[-1].outputs_wrong + cold_wrong})
     return Series(
         implementation=subject.implementation.name,
         workload=workload.name,
@@ -176,8 +134,11 @@ def _blocks(
     gauge: Gauge,
     draws: Iterator[Batch],
     call_ns: float,
-) -> list[Block]:
-    """Blocks until enough calls were accepted, the bound on repeats is reached, or patience is spent."""
+) -> tuple[list[Block], tuple[Unclocked, ...]]:
+    """Blocks until enough calls were accepted, the bound on repeats is reached, or patience is spent.
+
+    Behind the first few of short calls, as many that the parent alone times.
+    """
     profile = subject.profile
     wanted = _DISCARDED_CALLS if subject.discarded else profile.calls_of(call_ns)
     size = min(profile.block_calls(call_ns), most_calls(subject), wanted)
@@ -189,6 +150,7 @@ def _blocks(
         worker.call_block([next(draws).x for _ in range(size)])
     timed = mixed(draws, subject.unseen, wanted)
     blocks: list[Block] = []
+    unclocked: tuple[Unclocked, ...] = ()
     worker.settle()
     while len(blocks) < bound and sum(len(block.calls_ns) for block in blocks if block.accepted) < wanted:
         repeats = len(blocks) >= planned
@@ -201,10 +163,11 @@ def _blocks(
             gauge.spent_s = before_s + time.monotonic() - started
         # An earlier block stands or falls by the usual probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
+        unclocked += _unclocked(subject, worker, draws, blocks)
     if subject.price.hides(blocks):
         hidden = {"accepted": False, "reason": CLOCK_DISAGREES}
         blocks = [block if block.reason in SEEN_THEN else block.model_copy(update=hidden) for block in blocks]
-    return blocks
+    return blocks, unclocked
 
 
 def _block(
@@ -249,19 +212,23 @@ def _block(
 
 
 def _unclocked(
-    subject: Subject, worker: WorkerLike, draws: Iterator[Batch], call_ns: float
-) -> tuple[tuple[Unclocked, ...], int]:
-    """Blocks of short calls that the parent alone times, and how many of their outputs were wrong."""
-    price, blocks, wrong = subject.unclocked_price, [], 0
-    calls = 0 if price is None or subject.discarded else calls_of(next(draws).x, call_ns)
-    for _number in range(_UNCLOCKED_BLOCKS if calls else 0):
-        assert price is not None
-        drawn = [next(draws) for _ in range(min(calls, most_calls(subject)))]
-        made = worker.call_block([batch.x for batch in drawn], clocked=False)
-        blocks.append(Unclocked(calls=len(drawn), parent_ns=made.parent_ns, asking_ns=price.of(made)))
-        # One that was not over when it was answered for is nobody's answer.
-        wrong += max(wrong_outputs(drawn, made.outputs), int(not made.guards_held or not made.in_time))
-    return tuple(blocks), wrong
+    subject: Subject, worker: WorkerLike, draws: Iterator[Batch], blocks: list[Block]
+) -> tuple[Unclocked, ...]:
+    """Calls as short as those of the last of `blocks`, timed by the parent alone; a wrong output spoils that block."""
+    price, last = subject.unclocked_price, blocks[-1]
+    if price is None or subject.discarded or len(blocks) > _UNCLOCKED_BLOCKS:
+        return ()
+    calls = min(calls_of(next(draws).x, statistics.mean(last.calls_ns)), most_calls(subject))
+    if not calls:
+        return ()
+    drawn = [next(draws) for _ in range(calls)]
+    made = worker.call_block([batch.x for batch in drawn], clocked=False)
+    # One that was not over when it was answered for is nobody's answer.
+    wrong = max(wrong_outputs(drawn, made.outputs), int(not made.guards_held or not made.in_time))
+    blocks[-1] = last.model_copy(update={"outputs_wrong": last.outputs_wrong + wrong})
+    worker.settle()
+    behind = len(blocks) - 1
+    return (Unclocked(behind=behind, calls=calls, parent_ns=made.parent_ns, asking_ns=price.of(made)),)
 
 
 def _cold(subject: Subject, worker: WorkerLike, draws: Iterator[Batch]) -> tuple[tuple[int, ...], int]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from validation.performance.gauge import Gauge
-    from validation.performance.series import Subject, WorkerLike
+    from validation.performance.series import Subject
+    from validation.performance.worker_like import WorkerLike
 
 
 def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge, turn: int) -> LoadRun:

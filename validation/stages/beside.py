@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from validation.performance.gauge import Gauge
     from validation.performance.load import LoadRun
     from validation.performance.series import Subject as Timed
-    from validation.performance.series import WorkerLike
+    from validation.performance.worker_like import WorkerLike
     from validation.report.material import ClaimsSource
     from validation.workloads.workload import Workload
 

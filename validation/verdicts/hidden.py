@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import mean, median
 from typing import Final
 
 from validation.evidence.record import Evidence
@@ -111,11 +111,12 @@ def _beside(evidence: Evidence, series: Series) -> _Beside | None:
 
 
 def _beside_unclocked(evidence: Evidence, series: Series) -> _Beside | None:
-    """The same where the parent alone timed the calls: what they took longer, beyond the price of asking."""
+    """The same where the parent alone timed the calls: what they took longer than those right before them."""
     clocked = _beside(evidence, series)
     if clocked is None or not series.unclocked:
         return None
-    return replace(clocked, beside_ns=median(block.call_ns for block in series.unclocked) - clocked.call_ns)
+    longer_ns = (block.call_ns - mean(series.blocks[block.behind].calls_ns) for block in series.unclocked)
+    return replace(clocked, beside_ns=median(longer_ns))
 
 
 def _beside_a_call(block: Block) -> float:

@@ -1,0 +1,55 @@
+"""What measuring asks of a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from validation.implementations.answer import BlockOutput, Prepared, Sustained
+    from validation.implementations.implementation import Implementation
+    from validation.implementations.shared_layer import SharedLayer
+
+
+class WorkerLike(Protocol):
+    """A worker, or what answers in tests with a made-up clock."""
+
+    def start(self) -> None:
+        """Waits until the process is ready."""
+
+    def load(self, implementation: Implementation) -> str:
+        """Runs the implementation's file."""
+
+    def prepare(self, layer: SharedLayer) -> Prepared:
+        """Hands it the layer."""
+
+    def call_block(  # noqa: PLR0913 -- as the worker's own
+        self,
+        inputs: Sequence[torch.Tensor],
+        *,
+        dry: bool = False,
+        queued: bool = False,
+        cold: bool = False,
+        due_ns: Sequence[int] | None = None,
+        clocked: bool = True,
+        tells: bool = True,
+    ) -> BlockOutput:
+        """Makes one call on each input, none before it is due."""
+
+    def sustain(self, seconds: float) -> Sustained:
+        """Makes the last block's calls again and again."""
+
+    def settle(self) -> None:
+        """Waits until its threads sleep."""
+
+    def cpu_ns(self) -> int:
+        """Returns the CPU time of its threads so far."""
+
+    def libraries(self) -> tuple[str, ...]:
+        """Says which BLAS it has loaded."""
+
+    def close(self) -> None:
+        """Ends it."""
