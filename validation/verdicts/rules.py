@@ -10,7 +10,7 @@ from typing import Final
 #: 7: so is one whose calls do each other's work, whose clock leaves a part of them out, that takes more cores than it
 #: was given, or that spoils the blocks with such tokens; where these do not count at all nothing is decided. No
 #: floor of float32 is above what the fastest speed probe of the run allows.
-RULES_VERSION: Final = 7
+RULES_VERSION: Final = 8
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
 DELTA: Final = 0.05
 #: A claimed time is impossible below this share of the floor: ceilings are best-of measurements, good to a few percent.
