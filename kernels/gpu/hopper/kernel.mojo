@@ -24,11 +24,11 @@ from hopper.consumer import consume_matmul
 from hopper.grid import CONSUMERS_BARRIER, SORTED_BARRIER, START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
-from hopper.producer import Ring, by_words, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages
+from hopper.producer import Ring, by_words, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages, tell_of_rows
 from hopper.ptx import admit_next_launch, await_launch_before, fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, Turn, count_tiles, finished_slots
-from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape, TURNS
+from hopper.shape import Block, GATHERERS, ROW_GATHERERS, SUM_STAGES, Shape, TURNS
 from hopper.stamp import stamp
 from hopper.sort import clear_finished, count_pairs, place_pairs, sort_rows
 
@@ -132,6 +132,8 @@ def whole_layer[
                 block.sum_empty()[unsafe_offset=s].init(Int32(shape.consumers * 4))
             comptime for s in range(TURNS):
                 block.turned()[unsafe_offset=s].init(1)
+            comptime for s in range(shape.stages):
+                block.landed()[unsafe_offset=s].init(Int32(ROW_GATHERERS))
         fence_mbarrier_init()
     admit_next_launch()
     await_launch_before()
@@ -189,7 +191,7 @@ def produce[
                 if thread == 32:
                     fetch_tokens[ROUTER](a, block, staged_map, ring, turn, 0)
                 else:
-                    # They gather the next rows together: each must be at the same stage.
+                    # They gather the next rows: each must be at the same stage.
                     if thread > 32:
                         ring.skip[shape.stages](router_stages(a, block))
         syncwarp()
@@ -213,8 +215,10 @@ def produce[
             stamp[10](a.sync, thread)
     else:
         if Int(a.sorted) == 0:
-            if thread >= 32:
-                gather_rows(a, block, thread - 32, ring, turn)
+            if thread >= 64:
+                gather_rows(a, block, thread - 64, ring, turn)
+            elif thread == 32:
+                tell_of_rows(a, block, ring, turn)
         elif thread == 32:
             fetch_tokens[FIRST](a, block, sorted_map, ring, turn, 0)
         if thread == 32:

@@ -11,6 +11,8 @@ comptime ROW_BYTES = 128
 """Bytes of K in a stage: one 128-byte swizzle row."""
 comptime GATHERERS = 96
 """Threads that gather token rows in narrow tiles: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
+comptime ROW_GATHERERS = 64
+"""Threads that gather token rows in wide tiles: warps 2 and 3; a thread of warp 1 tells of what has landed."""
 comptime TURNS = 8
 """Tiles a block is told of before the first of them is forgotten; more than any shape of wide tiles has stages."""
 comptime BOX_ROWS = 32
@@ -82,7 +84,7 @@ struct Shape(TrivialRegisterPassable):
     def shared_bytes(self) -> Int:
         """Shared memory of a block: stages, three tables, a window of ids, barriers, tiles the block is told of."""
         var words = 3 * self.table_words() + self.window_words() + TURNS
-        return self.tables_at() + words * 4 + (2 * (self.stages + SUM_STAGES) + TURNS) * 8
+        return self.tables_at() + words * 4 + (3 * self.stages + 2 * SUM_STAGES + TURNS) * 8
 
     def sum_bytes(self) -> Int:
         """Bytes of one of SUM_STAGES stages of expert outputs: SUM_ROWS times 16 bytes a consumer."""
@@ -212,9 +214,14 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
         return self.sum_empty().unsafe_offset(SUM_STAGES)
 
     @inline(.always)
+    def landed(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """As many barriers as stages, in turn: the gathered rows of a stage have landed."""
+        return self.turned().unsafe_offset(TURNS)
+
+    @inline(.always)
     def turns(self) -> Shared[DType.int32]:
         """Their numbers."""
-        return self.turned().unsafe_offset(TURNS).unsafe_bitcast[Int32]()
+        return self.landed().unsafe_offset(Self.shape.stages).unsafe_bitcast[Int32]()
 
     @inline(.always)
     def summand_gates(self, stage: Int) -> Shared[DType.float32]:
