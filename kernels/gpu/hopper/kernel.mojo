@@ -24,7 +24,16 @@ from hopper.consumer import consume_matmul
 from hopper.grid import CONSUMERS_BARRIER, SORTED_BARRIER, START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
-from hopper.producer import Ring, by_words, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages, tell_of_rows
+from hopper.producer import (
+    Ring,
+    by_words,
+    fetch_tokens,
+    fetch_weights,
+    gather_rows,
+    gather_tokens,
+    router_stages,
+    tell_of_rows,
+)
 from hopper.ptx import admit_next_launch, await_launch_before, fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, Turn, count_tiles, finished_slots
@@ -198,6 +207,12 @@ def produce[
     wait_barrier[SORTED_BARRIER](shape.threads())
     turn = Turn.first()
     var tiles = count_tiles[FIRST](a, block)
+    comptime if not shape.gathers:
+        if thread == 0:
+            turn.hand_on[FIRST](a, block)
+        else:
+            if thread >= 32:
+                turn.follow(block)
     if thread == 0:
         fetch_weights[FIRST](a, block, first_map, ring, turn, 0)
         fetch_weights[SECOND](a, block, second_map, ring, turn, tiles)
@@ -246,6 +261,8 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     stamp[6](a.sync, thread)
     wait_barrier[SORTED_BARRIER](shape.threads())
     var turn = Turn.first()
+    comptime if not shape.gathers:
+        turn.follow(block)
     consume_matmul[gated, FIRST](a, block, thread, ring, turn, 0)
     stamp[7](a.sync, thread)
     consume_matmul[gated, SECOND](a, block, thread, ring, turn, count_tiles[FIRST](a, block))

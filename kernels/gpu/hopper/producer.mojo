@@ -1,7 +1,7 @@
 """The producer warpgroup: weights and token rows, into the ring of stages.
 
 Both come through the tensor memory accelerator, by one thread each; in narrow tiles three warps gather the token rows, in
-wide ones those of the first matmul where there is no copy of them sorted by expert.
+wide ones two warps those of the first matmul where there is no copy of them sorted by expert.
 """
 
 from std.sys import size_of
@@ -16,6 +16,7 @@ from hopper.memory import Global, U32P
 from hopper.ptx import (
     arrive_after_copies,
     copy_16_bytes,
+    copy_16_bytes_kept,
     fence_async_global,
     load_acquire,
     wait_barrier,
@@ -30,7 +31,6 @@ from hopper.schedule import (
     columns_of_stage,
     count_tiles,
     divide,
-    find_tile,
     finished_slots,
     first_finished_slot,
     k_blocks,
@@ -105,7 +105,7 @@ def fetch_weights[
     var splits = Int(a.splits) if matmul == SECOND else 1
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
-        var tile = find_tile[matmul](a, block, turn.index - before)
+        var tile = turn.tile[matmul](a, block, before)
         # Boxes of a group of rows lie one behind the other.
         var boxes = weight_boxes[dtype](k)
         var first_box = (tile.expert * rows + tile.weight_row) // GROUP_ROWS * boxes
@@ -129,7 +129,7 @@ def fetch_weights[
         comptime if matmul == ROUTER:
             turn.index += Int(grid_dim.x)
         else:
-            turn.hand_on(block)
+            turn.hand_on[matmul](a, block)
 
 
 @inline(.always)
@@ -154,7 +154,7 @@ def fetch_tokens[
     fence_async_global()
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
-        var tile = find_tile[matmul](a, block, turn.index - before)
+        var tile = turn.tile[matmul](a, block, before)
         var boxes = (tile.n_tokens + BOX_ROWS - 1) // BOX_ROWS
         comptime if matmul == SECOND:
             wait_for_hidden(a, block, tile)
@@ -228,7 +228,7 @@ def gather_tokens[
     var words = by_words[dtype, shape](a)
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
-        var tile = find_tile[matmul](a, block, turn.index - before)
+        var tile = turn.tile[matmul](a, block, before)
         var padded = 8 if tile.n_tokens <= 8 else (tile.n_tokens + 15) // 16 * 16
         comptime if shape.few():
             padded = tile.n_tokens
@@ -293,7 +293,7 @@ def gather_rows[
     var landed = Ring(0, 0)
     var odd = False
     while turn.index < tiles:
-        var tile = find_tile[FIRST](a, block, turn.index)
+        var tile = turn.tile[FIRST](a, block, 0)
         var left = Int32(tile.n_tokens - slot)
         # Where each row begins, in units of 16 bytes: 32 bits reach 64 GiB. A slot's rows lie side by side, over the window of ids;
         # the tile before has the other table.
@@ -317,7 +317,7 @@ def gather_rows[
                 comptime for i in range(4):
                     # Rows beyond the last stay as they are: their products are never stored.
                     if Int32((some + i) * rows_at_once) < left:
-                        copy_16_bytes(
+                        copy_16_bytes_kept(
                             to.unsafe_offset((some + i) * (rows_at_once * ROW_BYTES)),
                             from_.unsafe_offset(Int(UInt32(offsets[i])) * 16),
                         )
@@ -334,8 +334,8 @@ def tell_of_rows[
 ](a: Layer[dtype], block: Block[dtype, shape], mut ring: Ring, mut turn: Turn):
     """One thread: tells of gathered rows once they have landed, of all this block's tiles of the first matmul.
 
-    A thread that has copies on its way would wait for all of them at the fence between the proxies, the newest too: the tensor
-    cores then waited 1,590 cycles for a stage.
+    A thread that has copies on its way seems to wait for all of them at the fence between the proxies, the newest too: when the
+    gathering threads told of rows themselves, a stage took as long as its copies and their way together.
     """
     var stages = k_blocks[dtype](a.k0)
     var tiles = count_tiles[FIRST](a, block)

@@ -15,6 +15,8 @@ comptime ROW_GATHERERS = 64
 """Threads that gather token rows in wide tiles: warps 2 and 3; a thread of warp 1 tells of what has landed."""
 comptime TURNS = 8
 """Tiles a block is told of before the first of them is forgotten; more than any shape of wide tiles has stages."""
+comptime TURN_WORDS = 8
+"""What it is told of each: its number and where it lies."""
 comptime BOX_ROWS = 32
 """Token rows the tensor memory accelerator fetches at a time."""
 comptime SUM_STAGES = 4
@@ -83,7 +85,7 @@ struct Shape(TrivialRegisterPassable):
 
     def shared_bytes(self) -> Int:
         """Shared memory of a block: stages, three tables, a window of ids, barriers, tiles the block is told of."""
-        var words = 3 * self.table_words() + self.window_words() + TURNS
+        var words = 3 * self.table_words() + self.window_words() + TURNS * TURN_WORDS
         return self.tables_at() + words * 4 + (3 * self.stages + 2 * SUM_STAGES + TURNS) * 8
 
     def sum_bytes(self) -> Int:
@@ -159,7 +161,7 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     @inline(.always)
     def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: its weights and token rows have landed."""
-        return self.window().unsafe_offset(Self.shape.window_words()).unsafe_bitcast[SharedMemBarrier]()
+        return self.turn(TURNS).unsafe_bitcast[SharedMemBarrier]()
 
     @inline(.always)
     def few_ids(self) -> Shared[DType.int32]:
@@ -210,7 +212,7 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def turned(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
-        """One barrier for each of TURNS tiles that the block goes to: its number is there."""
+        """One barrier for each of TURNS tiles that the block goes to: its words are there."""
         return self.sum_empty().unsafe_offset(SUM_STAGES)
 
     @inline(.always)
@@ -219,9 +221,9 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
         return self.turned().unsafe_offset(TURNS)
 
     @inline(.always)
-    def turns(self) -> Shared[DType.int32]:
-        """Their numbers."""
-        return self.landed().unsafe_offset(Self.shape.stages).unsafe_bitcast[Int32]()
+    def turn(self, i: Int) -> Shared[DType.int32]:
+        """TURN_WORDS words of each of them: see `Turn`."""
+        return self.window().unsafe_offset(Self.shape.window_words() + i * TURN_WORDS)
 
     @inline(.always)
     def summand_gates(self, stage: Int) -> Shared[DType.float32]:
