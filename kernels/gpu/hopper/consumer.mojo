@@ -36,7 +36,6 @@ from hopper.schedule import (
     Turn,
     count_tiles,
     divide,
-    find_tile,
     first_finished_slot,
     is_width,
     k_blocks,
@@ -201,11 +200,25 @@ def store_hidden_words[
 @inline(.always)
 def consume_tile[
     dtype: DType, shape: Shape, //, gated: Bool, matmul: Int, n: Int
-](a: Layer[dtype], block: Block[dtype, shape], tile: Tile, warpgroup: Int, thread: Int, stages: Int, mut ring: Ring,):
+](
+    a: Layer[dtype],
+    block: Block[dtype, shape],
+    found: Tile,
+    turn: Turn,
+    before: Int,
+    warpgroup: Int,
+    thread: Int,
+    stages: Int,
+    mut ring: Ring,
+):
     """One tile of at most `n` tokens: products, then activation and store."""
     var low = StaticTuple[Float32, n // 2]()
     var high = StaticTuple[Float32, n // 2]()
     multiply[n](block, warpgroup, thread, stages, ring, low, high)
+    # Read again where it is told: registers are for the sums.
+    var tile = found
+    comptime if not shape.gathers and matmul != ROUTER:
+        tile = turn.tile[matmul](a, block, before)
 
     @inline(.always)
     @__parameter
@@ -312,18 +325,20 @@ def consume_matmul[
     var splits = Int(a.splits) if matmul == SECOND else 1
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
-        var tile = find_tile[matmul](a, block, turn.index - before)
+        var tile = turn.tile[matmul](a, block, before)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         var stages = part[1] - part[0]
         if tile.weight_row + warpgroup * GROUP_ROWS >= rows:
             skip_stages(block, own, stages, ring)
         else:
-            # One instance of the loop for each width of `wgmma`.
-            comptime for w in range(1, most_tokens[dtype, shape]() // 8 + 1):
+            # One instance of the loop for each width of `wgmma`, the widest first: it has the most to wait for.
+            comptime most = most_tokens[dtype, shape]() // 8
+            comptime for i in range(most):
+                comptime w = most - i
                 comptime if is_width(w * 8):
                     comptime below = w * 8 - 8 if w == 1 or is_width(w * 8 - 8) else w * 8 - 16
                     if tile.n_tokens > below and tile.n_tokens <= w * 8:
-                        consume_tile[gated, matmul, w * 8](a, block, tile, warpgroup, own, stages, ring)
+                        consume_tile[gated, matmul, w * 8](a, block, tile, turn, before, warpgroup, own, stages, ring)
         comptime if matmul == FIRST and not shape.few():
             comptime if not shape.gathers:
                 fence_async_global()
@@ -333,6 +348,8 @@ def consume_matmul[
             else:
                 wait_barrier[WARPGROUP_BARRIER + 1](128)
             if own == 0:
+                comptime if not shape.gathers:
+                    tile = turn.tile[matmul](a, block, before)
                 var per = tokens_per_tile(tile.rows_of_expert, Int(a.tokens1))
                 var slot = first_finished_slot(a, block, tile.expert) + divide(tile.row_in_expert, per)
                 _ = add_release(finished_of(a, block).unsafe_offset(slot), 1)

@@ -24,11 +24,20 @@ from hopper.consumer import consume_matmul
 from hopper.grid import CONSUMERS_BARRIER, SORTED_BARRIER, START_BARRIER, meet_all_blocks
 from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Shared
-from hopper.producer import Ring, by_words, fetch_tokens, fetch_weights, gather_rows, gather_tokens, router_stages
+from hopper.producer import (
+    Ring,
+    by_words,
+    fetch_tokens,
+    fetch_weights,
+    gather_rows,
+    gather_tokens,
+    router_stages,
+    tell_of_rows,
+)
 from hopper.ptx import admit_next_launch, await_launch_before, fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, Turn, count_tiles, finished_slots
-from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape, TURNS
+from hopper.shape import Block, GATHERERS, ROW_GATHERERS, SUM_STAGES, Shape, TURNS
 from hopper.stamp import stamp
 from hopper.sort import clear_finished, count_pairs, place_pairs, sort_rows
 
@@ -132,6 +141,8 @@ def whole_layer[
                 block.sum_empty()[unsafe_offset=s].init(Int32(shape.consumers * 4))
             comptime for s in range(TURNS):
                 block.turned()[unsafe_offset=s].init(1)
+            comptime for s in range(shape.stages):
+                block.landed()[unsafe_offset=s].init(Int32(ROW_GATHERERS))
         fence_mbarrier_init()
     admit_next_launch()
     await_launch_before()
@@ -189,13 +200,19 @@ def produce[
                 if thread == 32:
                     fetch_tokens[ROUTER](a, block, staged_map, ring, turn, 0)
                 else:
-                    # They gather the next rows together: each must be at the same stage.
+                    # They gather the next rows: each must be at the same stage.
                     if thread > 32:
                         ring.skip[shape.stages](router_stages(a, block))
         syncwarp()
     wait_barrier[SORTED_BARRIER](shape.threads())
     turn = Turn.first()
     var tiles = count_tiles[FIRST](a, block)
+    comptime if not shape.gathers:
+        if thread == 0:
+            turn.hand_on[FIRST](a, block)
+        else:
+            if thread >= 32:
+                turn.follow(block)
     if thread == 0:
         fetch_weights[FIRST](a, block, first_map, ring, turn, 0)
         fetch_weights[SECOND](a, block, second_map, ring, turn, tiles)
@@ -213,8 +230,10 @@ def produce[
             stamp[10](a.sync, thread)
     else:
         if Int(a.sorted) == 0:
-            if thread >= 32:
-                gather_rows(a, block, thread - 32, ring, turn)
+            if thread >= 64:
+                gather_rows(a, block, thread - 64, ring, turn)
+            elif thread == 32:
+                tell_of_rows(a, block, ring, turn)
         elif thread == 32:
             fetch_tokens[FIRST](a, block, sorted_map, ring, turn, 0)
         if thread == 32:
@@ -242,6 +261,8 @@ def consume[dtype: DType, shape: Shape, //, gated: Bool](block: Block[dtype, sha
     stamp[6](a.sync, thread)
     wait_barrier[SORTED_BARRIER](shape.threads())
     var turn = Turn.first()
+    comptime if not shape.gathers:
+        turn.follow(block)
     consume_matmul[gated, FIRST](a, block, thread, ring, turn, 0)
     stamp[7](a.sync, thread)
     consume_matmul[gated, SECOND](a, block, thread, ring, turn, count_tiles[FIRST](a, block))

@@ -1,7 +1,7 @@
 """The producer warpgroup: weights and token rows, into the ring of stages.
 
 Both come through the tensor memory accelerator, by one thread each; in narrow tiles three warps gather the token rows, in
-wide ones those of the first matmul where there is no copy of them sorted by expert.
+wide ones two warps those of the first matmul where there is no copy of them sorted by expert.
 """
 
 from std.sys import size_of
@@ -15,13 +15,11 @@ from hopper.layer import Layer
 from hopper.memory import Global, U32P
 from hopper.ptx import (
     arrive_after_copies,
-    commit_copies,
     copy_16_bytes,
+    copy_16_bytes_kept,
     fence_async_global,
     load_acquire,
-    opaque_zero,
     wait_barrier,
-    wait_for_copies,
 )
 from hopper.schedule import (
     FIRST,
@@ -33,7 +31,6 @@ from hopper.schedule import (
     columns_of_stage,
     count_tiles,
     divide,
-    find_tile,
     finished_slots,
     first_finished_slot,
     k_blocks,
@@ -42,7 +39,17 @@ from hopper.schedule import (
     weight_boxes,
     weight_tiles,
 )
-from hopper.shape import Block, BOX_ROWS, GATHERERS, GROUP_ROWS, ROW_BYTES, SOME_PAIRS, SOME_TOKENS, Shape
+from hopper.shape import (
+    Block,
+    BOX_ROWS,
+    GATHERERS,
+    GROUP_ROWS,
+    ROW_BYTES,
+    ROW_GATHERERS,
+    SOME_PAIRS,
+    SOME_TOKENS,
+    Shape,
+)
 
 
 comptime GATHERED_BARRIER = 6
@@ -98,7 +105,7 @@ def fetch_weights[
     var splits = Int(a.splits) if matmul == SECOND else 1
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
-        var tile = find_tile[matmul](a, block, turn.index - before)
+        var tile = turn.tile[matmul](a, block, before)
         # Boxes of a group of rows lie one behind the other.
         var boxes = weight_boxes[dtype](k)
         var first_box = (tile.expert * rows + tile.weight_row) // GROUP_ROWS * boxes
@@ -122,7 +129,7 @@ def fetch_weights[
         comptime if matmul == ROUTER:
             turn.index += Int(grid_dim.x)
         else:
-            turn.hand_on(block)
+            turn.hand_on[matmul](a, block)
 
 
 @inline(.always)
@@ -147,7 +154,7 @@ def fetch_tokens[
     fence_async_global()
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
-        var tile = find_tile[matmul](a, block, turn.index - before)
+        var tile = turn.tile[matmul](a, block, before)
         var boxes = (tile.n_tokens + BOX_ROWS - 1) // BOX_ROWS
         comptime if matmul == SECOND:
             wait_for_hidden(a, block, tile)
@@ -221,7 +228,7 @@ def gather_tokens[
     var words = by_words[dtype, shape](a)
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
-        var tile = find_tile[matmul](a, block, turn.index - before)
+        var tile = turn.tile[matmul](a, block, before)
         var padded = 8 if tile.n_tokens <= 8 else (tile.n_tokens + 15) // 16 * 16
         comptime if shape.few():
             padded = tile.n_tokens
@@ -268,70 +275,77 @@ def gather_tokens[
 def gather_rows[
     dtype: DType, shape: Shape, //
 ](a: Layer[dtype], block: Block[dtype, shape], thread: Int, mut ring: Ring, mut turn: Turn):
-    """GATHERERS threads: the token rows of all this block's tiles of the first matmul, where tiles are wide and there is no
+    """ROW_GATHERERS threads: the token rows of all this block's tiles of the first matmul, where tiles are wide and there is no
     copy sorted by expert.
 
-    One thread tells of a stage, once the next has been asked for: so does whoever fetches rows in bulk, and the stages'
-    barriers count alike.
+    They only ask for rows, as soon as a stage is free; `tell_of_rows` waits for them.
     """
-    comptime rows_at_once = GATHERERS // 8
+    comptime rows_at_once = ROW_GATHERERS // 8
     comptime steps = (shape.max_tokens + rows_at_once - 1) // rows_at_once
     comptime width = 16 // size_of[dtype]()
     var chunk = thread % 8
     var slot = thread // 8
-    # Where a thread's first row goes; a row 12 further on swizzles its chunks by 4 more.
+    # Where a thread's first row goes; its others are 8 further on each, so that their chunks are swizzled alike.
+    var inside = UInt32(slot * ROW_BYTES + (chunk ^ slot) * 16)
     # 32-bit numbers: the producers have 40 registers each.
-    var even = UInt32(slot * ROW_BYTES + (chunk ^ (slot % 8)) * 16)
-    var odd = even ^ 64
     var stages = UInt32(k_blocks[dtype](a.k0))
     var tiles = count_tiles[FIRST](a, block)
-    var last = Int32(-1)
+    var landed = Ring(0, 0)
+    var odd = False
     while turn.index < tiles:
-        var tile = find_tile[FIRST](a, block, turn.index)
-        # Computed here for every tile: the compiler would do it once, for each of the steps, and spill them.
-        var first = slot + opaque_zero()
-        var left = Int32(tile.n_tokens - first)
-        var tokens = a.tokens.unsafe_offset(tile.row + first)
-        # In units of 16 bytes: 32 bits reach 64 GiB.
-        var offset = SIMD[DType.uint32, 16](0)
-        comptime for i in range(steps):
-            if Int32(i * rows_at_once) < left:
-                var token = tokens[unsafe_offset=i * rows_at_once]
-                offset[i] = UInt32(token) * UInt32(Int(a.staged_stride) // width) + UInt32(chunk)
-        # The tile before waits for its last rows, which have landed meanwhile.
-        tell[0](block, thread, last)
-        last = -1
+        var tile = turn.tile[FIRST](a, block, 0)
+        var left = Int32(tile.n_tokens - slot)
+        # Where each row begins, in units of 16 bytes: 32 bits reach 64 GiB. A slot's rows lie side by side, over the window of ids;
+        # the tile before has the other table.
+        var table = block.window().unsafe_offset(shape.max_tokens if odd else 0)
+        odd = not odd
+        for r in range(thread, tile.n_tokens, ROW_GATHERERS):
+            var token = UInt32(a.tokens[unsafe_offset=tile.row + r])
+            table[unsafe_offset=r % rows_at_once * steps + r // rows_at_once] = Int32(
+                token * UInt32(Int(a.staged_stride) // width)
+            )
+        wait_barrier[GATHERED_BARRIER](ROW_GATHERERS)
+        var own = table.unsafe_offset(slot * steps)
         var stage = UInt32(0)
         while stage < stages:
-            var from_ = a.staged.unsafe_offset(columns_of_stage[dtype](a.k0, Int(stage))[1]).unsafe_bitcast[UInt8]()
+            var column = columns_of_stage[dtype](a.k0, Int(stage))[1]
+            var from_ = a.staged.unsafe_offset(column + chunk * width).unsafe_bitcast[UInt8]()
             block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
-            var to = block.tokens(ring.stage).unsafe_bitcast[UInt8]()
-            comptime for i in range(steps):
-                # Rows beyond the last stay as they are: their products are never stored.
-                if Int32(i * rows_at_once) < left:
-                    copy_16_bytes(
-                        to.unsafe_offset(i * (rows_at_once * ROW_BYTES) + Int(even if i % 2 == 0 else odd)),
-                        from_.unsafe_offset(Int(offset[i]) * 16),
-                    )
-            commit_copies()
-            tell[1](block, thread, last)
-            last = Int32(ring.stage)
+            var to = block.tokens(ring.stage).unsafe_bitcast[UInt8]().unsafe_offset(Int(inside))
+            comptime for some in range(0, steps, 4):
+                var offsets = own.unsafe_offset(some).unsafe_load[width=4, alignment=16]()
+                comptime for i in range(4):
+                    # Rows beyond the last stay as they are: their products are never stored.
+                    if Int32((some + i) * rows_at_once) < left:
+                        copy_16_bytes_kept(
+                            to.unsafe_offset((some + i) * (rows_at_once * ROW_BYTES)),
+                            from_.unsafe_offset(Int(UInt32(offsets[i])) * 16),
+                        )
+            arrive_after_copies(UInt32(Int(block.landed().unsafe_offset(landed.stage))))
+            landed.advance[shape.stages]()
             ring.advance[shape.stages]()
             stage += 1
         turn.follow(block)
-    tell[0](block, thread, last)
 
 
 @inline(.always)
-def tell[dtype: DType, shape: Shape, //, ahead: Int](block: Block[dtype, shape], thread: Int, stage: Int32):
-    """GATHERERS threads: the rows of `stage` (-1: none) are there once all but the `ahead` newest groups have landed.
+def tell_of_rows[
+    dtype: DType, shape: Shape, //
+](a: Layer[dtype], block: Block[dtype, shape], mut ring: Ring, mut turn: Turn):
+    """One thread: tells of gathered rows once they have landed, of all this block's tiles of the first matmul.
+
+    A thread that has copies on its way seems to wait for all of them at the fence between the proxies, the newest too: when the
+    gathering threads told of rows themselves, a stage took as long as its copies and their way together.
     """
-    if stage < 0:
-        return
-    wait_for_copies[ahead]()
-    # The tensor cores read through the asynchronous proxy.
-    fence_async_view_proxy()
-    syncwarp()
-    wait_barrier[GATHERED_BARRIER](GATHERERS)
-    if thread == 0:
-        _ = block.full()[unsafe_offset=Int(stage)].arrive()
+    var stages = k_blocks[dtype](a.k0)
+    var tiles = count_tiles[FIRST](a, block)
+    var landed = Ring(0, 0)
+    while turn.index < tiles:
+        for _ in range(stages):
+            block.landed()[unsafe_offset=landed.stage].wait(landed.parity)
+            # The tensor cores read through the asynchronous proxy.
+            fence_async_view_proxy()
+            _ = block.full()[unsafe_offset=ring.stage].arrive()
+            landed.advance[shape.stages]()
+            ring.advance[shape.stages]()
+        turn.follow(block)

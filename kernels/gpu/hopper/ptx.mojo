@@ -22,6 +22,14 @@ def wait_for_copies[ahead: Int]():
 
 
 @inline(.always)
+def copy_16_bytes_kept(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]):
+    """As `copy_16_bytes`, of what the L2 cache should keep longest (`evict_last`)."""
+    inlined_assembly[
+        "cp.async.cg.shared.global.L2::cache_hint [$0], [$1], 16, $2;", NoneType, constraints="r,l,l,~{memory}"
+    ](UInt32(Int(dst)), src, UInt64(0x14F0000000000000))
+
+
+@inline(.always)
 def copy_16_bytes(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]):
     """Starts an asynchronous copy of 16 bytes from global to shared memory, past L1."""
     inlined_assembly["cp.async.cg.shared.global [$0], [$1], 16;", NoneType, constraints="r,l,~{memory}"](

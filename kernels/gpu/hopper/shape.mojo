@@ -11,8 +11,12 @@ comptime ROW_BYTES = 128
 """Bytes of K in a stage: one 128-byte swizzle row."""
 comptime GATHERERS = 96
 """Threads that gather token rows in narrow tiles: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
+comptime ROW_GATHERERS = 64
+"""Threads that gather token rows in wide tiles: warps 2 and 3; a thread of warp 1 tells of what has landed."""
 comptime TURNS = 8
 """Tiles a block is told of before the first of them is forgotten; more than any shape of wide tiles has stages."""
+comptime TURN_WORDS = 8
+"""What it is told of each: its number and where it lies."""
 comptime BOX_ROWS = 32
 """Token rows the tensor memory accelerator fetches at a time."""
 comptime SUM_STAGES = 4
@@ -81,8 +85,8 @@ struct Shape(TrivialRegisterPassable):
 
     def shared_bytes(self) -> Int:
         """Shared memory of a block: stages, three tables, a window of ids, barriers, tiles the block is told of."""
-        var words = 3 * self.table_words() + self.window_words() + TURNS
-        return self.tables_at() + words * 4 + (2 * (self.stages + SUM_STAGES) + TURNS) * 8
+        var words = 3 * self.table_words() + self.window_words() + TURNS * TURN_WORDS
+        return self.tables_at() + words * 4 + (3 * self.stages + 2 * SUM_STAGES + TURNS) * 8
 
     def sum_bytes(self) -> Int:
         """Bytes of one of SUM_STAGES stages of expert outputs: SUM_ROWS times 16 bytes a consumer."""
@@ -157,7 +161,7 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     @inline(.always)
     def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: its weights and token rows have landed."""
-        return self.window().unsafe_offset(Self.shape.window_words()).unsafe_bitcast[SharedMemBarrier]()
+        return self.turn(TURNS).unsafe_bitcast[SharedMemBarrier]()
 
     @inline(.always)
     def few_ids(self) -> Shared[DType.int32]:
@@ -208,13 +212,18 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def turned(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
-        """One barrier for each of TURNS tiles that the block goes to: its number is there."""
+        """One barrier for each of TURNS tiles that the block goes to: its words are there."""
         return self.sum_empty().unsafe_offset(SUM_STAGES)
 
     @inline(.always)
-    def turns(self) -> Shared[DType.int32]:
-        """Their numbers."""
-        return self.turned().unsafe_offset(TURNS).unsafe_bitcast[Int32]()
+    def landed(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """As many barriers as stages, in turn: the gathered rows of a stage have landed."""
+        return self.turned().unsafe_offset(TURNS)
+
+    @inline(.always)
+    def turn(self, i: Int) -> Shared[DType.int32]:
+        """TURN_WORDS words of each of them: see `Turn`."""
+        return self.window().unsafe_offset(Self.shape.window_words() + i * TURN_WORDS)
 
     @inline(.always)
     def summand_gates(self, stage: Int) -> Shared[DType.float32]:
