@@ -54,6 +54,7 @@ _CORES: Final = 2
 
 #: Three times the longest seen (299 s); a kernel that hangs is ended by the suite's own limits long before.
 _MOST_S: Final = 900
+_GRACE_S: Final = 30
 
 
 def required(fault: Fault) -> list[str]:
@@ -126,8 +127,12 @@ def _ran(kernel: str, words: Sequence[str]) -> dict[str, Any]:
         try:
             out, error = process.communicate(timeout=_MOST_S)
         except subprocess.TimeoutExpired:
-            # `check` ends its workers when it is asked to end.
+            # `check` ends its workers when it is asked to end; if it does not hear, its reaper does.
             os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
             return {**nothing, "exit": None, "said": f"did not end within {_MOST_S} s"}
     try:
         return judged(kernel, process.returncode, json.loads(out))
