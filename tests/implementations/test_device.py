@@ -105,6 +105,7 @@ def test_words_are_those_of_the_device(device: Cuda, size: int) -> None:
     assert device.words([2049, 2048, 2048]) == host.words([2049, 2048, 2048]) == [0x0302, 0xFF01, 0xFF01]
     memory[4096:4100] = bytes(4)
     assert device.words([2048]) == [0xFF01]
+    assert device.words([]) == host.words([]) == []
     assert host.words([2048]) == [0]
 
 

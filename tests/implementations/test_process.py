@@ -16,7 +16,8 @@ import torch
 from torch._inductor.runtime import cache_dir_utils
 
 from tests.implementations.kernels import CONFIG, HONEST, LIMITS, forward_kernel, kernel
-from validation.implementations import inherited, spawn
+from validation.implementations import arena, inherited, spawn
+from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
 from validation.implementations.kernel_spec import parse_kernel
@@ -581,6 +582,34 @@ def test_the_cpu_time_of_a_block_is_that_of_all_threads_of_its_worker(
         assert worker.call_block([x]).cpu_ns > 60_000_000
 
 
+def test_work_that_is_done_while_calls_are_told_of_comes_too_late(
+    tmp_path: Path, layer: Layer, x: torch.Tensor
+) -> None:
+    """The clock of the parent has stopped by then; so its copy of the outputs is made before."""
+    body = """
+    frame = sys._getframe()
+    while "block" not in frame.f_locals:
+        frame = frame.f_back
+    block = type(frame.f_locals["block"])
+    told = block.told
+    block.told = lambda one: (out.fill_(3.0), told(one))[1]
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        assert "wrote nothing" in failure(worker, forward_kernel(tmp_path, body), layer, x).cause
+
+
+def test_inputs_are_not_to_be_had_while_calls_are_laid_out(x: torch.Tensor) -> None:
+    places, end, staged = arena.plan([x], [(16, 8)], 2, x.dtype)
+    memory = BlockMemory()
+    memory.make_room(end, staged)
+    laid = memory.lay([x], places, end)
+    assert memory.staging is not None
+    assert not memory.staging.bytes(0, staged).any()
+    memory.stage(laid)
+    assert bytes(memory.staging.bytes(0, x.nbytes)) == x.numpy().tobytes()
+    memory.close()
+
+
 @pytest.mark.parametrize(
     "answer", ["{}", '{"calls_ns": 1}', '{"calls_ns": ["x"], "hosts_ns": [1], "told": [0], "seen": [[[], []]]}']
 )
@@ -593,7 +622,7 @@ def test_an_answer_in_no_workers_words_is_the_kernels(
     while "block" not in frame.f_locals:
         frame = frame.f_back
     import json
-    frame.f_locals["block"].told = lambda: json.loads({answer!r})
+    type(frame.f_locals["block"]).told = lambda block: json.loads({answer!r})
     """
     with Worker(threads=1, limits=LIMITS) as worker:
         assert "no worker's words" in failure(worker, forward_kernel(tmp_path, body), layer, x).cause

@@ -1,6 +1,7 @@
 """Calls that the parent alone times: how many, and what asking for them costs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ def test_the_price_is_of_calls_that_tell_as_much(told: bool, call_ns: int) -> No
     price = measure_unclocked_price(Asking(), torch.zeros(1, 256))
     assert price is not None
     assert price.of(block(100, 0, told=told)) == 300_000 + 100 * call_ns
+    both = replace(block(2, 0, told=True), outputs=(*block(1, 0, told=True).outputs, *block(3, 0, told=False).outputs))
+    assert price.of(both) == 300_000 + 20_000 + 3 * 6_000
 
 
 def test_of_large_inputs_and_of_long_calls_there_are_none() -> None:

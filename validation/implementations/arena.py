@@ -62,15 +62,13 @@ class CallPlaces:
         return told
 
 
-class SharedFile:
-    """An anonymous file in memory: gone when the last process that has it open is."""
+class Memory:
+    """Bytes that tensors lie in."""
 
-    def __init__(self, name: str, size: int) -> None:
-        """Makes a file of `size` bytes (at least a page), mapped here for reading and writing."""
-        self.size = max(size, _PAGE)
-        self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
-        os.ftruncate(self.descriptor, self.size)
-        self.memory = mmap.mmap(self.descriptor, self.size)
+    def __init__(self, memory: mmap.mmap | bytearray) -> None:
+        """Holds `memory`, of which nothing is copied."""
+        self.memory = memory
+        self.size = len(memory)
 
     def words(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint16]:
         """Returns bytes `start` to `stop` as 16-bit words, a view."""
@@ -87,6 +85,17 @@ class SharedFile:
             return torch.empty(place.shape, dtype=place.dtype)
         copied = bytearray(memoryview(self.memory)[place.offset : place.offset + place.size])
         return torch.frombuffer(copied, dtype=place.dtype).view(place.shape)
+
+
+class SharedFile(Memory):
+    """An anonymous file in memory: gone when the last process that has it open is."""
+
+    def __init__(self, name: str, size: int) -> None:
+        """Makes a file of `size` bytes (at least a page), mapped here for reading and writing."""
+        bytes_ = max(size, _PAGE)
+        self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+        os.ftruncate(self.descriptor, bytes_)
+        super().__init__(mmap.mmap(self.descriptor, bytes_))
 
     def close(self) -> None:
         """Gives the file back; the map goes when the last view of it does."""

@@ -49,30 +49,42 @@ class BlockMemory:
         return True
 
     def lay(self, inputs: Sequence[torch.Tensor], places: Sequence[CallPlaces], end: int) -> Laid:
-        """Poisons everything up to `end` and stages the inputs."""
+        """Poisons everything up to `end`; no input is to be had yet."""
         assert self.arena is not None
-        assert self.staging is not None
         self._last = ()
         self.arena.words(0, end)[:] = arena.POISON
-        staged = tuple(arena.stage(x) for x in inputs)
-        for where, data in zip(places, staged, strict=True):
-            self.staging.bytes(where.staged, data.size)[:] = data
-        return Laid(places=tuple(places), end=end, staged=staged)
+        return Laid(places=tuple(places), end=end, staged=tuple(arena.stage(x) for x in inputs))
 
-    def outputs(self, laid: Laid, answer: Message) -> tuple[tuple[Output, ...], bool]:
-        """Returns what the calls left in the memory, and whether every guard between the places held."""
+    def stage(self, laid: Laid) -> None:
+        """Puts the inputs where the worker takes them: just before its calls, lest it work ahead of every clock."""
+        assert self.staging is not None
+        for where, data in zip(laid.places, laid.staged, strict=True):
+            self.staging.bytes(where.staged, data.size)[:] = data
+
+    def take(self, laid: Laid) -> arena.Memory:
+        """Returns a copy of the block's memory: what the calls left there, before they are told of.
+
+        The last output comes first: had its call returned before its work was done, it is not whole yet.
+        """
         assert self.arena is not None
-        # The last output first: had its call returned before its work was done, it is not whole yet.
-        outs = [self.arena.read(where.out) for where in reversed(laid.places)][::-1]
+        taken, last = bytearray(laid.end), laid.places[-1].out.offset if laid.places else 0
+        shared = memoryview(self.arena.memory)
+        taken[last:] = shared[last : laid.end]
+        taken[:last] = shared[:last]
+        return arena.Memory(taken)
+
+    def outputs(self, laid: Laid, taken: arena.Memory, answer: Message) -> tuple[tuple[Output, ...], bool]:
+        """Returns what the calls left in the memory, and whether every guard between the places held."""
+        outs = [taken.read(where.out) for where in laid.places]
         times = zip(answer["calls_ns"], answer["hosts_ns"], strict=True)
         outputs = tuple(
-            self._output(where, data, out, (int(call_ns), int(host_ns)), told=bool(told), seen=seen)
+            self._output(taken, where, data, out, (int(call_ns), int(host_ns)), told=bool(told), seen=seen)
             for where, data, out, (call_ns, host_ns), told, seen in zip(
                 laid.places, laid.staged, outs, times, answer["told"], answer["seen"], strict=True
             )
         )
         self._last = tuple((where.out, output.out) for where, output in zip(laid.places, outputs, strict=True))
-        gaps = (self.arena.words(start, stop) for start, stop in arena.gaps(laid.places, laid.end))
+        gaps = (taken.words(start, stop) for start, stop in arena.gaps(laid.places, laid.end))
         return outputs, all(bool((gap == arena.POISON).all()) for gap in gaps)
 
     def forget(self) -> None:
@@ -95,6 +107,7 @@ class BlockMemory:
 
     def _output(  # noqa: PLR0913 -- what a call was given, and what the worker told of it
         self,
+        taken: arena.Memory,
         where: CallPlaces,
         data: npt.NDArray[np.uint8],
         out: torch.Tensor,
@@ -103,25 +116,24 @@ class BlockMemory:
         told: bool,
         seen: Sequence[Sequence[int]],
     ) -> Output:
-        assert self.arena is not None
-        words = self.arena.words(where.out.offset, where.out.offset + where.out.size)
-        found = self.arena.bytes(where.x.offset, where.x.size)
+        words = taken.words(where.out.offset, where.out.offset + where.out.size)
+        found = taken.bytes(where.x.offset, where.x.size)
         return Output(
             out=out,
-            ids=self.arena.read(where.ids) if told else None,
-            weights=self.arena.read(where.weights) if told else None,
+            ids=taken.read(where.ids) if told else None,
+            weights=taken.read(where.weights) if told else None,
             worker_ns=ns[0],
             host_ns=ns[1],
             written=where.out.size == 0 or bool((words != arena.POISON).any()),
             x_unchanged=bool((found == data).all()),
-            settled=self._settled(where.out, *seen),
+            settled=_settled(taken, where.out, *seen),
         )
 
-    def _settled(self, out: Place, places: Sequence[int], words: Sequence[int]) -> bool:
-        """Whether words of an output, looked at as its call returned, are what they are now."""
-        assert self.arena is not None
-        first, stop = out.offset // 2, (out.offset + out.size) // 2
-        if bool(places) != bool(out.size) or not all(first <= place < stop for place in places):
-            return False
-        now = self.arena.words()
-        return all(int(now[place]) == word for place, word in zip(places, words, strict=True))
+
+def _settled(taken: arena.Memory, out: Place, places: Sequence[int], words: Sequence[int]) -> bool:
+    """Whether words of an output, looked at as its call returned, are what they were after the block."""
+    first, stop = out.offset // 2, (out.offset + out.size) // 2
+    if bool(places) != bool(out.size) or not all(first <= place < stop for place in places):
+        return False
+    then = taken.words()
+    return all(int(then[place]) == word for place, word in zip(places, words, strict=True))

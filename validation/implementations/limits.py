@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a worker may take: seconds for one request (a prepare, a block; five times as many for a load) and bytes.
+    """What a worker may take: seconds for one request (a prepare, calls; five times as many for a load) and bytes.
 
     The bytes are those beyond its start-up.
 

@@ -252,14 +252,17 @@ class Worker:
         }
         self._ask("lay", message)
         others, used_ns = Neighbours({os.getpid(), self.pid}), -self.cpu_ns()
+        self._memory.stage(laid)
         started = time.perf_counter_ns()
         self._ask("call", {})
         parent_ns = time.perf_counter_ns() - started
         used_ns += self.cpu_ns()
         others_share = others.share()
+        # What is done after this is too late: telling is on nobody's clock.
+        taken = self._memory.take(laid)
         answer = self._ask("tell", {})
         with self._whatever_it_says():
-            outputs, held = self._memory.outputs(laid, answer)
+            outputs, held = self._memory.outputs(laid, taken, answer)
             began, ends_ns = int(answer["began_ns"]), tuple(int(ns) for ns in answer["ends_ns"])
         return BlockOutput(
             outputs=outputs,

@@ -42,15 +42,18 @@ class Asked(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnclockedPrice:
-    """What such a block costs beside its calls: of calls that tell their routing, which is copied, and of others."""
+    """What such a block costs beside its calls: of calls that tell their routing, which is copied, and of others.
+
+    Both return their output, which is copied too. One that fills it is so allowed a few us that it does not take.
+    """
 
     telling: Price
     other: Price
 
     def of(self, block: BlockOutput) -> int:
         """Returns what `block` cost beside its calls, ns."""
-        price = self.telling if any(output.ids is not None for output in block.outputs) else self.other
-        return price.of(len(block.outputs))
+        told = sum(output.ids is not None for output in block.outputs)
+        return self.other.block_ns + self.telling.call_ns * told + self.other.call_ns * (len(block.outputs) - told)
 
 
 def calls_of(x: torch.Tensor, call_ns: float = 0.0) -> int:

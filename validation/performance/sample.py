@@ -38,7 +38,7 @@ SEEN_THEN: Final = frozenset({CLOCK_DISAGREES, WORKER_RAN, CORES_EXCEEDED})
 class Block(Record):
     """Timed calls between two speed probes; accepted when neither was slow and nobody else took the cores.
 
-    `calls_ns` is each call by the worker's clock, `parent_ns` the whole block by the parent's. Probes are FLOP/s of
+    `calls_ns` is each call by the worker's clock, `parent_ns` all of them by the parent's. Probes are FLOP/s of
     multiply-adds of operands in L1 on all cores. Every output of the block was checked after its clock stopped:
     `outputs_wrong` of them failed. A rejected block keeps its samples and says why. `waits` probes were slow before
     the block began, and were waited out. `others_share` is the CPU time of all other processes during the calls, over

@@ -21,7 +21,7 @@ _MARGIN: Final = 0.02
 #: A kernel that returns ids and weights has these copied too: up to 0.1 ms at 1024 tokens, beside 0.6 for the rest.
 _SLACK_NS: Final = 100_000
 
-#: Of unclocked calls the copies are in their price; what they cost more out of colder caches is not.
+#: Of unclocked calls the copies are in their price; what they cost more out of colder caches than baselines' is not.
 _UNCLOCKED_SLACK_NS: Final = 20_000
 
 #: The baselines whose calls take as long as the candidate's, as nearly as there are any: their blocks hold as many
@@ -47,7 +47,7 @@ class _Beside:
 def hides_time(evidence: Evidence, implementation: str) -> str:
     """Returns how much longer the candidate's calls take than its clock tells, in a sentence, or nothing.
 
-    The worker's clock times calls, the parent's whole blocks. What passes between the two is the price of asking, the
+    The worker's clock times calls, the parent's all of a block. What passes between the two is the price of asking, the
     same for all: baselines, whose clock is trusted, tell how much it is in the same round.
     """
     for beside, slack_ns in ((_beside, _SLACK_NS), (_beside_unclocked, _UNCLOCKED_SLACK_NS)):

@@ -9,7 +9,8 @@ from typing import Final
 #: one; those beside a probe of less than 0.8 of it do not count (0.93 of the speed that one probe in five exceeds).
 #: 7: so is one whose calls do each other's work, whose clock leaves a part of them out, that takes more cores than it
 #: was given, or that spoils the blocks with such tokens; where these do not count at all nothing is decided. No
-#: floor of float32 is above what the fastest speed probe of the run allows.
+#: floor of float32 is above what the fastest speed probe of the run allows. 8: a clock is also held against short calls
+#: between which none is read.
 RULES_VERSION: Final = 8
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
 DELTA: Final = 0.05

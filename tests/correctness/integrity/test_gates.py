@@ -304,8 +304,8 @@ def beside(took_us: float, *, told_us: float = 30.0, scenes: tuple[Scene, Scene]
     blocks: list[Seen] = []
     for number in range(13):
         took_ms = (min(took_us, told_us) if number < 2 else took_us) / 1e3
-        other = seen(unclocked, 0.0, parent_ms=256 * took_ms + 5, calls=256)
-        blocks += [seen(clocked, told_us / 1e3, calls=256), replace(other, asking_ns=5 * MS)]
+        other = seen(unclocked, 0.0, parent_ms=128 * took_ms + 5, calls=128)
+        blocks += [seen(clocked, told_us / 1e3, calls=128), replace(other, asking_ns=5 * MS)]
     return tuple(blocks)
 
 

@@ -34,7 +34,7 @@ _WORD_BYTES = 8
 
 #: Tuples: what was seen cannot be changed by a kernel that finds these frames.
 _NO_TIMES: tuple[int, ...] = ()
-_NO_WORDS: tuple[tuple[list[int], list[int]], ...] = ()
+_NO_WORDS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
 
 
 class Block:
@@ -68,13 +68,13 @@ class Block:
         """Returns a kernel that does nothing, and whether it fills its output.
 
         Of a clocked block it returns tensors, which are then copied, out of cold caches: as much work of ours as any
-        kernel causes. Of an unclocked one it returns as many as it is told, and causes no more than it must.
+        kernel causes. Of an unclocked one it returns them where it is to tell a routing, and else its output.
         """
         blank = tuple(tensor.clone() for tensor in self._tensors[0][1:])
         if self._message["clocked"]:
             return kernel.caller(partial(device.disturb, blank), kernel.Form.RETURNS), False
-        result = blank if self._message["tells"] else None
-        return (lambda _x, _out: result), result is None
+        result = blank if self._message["tells"] else blank[0]
+        return (lambda _x, _out: result), False
 
     def make(  # noqa: PLR0913 -- what calls are made with
         self,
@@ -129,8 +129,7 @@ class Block:
             hosts_ns += (host_ns,)
             told.append(kernel.deliver(result, out, ids, weights, fills=fills))
             ends_ns += (CLOCK() - began,)
-            drawn = _drawn(where["out"], _LOOKED_AT)
-            seen += ((drawn, device.words(drawn)),)
+            seen += (_seen(device, where["out"], _LOOKED_AT),)
             self.made.append(made)
             del result
         times = {"began_ns": began, "calls_ns": calls_ns, "hosts_ns": hosts_ns, "ends_ns": ends_ns}
@@ -145,28 +144,32 @@ class Block:
         fills: bool,
     ) -> None:
         """On a CPU only, where a call is over when it returns."""
-        words = [_drawn(where["out"], 1) for where in self._places]
-        told, seen = [], []
-        for where, (x, out, ids, weights), drawn in zip(self._places, self._tensors, words, strict=True):
+        told: list[bool] = []
+        seen = _NO_WORDS
+        for where, (x, out, ids, weights) in zip(self._places, self._tensors, strict=True):
             reveal(where["x"]["offset"], where["x"]["bytes"], where["x"]["staged"])
             result = call(x, out)
             given = result is not None or not fills
             told.append(given and kernel.deliver(result, out, ids, weights, fills=fills))
             # Work put off until more tokens have come would be worth it: weights are read once for all of them.
-            seen.append((drawn, device.words(drawn)))
+            seen += (_seen(device, where["out"], 1),)
             del result
         none = (0,) * len(self._places)
         self._answer = {"began_ns": CLOCK(), "calls_ns": none, "hosts_ns": none, "ends_ns": (), "told": told}
         self._answer["seen"] = seen
 
 
-def _drawn(out: Description, count: int) -> list[int]:
-    """Places of some 16-bit words of an output, which nobody can foresee, counted from the memory's beginning."""
+def _seen(device: Host, out: Description, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Places of some 16-bit words of an output, which nobody can foresee, and what stands there now.
+
+    Places count words from the memory's beginning.
+    """
     words, first = out["bytes"] // 2, out["offset"] // 2
     if words == 0:
-        return []
+        return (), ()
     drawn = _DRAWN(_WORD_BYTES * count)
-    return [
+    places = [
         first + int.from_bytes(drawn[at : at + _WORD_BYTES], "little") % words
         for at in range(0, len(drawn), _WORD_BYTES)
     ]
+    return tuple(places), tuple(device.words(places))

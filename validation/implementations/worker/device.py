@@ -157,7 +157,9 @@ class Cuda(Host):
         import torch  # noqa: PLC0415 -- as above
 
         assert self._twin is not None
-        found = self._twin[: len(self._twin) // 2 * 2].view(torch.int16)[torch.tensor(places, device=self._device)]
+        found = self._twin[: len(self._twin) // 2 * 2].view(torch.int16)[
+            torch.tensor(places, dtype=torch.int64, device=self._device)
+        ]
         return [word & 0xFFFF for word in found.tolist()]
 
     def tensor(self, where: Description) -> torch.Tensor:

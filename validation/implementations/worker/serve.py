@@ -1,4 +1,4 @@
-"""Answers the parent's requests, one at a time: load, prepare, map, call."""
+"""Answers the parent's requests, one at a time: load, prepare, map, and three for a block of calls."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Worker:
         self._arena = memory.map_shared(arena, message["size"])
         os.close(arena)
         # Graphs and the last block's calls hold addresses of the old memory.
-        self._graphs, self._last = Graphs(), []
+        self._graphs, self._last, self._block = Graphs(), [], None
         self._device.map(self._arena)
         return {}
 
@@ -152,7 +152,7 @@ class Worker:
         """Tells of the calls that were made, and lets go of them."""
         block, self._block = self._block, None
         assert block is not None
-        return block.told()
+        return type(block).told(block)
 
     def sustain(self, message: Message, _descriptors: list[int]) -> Message:
         """Makes the last block's calls again and again, without a pause, for about so many seconds."""
@@ -171,7 +171,8 @@ class Worker:
 
     def state(self, _message: Message, _descriptors: list[int]) -> Message:
         """Tells what a kernel has no business changing in its process."""
-        return {"state": state.settings(CLOCK, sys.modules[Host.__module__].CLOCK)}
+        clocks = (CLOCK, *(sys.modules[one.__module__].CLOCK for one in (Host, Block)))
+        return {"state": state.settings(*clocks)}
 
     def _caller(self, where: Message, x: torch.Tensor, out: torch.Tensor) -> Callable[..., Any]:
         """The kernel's forward as a function of x and out; one whose form is untold is tried on the first input."""
@@ -186,7 +187,7 @@ class Worker:
 
     def _forget(self) -> None:
         """Lets go of the kernel that was prepared, and of all that holds its memory."""
-        self._forward, self._before, self._graphs, self._last = None, None, Graphs(), []
+        self._forward, self._before, self._graphs, self._last, self._block = None, None, Graphs(), [], None
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
