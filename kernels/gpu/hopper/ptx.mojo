@@ -10,56 +10,33 @@ from hopper.memory import Shared, U32P
 
 
 @inline(.always)
-def copy_16_bytes_kept(
-    dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]
-):
-    """As `copy_16_bytes`, of what the L2 cache should keep longest (`evict_last`).
-    """
+def copy_16_bytes_kept(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]):
+    """As `copy_16_bytes`, of what the L2 cache should keep longest (`evict_last`)."""
     inlined_assembly[
-        "cp.async.cg.shared.global.L2::cache_hint [$0], [$1], 16, $2;",
-        NoneType,
-        constraints="r,l,l,~{memory}",
+        "cp.async.cg.shared.global.L2::cache_hint [$0], [$1], 16, $2;", NoneType, constraints="r,l,l,~{memory}"
     ](UInt32(Int(dst)), src, UInt64(0x14F0000000000000))
 
 
 @inline(.always)
-def copy_16_bytes(
-    dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]
-):
-    """Starts an asynchronous copy of 16 bytes from global to shared memory, past L1.
-    """
-    inlined_assembly[
-        "cp.async.cg.shared.global [$0], [$1], 16;",
-        NoneType,
-        constraints="r,l,~{memory}",
-    ](UInt32(Int(dst)), src)
+def copy_16_bytes(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin]):
+    """Starts an asynchronous copy of 16 bytes from global to shared memory, past L1."""
+    inlined_assembly["cp.async.cg.shared.global [$0], [$1], 16;", NoneType, constraints="r,l,~{memory}"](
+        UInt32(Int(dst)), src
+    )
 
 
 @inline(.always)
 def arrive_after_copies(bar: UInt32):
-    """Makes this thread's arrival at an mbarrier happen once its earlier asynchronous copies have landed.
-    """
-    inlined_assembly[
-        "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [$0];",
-        NoneType,
-        constraints="r,~{memory}",
-    ](bar)
+    """Makes this thread's arrival at an mbarrier happen once its earlier asynchronous copies have landed."""
+    inlined_assembly["cp.async.mbarrier.arrive.noinc.shared::cta.b64 [$0];", NoneType, constraints="r,~{memory}"](bar)
 
 
 @inline(.always)
-def copy_bulk(
-    dst: Shared[DType.uint8],
-    src: Pointer[UInt8, MutUntrackedOrigin],
-    bytes: UInt32,
-    bar: UInt32,
-):
+def copy_bulk(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin], bytes: UInt32, bar: UInt32):
     """Starts a copy of `bytes` bytes, a multiple of 16, from global to shared memory, which the mbarrier `bar` counts.
     """
     inlined_assembly[
-        (
-            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
-            " [$0], [$1], $2, [$3];"
-        ),
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
         NoneType,
         constraints="r,l,r,r,~{memory}",
         has_side_effect=True,
@@ -69,45 +46,32 @@ def copy_bulk(
 @inline(.always)
 def max_over_warp(v: UInt32) -> UInt32:
     """Returns the largest `v` of the warp's 32 lanes, in every lane."""
-    return inlined_assembly[
-        "redux.sync.max.u32 $0, $1, 0xffffffff;",
-        UInt32,
-        constraints="=r,r",
-        has_side_effect=True,
-    ](v)
+    return inlined_assembly["redux.sync.max.u32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
+        v
+    )
 
 
 @inline(.always)
 def add_over_warp(v: Int32) -> Int32:
     """Returns the sum of the warp's 32 lanes, in every lane."""
-    return inlined_assembly[
-        "redux.sync.add.s32 $0, $1, 0xffffffff;",
-        Int32,
-        constraints="=r,r",
-        has_side_effect=True,
-    ](v)
+    return inlined_assembly["redux.sync.add.s32 $0, $1, 0xffffffff;", Int32, constraints="=r,r", has_side_effect=True](
+        v
+    )
 
 
 @inline(.always)
 def or_over_warp(v: UInt32) -> UInt32:
     """Returns the bits that any of the warp's 32 lanes has, in every lane."""
-    return inlined_assembly[
-        "redux.sync.or.b32 $0, $1, 0xffffffff;",
-        UInt32,
-        constraints="=r,r",
-        has_side_effect=True,
-    ](v)
+    return inlined_assembly["redux.sync.or.b32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
+        v
+    )
 
 
 @inline(.always)
 def shift_up(v: Int32, by: Int) -> Int32:
-    """Returns the value of the lane `by` below; the first lanes get their own.
-    """
+    """Returns the value of the lane `by` below; the first lanes get their own."""
     return inlined_assembly[
-        "shfl.sync.up.b32 $0, $1, $2, 0, 0xffffffff;",
-        Int32,
-        constraints="=r,r,r",
-        has_side_effect=True,
+        "shfl.sync.up.b32 $0, $1, $2, 0, 0xffffffff;", Int32, constraints="=r,r,r", has_side_effect=True
     ](v, Int32(by))
 
 
@@ -128,11 +92,8 @@ def sum_over_warp[steps: Int = 5](v: Float32) -> Float32:
 
 @inline(.always)
 def reciprocal(v: Float32) -> Float32:
-    """Returns 1 / v to one unit in the last place; a correctly rounded division costs eight instructions more.
-    """
-    return inlined_assembly[
-        "rcp.approx.ftz.f32 $0, $1;", Float32, constraints="=f,f"
-    ](v)
+    """Returns 1 / v to one unit in the last place; a correctly rounded division costs eight instructions more."""
+    return inlined_assembly["rcp.approx.ftz.f32 $0, $1;", Float32, constraints="=f,f"](v)
 
 
 @inline(.always)
@@ -142,11 +103,7 @@ def opaque_zero() -> Int:
     Added to an address inside the tile loop, it keeps LLVM from hoisting all swizzled addresses out of the loop, which
     spilled hundreds of bytes of registers.
     """
-    return Int(
-        inlined_assembly[
-            "mov.u32 $0, 0;", UInt32, constraints="=r", has_side_effect=True
-        ]()
-    )
+    return Int(inlined_assembly["mov.u32 $0, 0;", UInt32, constraints="=r", has_side_effect=True]())
 
 
 @inline(.always)
@@ -158,19 +115,12 @@ def pinned[dtype: DType, //, n: Int](v: SIMD[dtype, n]) -> SIMD[dtype, n]:
     comptime words = n * size_of[dtype]() // 4
     var w = bitcast[DType.uint32, words](v)
     comptime for i in range(words):
-        w[i] = inlined_assembly[
-            "mov.b32 $0, $1;",
-            UInt32,
-            constraints="=r,r,~{memory}",
-            has_side_effect=True,
-        ](w[i])
+        w[i] = inlined_assembly["mov.b32 $0, $1;", UInt32, constraints="=r,r,~{memory}", has_side_effect=True](w[i])
     return bitcast[dtype, n](w)
 
 
 @inline(.always)
-def after_all[
-    dtype: DType, count: Int, //, n: Int
-](v: StaticTuple[SIMD[dtype, n], count], never: Int32) -> UInt32:
+def after_all[dtype: DType, count: Int, //, n: Int](v: StaticTuple[SIMD[dtype, n], count], never: Int32) -> UInt32:
     """Returns 0, but not before all `count` values have been loaded.
 
     Added to a sum that the first of them goes into, it keeps their loads in flight together. Without it ptxas puts each right
@@ -188,17 +138,14 @@ def after_all[
 
 
 @inline(.always)
-def plus_zero[
-    n: Int
-](v: SIMD[DType.float32, n], zero: UInt32) -> SIMD[DType.float32, n]:
+def plus_zero[n: Int](v: SIMD[DType.float32, n], zero: UInt32) -> SIMD[DType.float32, n]:
     """Returns `v`, once `zero` (see `after_all`) is known."""
     return bitcast[DType.float32, n](bitcast[DType.uint32, n](v) | zero)
 
 
 @inline(.always)
 def add_release(p: U32P, v: UInt32) -> UInt32:
-    """Adds `v` for the whole GPU to see; everything this thread saw written is visible to whoever acquires the sum.
-    """
+    """Adds `v` for the whole GPU to see; everything this thread saw written is visible to whoever acquires the sum."""
     return inlined_assembly[
         "atom.add.release.gpu.global.u32 $0, [$1], $2;",
         UInt32,
@@ -220,8 +167,7 @@ def add_relaxed(p: U32P, v: UInt32) -> UInt32:
 
 @inline(.always)
 def add_relaxed_64(p: U32P, v: UInt64) -> UInt64:
-    """Adds `v` to the 64 bits at `p` for the whole GPU to see, and orders nothing.
-    """
+    """Adds `v` to the 64 bits at `p` for the whole GPU to see, and orders nothing."""
     return inlined_assembly[
         "atom.add.relaxed.gpu.global.u64 $0, [$1], $2;",
         UInt64,
@@ -237,22 +183,14 @@ def fence_async_global():
     Rows written by ordinary stores are read through tensor maps: the fence stands after the stores and, once their
     writer has been heard of, before the copies.
     """
-    inlined_assembly[
-        "fence.proxy.async.global;",
-        NoneType,
-        constraints="~{memory}",
-        has_side_effect=True,
-    ]()
+    inlined_assembly["fence.proxy.async.global;", NoneType, constraints="~{memory}", has_side_effect=True]()
 
 
 @inline(.always)
 def load_acquire(p: U32P) -> UInt32:
     """Reads a word that another block writes with `add_release`."""
     return inlined_assembly[
-        "ld.acquire.gpu.global.u32 $0, [$1];",
-        UInt32,
-        constraints="=r,l,~{memory}",
-        has_side_effect=True,
+        "ld.acquire.gpu.global.u32 $0, [$1];", UInt32, constraints="=r,l,~{memory}", has_side_effect=True
     ](p)
 
 
@@ -263,58 +201,37 @@ def await_launch_before():
     A launch that overlaps with the one before (LaunchAttributeID.PROGRAMMATIC_STREAM_SERIALIZATION) may touch nothing but
     weights before.
     """
-    inlined_assembly[
-        "griddepcontrol.wait;",
-        NoneType,
-        constraints="~{memory}",
-        has_side_effect=True,
-    ]()
+    inlined_assembly["griddepcontrol.wait;", NoneType, constraints="~{memory}", has_side_effect=True]()
 
 
 @inline(.always)
 def admit_next_launch():
     """Lets the next launch begin where blocks of this one have ended, once all blocks have said so; it waits by itself for
     what this one writes."""
-    inlined_assembly[
-        "griddepcontrol.launch_dependents;",
-        NoneType,
-        constraints="~{memory}",
-        has_side_effect=True,
-    ]()
+    inlined_assembly["griddepcontrol.launch_dependents;", NoneType, constraints="~{memory}", has_side_effect=True]()
 
 
 @inline(.always)
 def wait_barrier[id: Int](threads: Int):
-    """Waits until `threads` threads of the block have come to named barrier `id`.
-    """
-    inlined_assembly[
-        "bar.sync $0, $1;",
-        NoneType,
-        constraints="n,r,~{memory}",
-        has_side_effect=True,
-    ](Int32(id), Int32(threads))
+    """Waits until `threads` threads of the block have come to named barrier `id`."""
+    inlined_assembly["bar.sync $0, $1;", NoneType, constraints="n,r,~{memory}", has_side_effect=True](
+        Int32(id), Int32(threads)
+    )
 
 
 @inline(.always)
 def arrive_barrier[id: Int](threads: Int):
-    """Counts this warp in at named barrier `id` of `threads` threads, and goes on.
-    """
-    inlined_assembly[
-        "bar.arrive $0, $1;",
-        NoneType,
-        constraints="n,r,~{memory}",
-        has_side_effect=True,
-    ](Int32(id), Int32(threads))
+    """Counts this warp in at named barrier `id` of `threads` threads, and goes on."""
+    inlined_assembly["bar.arrive $0, $1;", NoneType, constraints="n,r,~{memory}", has_side_effect=True](
+        Int32(id), Int32(threads)
+    )
 
 
 @inline(.always)
 def broadcast(v: Int32, lane: Int) -> Int32:
     """Returns the value that a lane of the warp has."""
     return inlined_assembly[
-        "shfl.sync.idx.b32 $0, $1, $2, 31, 0xffffffff;",
-        Int32,
-        constraints="=r,r,r",
-        has_side_effect=True,
+        "shfl.sync.idx.b32 $0, $1, $2, 31, 0xffffffff;", Int32, constraints="=r,r,r", has_side_effect=True
     ](v, Int32(lane))
 
 
@@ -322,10 +239,7 @@ def broadcast(v: Int32, lane: Int) -> Int32:
 def ballot(v: Bool) -> UInt32:
     """Returns one bit a lane of the warp: whether its `v` holds."""
     return inlined_assembly[
-        (
-            "{ .reg .pred p; setp.ne.u32 p, $1, 0; vote.sync.ballot.b32 $0, p,"
-            " 0xffffffff; }"
-        ),
+        "{ .reg .pred p; setp.ne.u32 p, $1, 0; vote.sync.ballot.b32 $0, p, 0xffffffff; }",
         UInt32,
         constraints="=r,r",
         has_side_effect=True,
@@ -335,24 +249,17 @@ def ballot(v: Bool) -> UInt32:
 @inline(.always)
 def match_any(v: Int32) -> UInt32:
     """Returns one bit a lane of the warp: whether its `v` is this lane's."""
-    return inlined_assembly[
-        "match.any.sync.b32 $0, $1, 0xffffffff;",
-        UInt32,
-        constraints="=r,r",
-        has_side_effect=True,
-    ](v)
+    return inlined_assembly["match.any.sync.b32 $0, $1, 0xffffffff;", UInt32, constraints="=r,r", has_side_effect=True](
+        v
+    )
 
 
 @inline(.always)
 def add_shared(p: Shared[DType.int32], v: Int32):
-    """Adds `v` to a word of the block's shared memory; whoever else adds to it may do so at the same time.
-    """
-    inlined_assembly[
-        "red.shared.add.s32 [$0], $1;",
-        NoneType,
-        constraints="r,r,~{memory}",
-        has_side_effect=True,
-    ](UInt32(Int(p)), v)
+    """Adds `v` to a word of the block's shared memory; whoever else adds to it may do so at the same time."""
+    inlined_assembly["red.shared.add.s32 [$0], $1;", NoneType, constraints="r,r,~{memory}", has_side_effect=True](
+        UInt32(Int(p)), v
+    )
 
 
 @inline(.always)
@@ -360,10 +267,7 @@ def store_if_below(to: U32P, v: SIMD[DType.uint32, 2], i: Int32, end: Int32):
     """Stores 8 bytes where i < end, for others of the GPU to poll for. No branch, so that a next store's address needs not wait
     for this one."""
     inlined_assembly[
-        (
-            "{ .reg .pred p; setp.lt.s32 p, $3, $4; @p"
-            " st.relaxed.gpu.global.v2.b32 [$0], {$1, $2}; }"
-        ),
+        "{ .reg .pred p; setp.lt.s32 p, $3, $4; @p st.relaxed.gpu.global.v2.b32 [$0], {$1, $2}; }",
         NoneType,
         constraints="l,r,r,r,r,~{memory}",
         has_side_effect=True,
@@ -374,12 +278,8 @@ def store_if_below(to: U32P, v: SIMD[DType.uint32, 2], i: Int32, end: Int32):
 def pack_relu[dtype: DType](low: Float32, high: Float32) -> UInt32:
     """Returns max(v, 0) of both, rounded to two bytes each. NaN stays NaN."""
     comptime if dtype == DType.bfloat16:
-        return inlined_assembly[
-            "cvt.rn.relu.bf16x2.f32 $0, $1, $2;", UInt32, constraints="=r,f,f"
-        ](high, low)
-    return inlined_assembly[
-        "cvt.rn.relu.f16x2.f32 $0, $1, $2;", UInt32, constraints="=r,f,f"
-    ](high, low)
+        return inlined_assembly["cvt.rn.relu.bf16x2.f32 $0, $1, $2;", UInt32, constraints="=r,f,f"](high, low)
+    return inlined_assembly["cvt.rn.relu.f16x2.f32 $0, $1, $2;", UInt32, constraints="=r,f,f"](high, low)
 
 
 @inline(.always)
@@ -390,34 +290,20 @@ def count_bits(v: UInt32) -> Int32:
 
 @inline(.always)
 def arrive_cluster():
-    """Counts this thread in at the cluster's barrier, and goes on; orders nothing but a fence before it.
-    """
-    inlined_assembly[
-        "barrier.cluster.arrive.relaxed;",
-        NoneType,
-        constraints="~{memory}",
-        has_side_effect=True,
-    ]()
+    """Counts this thread in at the cluster's barrier, and goes on; orders nothing but a fence before it."""
+    inlined_assembly["barrier.cluster.arrive.relaxed;", NoneType, constraints="~{memory}", has_side_effect=True]()
 
 
 @inline(.always)
 def wait_cluster():
     """Waits until all threads of the cluster have come to `arrive_cluster`."""
-    inlined_assembly[
-        "barrier.cluster.wait.acquire;",
-        NoneType,
-        constraints="~{memory}",
-        has_side_effect=True,
-    ]()
+    inlined_assembly["barrier.cluster.wait.acquire;", NoneType, constraints="~{memory}", has_side_effect=True]()
 
 
 @inline(.always)
 def in_block(address: UInt32, rank: UInt32) -> UInt32:
-    """Returns where the shared memory at `address` lies in block `rank` of the cluster.
-    """
-    return inlined_assembly[
-        "mapa.shared::cluster.u32 $0, $1, $2;", UInt32, constraints="=r,r,r"
-    ](address, rank)
+    """Returns where the shared memory at `address` lies in block `rank` of the cluster."""
+    return inlined_assembly["mapa.shared::cluster.u32 $0, $1, $2;", UInt32, constraints="=r,r,r"](address, rank)
 
 
 @inline(.always)
@@ -427,24 +313,16 @@ def arrive_in_block(bar: UInt32):
     Without `.release.cluster`, which would be a fence of the whole GPU.
     """
     inlined_assembly[
-        "mbarrier.arrive.shared::cluster.b64 _, [$0];",
-        NoneType,
-        constraints="r,~{memory}",
-        has_side_effect=True,
+        "mbarrier.arrive.shared::cluster.b64 _, [$0];", NoneType, constraints="r,~{memory}", has_side_effect=True
     ](bar)
 
 
 @inline(.always)
-def send_bulk(
-    dst: UInt32, src: Shared[DType.uint8], bytes: UInt32, bar: UInt32
-):
+def send_bulk(dst: UInt32, src: Shared[DType.uint8], bytes: UInt32, bar: UInt32):
     """Starts a copy of `bytes` bytes, a multiple of 16, to another block's shared memory, which that block's mbarrier counts.
     """
     inlined_assembly[
-        (
-            "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes"
-            " [$0], [$1], $2, [$3];"
-        ),
+        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
         NoneType,
         constraints="r,r,r,r,~{memory}",
         has_side_effect=True,
@@ -455,10 +333,7 @@ def send_bulk(
 def store_word_if_below(to: U32P, v: UInt32, i: Int32, end: Int32):
     """As `store_if_below`, 4 bytes."""
     inlined_assembly[
-        (
-            "{ .reg .pred p; setp.lt.s32 p, $2, $3; @p"
-            " st.relaxed.gpu.global.u32 [$0], $1; }"
-        ),
+        "{ .reg .pred p; setp.lt.s32 p, $2, $3; @p st.relaxed.gpu.global.u32 [$0], $1; }",
         NoneType,
         constraints="l,r,r,r,~{memory}",
         has_side_effect=True,

@@ -14,8 +14,8 @@ comptime GATHERERS = 96
 comptime ROW_GATHERERS = 64
 """Threads that gather token rows in wide tiles: warps 2 and 3; a thread of warp 1 tells of what has landed."""
 comptime TURNS = 8
-"""Tiles a block is told of before the first of them is forgotten: the producer may be a tile further on than there are stages (4 or
-5 in wide and medium tiles), while the consumers read theirs again at its end."""
+"""Tiles a block is told of before the first of them is forgotten: the producer may be a tile further on than there are stages (4
+or 5 where tiles are handed on), while the consumers read theirs again at its end."""
 comptime TURN_WORDS = 8
 """What it is told of each: its number and where it lies."""
 comptime BOX_ROWS = 32
@@ -57,8 +57,7 @@ struct Shape(TrivialRegisterPassable):
     tensor memory accelerator, and so are the first's where there is a copy of them sorted by expert."""
 
     def few(self) -> Bool:
-        """Whether it is for calls of few tokens: no barrier of the grid, words that tell when they are there.
-        """
+        """Whether it is for calls of few tokens: no barrier of the grid, words that tell when they are there."""
         return self.max_tokens == 8
 
     def threads(self) -> Int:
@@ -78,30 +77,20 @@ struct Shape(TrivialRegisterPassable):
         return self.stages * (self.weight_bytes() + self.token_bytes())
 
     def table_words(self) -> Int:
-        """Words of a table of the schedule: one for each expert, or for each that has pairs, and one more.
-        """
+        """Words of a table of the schedule: one for each expert, or for each that has pairs, and one more."""
         return (FEW_PAIRS if self.few() else MAX_EXPERTS) + 8
 
     def window_words(self) -> Int:
-        """Words of the window of ids, with what a block sorts with; or of what few tokens need instead.
-        """
+        """Words of the window of ids, with what a block sorts with; or of what few tokens need instead."""
         return 5 * FEW_PAIRS if self.few() else WINDOW + SORT_WORDS
 
     def shared_bytes(self) -> Int:
-        """Shared memory of a block: stages, three tables, a window of ids, barriers, tiles the block is told of.
-        """
-        var words = (
-            3 * self.table_words() + self.window_words() + TURNS * TURN_WORDS
-        )
-        return (
-            self.tables_at()
-            + words * 4
-            + (3 * self.stages + 2 * SUM_STAGES + TURNS) * 8
-        )
+        """Shared memory of a block: stages, three tables, a window of ids, barriers, tiles the block is told of."""
+        var words = 3 * self.table_words() + self.window_words() + TURNS * TURN_WORDS
+        return self.tables_at() + words * 4 + (3 * self.stages + 2 * SUM_STAGES + TURNS) * 8
 
     def sum_bytes(self) -> Int:
-        """Bytes of one of SUM_STAGES stages of expert outputs: SUM_ROWS times 16 bytes a consumer.
-        """
+        """Bytes of one of SUM_STAGES stages of expert outputs: SUM_ROWS times 16 bytes a consumer."""
         return SUM_ROWS * self.consumers * 128 * 16
 
 
@@ -128,20 +117,14 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def weights(self, stage: Int) -> Shared[Self.dtype]:
-        """The weights of a stage, [consumers * 128] swizzled rows of 128 bytes.
-        """
-        return self.base.unsafe_offset(
-            stage * Self.shape.weight_bytes()
-        ).unsafe_bitcast[Scalar[Self.dtype]]()
+        """The weights of a stage, [consumers * 128] swizzled rows of 128 bytes."""
+        return self.base.unsafe_offset(stage * Self.shape.weight_bytes()).unsafe_bitcast[Scalar[Self.dtype]]()
 
     @inline(.always)
     def tokens(self, stage: Int) -> Shared[Self.dtype]:
-        """The token rows of a stage, [max_tokens] swizzled rows of 128 bytes.
-        """
+        """The token rows of a stage, [max_tokens] swizzled rows of 128 bytes."""
         comptime first = Self.shape.stages * Self.shape.weight_bytes()
-        return self.base.unsafe_offset(
-            first + stage * Self.shape.token_bytes()
-        ).unsafe_bitcast[Scalar[Self.dtype]]()
+        return self.base.unsafe_offset(first + stage * Self.shape.token_bytes()).unsafe_bitcast[Scalar[Self.dtype]]()
 
     @inline(.always)
     def table(self, i: Int) -> Shared[DType.int32]:
@@ -163,32 +146,21 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def placed(self) -> Shared[DType.int32]:
-        """Of at most SOME_PAIRS pairs, a word for each expert: its pairs that have a place.
-        """
+        """Of at most SOME_PAIRS pairs, a word for each expert: its pairs that have a place."""
         return self.window().unsafe_offset(WINDOW)
 
     @inline(.always)
     def of_warps(self) -> Shared[DType.uint8]:
-        """Likewise, four bytes for each expert: its pairs among those that each warp places.
-        """
-        return (
-            self.window()
-            .unsafe_offset(WINDOW + MAX_EXPERTS)
-            .unsafe_bitcast[UInt8]()
-        )
+        """Likewise, four bytes for each expert: its pairs among those that each warp places."""
+        return self.window().unsafe_offset(WINDOW + MAX_EXPERTS).unsafe_bitcast[UInt8]()
 
     @inline(.always)
     def totals(self) -> Shared[DType.int32]:
-        """Four words for each warp: what it adds to the running sums of the tables.
-        """
+        """Four words for each warp: what it adds to the running sums of the tables."""
         return self.window().unsafe_offset(WINDOW + 2 * MAX_EXPERTS)
 
     @inline(.always)
-    def full(
-        self,
-    ) -> Pointer[
-        SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED
-    ]:
+    def full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: its weights and token rows have landed."""
         return self.turn(TURNS).unsafe_bitcast[SharedMemBarrier]()
 
@@ -210,92 +182,53 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
     @inline(.always)
     def few_gates(self) -> Shared[DType.float32]:
         """Of few tokens: the weight of each pair."""
-        return (
-            self.window().unsafe_offset(3 * FEW_PAIRS).unsafe_bitcast[Float32]()
-        )
+        return self.window().unsafe_offset(3 * FEW_PAIRS).unsafe_bitcast[Float32]()
 
     @inline(.always)
     def logit_parts(self) -> Shared[DType.float32]:
-        """Each warp's part of the logits of an expert, of two experts in turn: at the end of the window of ids.
-        """
-        comptime parts = 2 * 4 * (
-            FEW_TOKENS if Self.shape.few() else SOME_TOKENS
-        )
+        """Each warp's part of the logits of an expert, of two experts in turn: at the end of the window of ids."""
+        comptime parts = 2 * 4 * (FEW_TOKENS if Self.shape.few() else SOME_TOKENS)
         comptime words = 5 * FEW_PAIRS if Self.shape.few() else WINDOW
-        return (
-            self.window().unsafe_offset(words - parts).unsafe_bitcast[Float32]()
-        )
+        return self.window().unsafe_offset(words - parts).unsafe_bitcast[Float32]()
 
     @inline(.always)
     def launch(self) -> Shared[DType.uint32]:
-        """The number of this launch, where words carry it: behind the third table.
-        """
-        return (
-            self.table(2)
-            .unsafe_offset(Self.shape.table_words() - 4)
-            .unsafe_bitcast[UInt32]()
-        )
+        """The number of this launch, where words carry it: behind the third table."""
+        return self.table(2).unsafe_offset(Self.shape.table_words() - 4).unsafe_bitcast[UInt32]()
 
     @inline(.always)
-    def empty(
-        self,
-    ) -> Pointer[
-        SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED
-    ]:
+    def empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
         """One barrier a stage: all consumers are done with it."""
         return self.full().unsafe_offset(Self.shape.stages)
 
     @inline(.always)
-    def sum_full(
-        self,
-    ) -> Pointer[
-        SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED
-    ]:
-        """One barrier for each stage of the last step: its expert outputs have landed.
-        """
+    def sum_full(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier for each stage of the last step: its expert outputs have landed."""
         return self.empty().unsafe_offset(Self.shape.stages)
 
     @inline(.always)
-    def sum_empty(
-        self,
-    ) -> Pointer[
-        SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED
-    ]:
-        """One barrier for each stage of the last step: every warp of consumers is done with it.
-        """
+    def sum_empty(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier for each stage of the last step: every warp of consumers is done with it."""
         return self.sum_full().unsafe_offset(SUM_STAGES)
 
     @inline(.always)
-    def turned(
-        self,
-    ) -> Pointer[
-        SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED
-    ]:
-        """One barrier for each of TURNS tiles that the block goes to: its words are there.
-        """
+    def turned(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """One barrier for each of TURNS tiles that the block goes to: its words are there."""
         return self.sum_empty().unsafe_offset(SUM_STAGES)
 
     @inline(.always)
-    def landed(
-        self,
-    ) -> Pointer[
-        SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED
-    ]:
-        """As many barriers as stages, in turn: the gathered rows of a stage have landed.
-        """
+    def landed(self) -> Pointer[SharedMemBarrier, MutUntrackedOrigin, address_space=AddressSpace.SHARED]:
+        """As many barriers as stages, in turn: the gathered rows of a stage have landed."""
         return self.turned().unsafe_offset(TURNS)
 
     @inline(.always)
     def turn(self, i: Int) -> Shared[DType.int32]:
         """TURN_WORDS words of each of them: see `Turn`."""
-        return self.window().unsafe_offset(
-            Self.shape.window_words() + i * TURN_WORDS
-        )
+        return self.window().unsafe_offset(Self.shape.window_words() + i * TURN_WORDS)
 
     @inline(.always)
     def summand_gates(self, stage: Int) -> Shared[DType.float32]:
-        """The weights of the expert outputs of such a stage, [tokens side by side, SUM_ROWS], behind all its stages.
-        """
+        """The weights of the expert outputs of such a stage, [tokens side by side, SUM_ROWS], behind all its stages."""
         return (
             self.base.unsafe_offset(SUM_STAGES * Self.shape.sum_bytes())
             .unsafe_bitcast[Float32]()
@@ -304,6 +237,5 @@ struct Block[dtype: DType, shape: Shape](TrivialRegisterPassable):
 
     @inline(.always)
     def summands(self, stage: Int) -> Shared[DType.uint8]:
-        """The expert outputs of a stage of the last step, over the stages of the matmuls.
-        """
+        """The expert outputs of a stage of the last step, over the stages of the matmuls."""
         return self.base.unsafe_offset(stage * Self.shape.sum_bytes())
