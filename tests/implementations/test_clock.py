@@ -10,6 +10,7 @@ import torch
 
 from validation.implementations.answer import BlockOutput, Output
 from validation.implementations.clock import Price, measure_price
+from validation.implementations.manner import USUAL, Manner
 
 #: A GPU block: 10 us lie between events and host around a kernel that does nothing.
 _GPU: Final = Price(block_ns=200_000, call_ns=50_000, gap_ns=10_000)
@@ -49,9 +50,9 @@ def test_on_the_cpu_a_time_above_the_parents_does_not_fit() -> None:
 class Waiter:
     """A worker without a kernel: a queued call waits 100 us behind other work, any other 10 us."""
 
-    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
-        assert dry
-        host_ns = 110_000 if queued else 10_000
+    def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
+        assert manner.dry
+        host_ns = 110_000 if manner.queued else 10_000
         outputs = tuple(
             Output(out=x, ids=None, weights=None, worker_ns=5_000, host_ns=host_ns, written=True, x_unchanged=True)
             for x in inputs
@@ -73,9 +74,9 @@ class Busy:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
-        assert dry
-        assert not queued
+    def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
+        assert manner.dry
+        assert not manner.queued
         outputs = tuple(
             Output(out=x, ids=None, weights=None, worker_ns=5_000, host_ns=5_000, written=True, x_unchanged=True)
             for x in inputs
@@ -96,9 +97,9 @@ def test_the_price_of_large_batches_is_of_few_calls() -> None:
     asked: list[int] = []
 
     class Counting(Busy):
-        def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
+        def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
             asked.append(len(inputs))
-            return super().call_block(inputs, dry=dry, queued=queued)
+            return super().call_block(inputs, manner)
 
     measure_price(Counting(0), torch.zeros(4096, 256))
     measure_price(Counting(0), torch.zeros(1, 256))
@@ -146,8 +147,8 @@ def test_a_price_is_asked_for_again_until_it_is_no_accident() -> None:
             super().__init__(0)
             self.asked, self._disturbed = 0, disturbed
 
-        def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
-            made = super().call_block(inputs, dry=dry, queued=queued)
+        def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
+            made = super().call_block(inputs, manner)
             self.asked += 1
             lost_ns = 10_000_000 * self.asked if self.asked <= self._disturbed else 0
             return replace(made, parent_ns=made.parent_ns + lost_ns)

@@ -22,6 +22,7 @@ from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
 from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.limits import Limits
+from validation.implementations.manner import Manner
 from validation.implementations.process import Worker
 from validation.implementations.worker import fence
 from validation.workloads.inputs import draw_tokens, make_layer
@@ -162,7 +163,7 @@ def test_a_call_is_made_when_it_is_due_and_no_sooner(
     shared_worker.load(forward_kernel(tmp_path, "out.copy_(x)"))
     shared_worker.prepare(layer)
     due_ns = (0, 40_000_000, 40_000_000)
-    block = shared_worker.call_block([x, x + 1, x + 2], due_ns=due_ns)
+    block = shared_worker.call_block([x, x + 1, x + 2], Manner(due_ns=due_ns))
     assert block.ends_ns[0] < 40_000_000 <= block.ends_ns[1] <= block.ends_ns[2] <= block.parent_ns
     # Waiting is nobody's call.
     assert max(block.calls_ns) < 40_000_000

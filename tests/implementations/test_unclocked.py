@@ -9,6 +9,7 @@ import torch
 
 from tests.implementations.kernels import forward_kernel
 from validation.implementations.answer import BlockOutput, Output
+from validation.implementations.manner import UNCLOCKED, USUAL, Manner
 from validation.implementations.process import Worker
 from validation.implementations.unclocked import calls_of, measure_unclocked_price
 from validation.workloads.layer import Layer
@@ -27,14 +28,13 @@ class Asking:
     def __init__(self) -> None:
         self.asked = 0
 
-    def call_block(
-        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, clocked: bool = True, tells: bool = True
-    ) -> BlockOutput:
-        assert dry
-        assert not clocked
+    def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
+        assert manner == Manner(dry=True, clocked=False, tells=manner.tells)
         self.asked += 1
         late_ns = 1_000_000 if self.asked % 3 == 0 else 0
-        return block(len(inputs), 300_000 + (20_000 if tells else 6_000) * len(inputs) + late_ns, told=tells)
+        return block(
+            len(inputs), 300_000 + (20_000 if manner.tells else 6_000) * len(inputs) + late_ns, told=manner.tells
+        )
 
 
 @pytest.mark.parametrize(("told", "call_ns"), [(True, 20_000), (False, 6_000)])
@@ -71,7 +71,7 @@ def test_calls_of_every_form_are_made(  # noqa: PLR0913, PLR0917 -- fixtures
 ) -> None:
     shared_worker.load(forward_kernel(tmp_path, body, parameters=parameters))
     shared_worker.prepare(layer)
-    made = shared_worker.call_block([x] * 5, clocked=False)
+    made = shared_worker.call_block([x] * 5, UNCLOCKED)
     assert made.guards_held
     assert made.in_time
     assert made.calls_ns == (0,) * 5
@@ -90,11 +90,11 @@ def test_work_put_off_to_the_last_call_is_seen(
     """
     shared_worker.load(forward_kernel(tmp_path, body))
     shared_worker.prepare(layer)
-    made = shared_worker.call_block([x] * 5, clocked=False)
+    made = shared_worker.call_block([x] * 5, UNCLOCKED)
     assert [one.settled for one in made.outputs] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize("tells", [False, True])
 def test_a_dry_block_calls_no_kernel(shared_worker: Worker, x: torch.Tensor, tells: bool) -> None:  # noqa: FBT001
-    made = shared_worker.call_block([x] * 5, dry=True, clocked=False, tells=tells)
+    made = shared_worker.call_block([x] * 5, Manner(dry=True, clocked=False, tells=tells))
     assert all((one.ids is not None) is tells for one in made.outputs)

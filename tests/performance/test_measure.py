@@ -13,7 +13,9 @@ import torch
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
+from validation.implementations.manner import USUAL, Manner
 from validation.implementations.shared_layer import SharedLayer
+from validation.implementations.unclocked import PAIRS
 from validation.performance.events import Event, LeftOut, ProcessFailed, ProcessStarted, SeriesMeasured
 from validation.performance.gauge import Gauge
 from validation.performance.measure import Measurement, measure
@@ -66,22 +68,12 @@ class FakeWorker:
         del layer
         return Prepared(prepare_ns=5, prepare_bytes=7)
 
-    def call_block(  # noqa: PLR0913 -- as a worker's
-        self,
-        inputs: Sequence[torch.Tensor],
-        *,
-        dry: bool = False,
-        queued: bool = False,
-        cold: bool = False,
-        due_ns: Sequence[int] | None = None,
-        clocked: bool = True,
-        tells: bool = True,
-    ) -> BlockOutput:
-        del tells
-        assert not queued
-        assert due_ns is None
-        self.cold_calls += len(inputs) if cold else 0
-        if dry:
+    def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
+        assert not manner.queued
+        assert not manner.due_ns
+        clocked = manner.clocked
+        self.cold_calls += len(inputs) if manner.cold else 0
+        if manner.dry:
             return BlockOutput(outputs=(), parent_ns=50_000 + 10_000 * len(inputs), guards_held=True)
         self.calls += len(inputs)
         true_ns = self.call_ns[self.name]
@@ -232,22 +224,22 @@ def test_short_calls_are_made_without_a_clock_between_them_too(bench: Bench) -> 
     bench.hidden = 0.5
     for run in bench.run():
         for series in run.series:
-            behind = () if run.discarded or series.implementation == "slow" else range(min(len(series.blocks), 3))
-            assert tuple(one.behind for one in series.unclocked) == tuple(behind)
+            wanted = 0 if run.discarded or series.implementation == "slow" else PAIRS
+            assert len(series.unclocked) == wanted
             # The parent sees what the worker's clock leaves out.
-            true_ns = bench.call_ns[series.implementation]
-            assert all(one.call_ns == pytest.approx(true_ns, rel=0.02) for one in series.unclocked)
+            hidden_ns = bench.call_ns[series.implementation] / 2
+            assert all(one.longer_ns == pytest.approx(hidden_ns, rel=0.04) for one in series.unclocked)
             assert all(not block.outputs_wrong for block in series.blocks)
 
 
 @pytest.mark.parametrize("flaw", ["wrong unclocked", "answers early"])
-def test_what_is_amiss_with_unclocked_calls_spoils_the_block_before_them(bench: Bench, flaw: str) -> None:
+def test_what_is_amiss_with_unclocked_calls_spoils_the_first_block(bench: Bench, flaw: str) -> None:
     bench.call_ns["mine"] = MS
     bench.flaws = frozenset({flaw})
     found = [series for run in bench.run() for series in run.series]
     spoilt = {one.implementation for one in found for block in one.blocks if block.outputs_wrong}
     assert spoilt == {"mine"}
-    assert all(one.blocks[other.behind].outputs_wrong for one in found for other in one.unclocked)
+    assert all(one.blocks[0].outputs_wrong for one in found if one.unclocked and one.implementation == "mine")
 
 
 def test_a_block_beside_other_processes_is_kept_rejected_and_repeated(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from validation.claims.claim import Arrivals, Load
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.clock import Price
 from validation.implementations.implementation import Implementation
+from validation.implementations.manner import USUAL, Manner
 from validation.implementations.shared_layer import SharedLayer
 from validation.performance.batch import Batch
 from validation.performance.gauge import Gauge
@@ -42,7 +43,7 @@ class Server:
 
     def __init__(self, *, wrong: int = 0, slow_clock: int = 0, cores: float = 2.0) -> None:
         self.wrong, self.slow_clock, self.cores = wrong, slow_clock, cores
-        self.due_ns: Sequence[int] | None = None
+        self.due_ns: Sequence[int] = ()
 
     def start(self) -> None: ...
 
@@ -53,25 +54,11 @@ class Server:
         del layer
         return Prepared(prepare_ns=1, prepare_bytes=1)
 
-    def call_block(  # noqa: PLR0913 -- as a worker's
-        self,
-        inputs: Sequence[torch.Tensor],
-        *,
-        dry: bool = False,
-        queued: bool = False,
-        cold: bool = False,
-        due_ns: Sequence[int] | None = None,
-        clocked: bool = True,
-        tells: bool = True,
-    ) -> BlockOutput:
-        assert clocked
-        assert tells
-        assert not queued
-        assert not dry
-        assert not cold
-        self.due_ns = due_ns
+    def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
+        assert replace(manner, due_ns=()) == USUAL
+        self.due_ns = manner.due_ns
         now, ends, outputs = 0, [], []
-        for number, (x, due) in enumerate(zip(inputs, due_ns or [0] * len(inputs), strict=True)):
+        for number, (x, due) in enumerate(zip(inputs, manner.due_ns or [0] * len(inputs), strict=True)):
             took = 5 * MS if len(x) else MS // 10
             now = max(now, due) + took
             ends.append(now)
@@ -140,13 +127,13 @@ def test_one_at_a_time_waits_for_nobody(subject: Subject) -> None:
 
 
 def test_the_filling_of_a_closed_loop_is_not_counted() -> None:
-    assert latencies_ns((1, 2, 3, 4, 5), None, 3) == (3, 3)
+    assert latencies_ns((1, 2, 3, 4, 5), (), 3) == (3, 3)
 
 
 def test_arrivals_do_not_wait_for_answers(subject: Subject) -> None:
     server = Server()
     run = served(subject, ARRIVING, server)
-    assert server.due_ns is not None
+    assert server.due_ns
     assert len(run.latencies_ns) == 20
     assert min(run.latencies_ns) == 5 * MS
     # 20 ms apart on average, 5 ms each: some come while another is served, most do not.

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from validation.implementations.manner import Manner
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import torch
 
     from validation.implementations.answer import BlockOutput
+    from validation.implementations.manner import Asked
 
 
 class Timed(Protocol):
@@ -29,13 +32,6 @@ class Timed(Protocol):
     @property
     def hosts_ns(self) -> Sequence[int]:
         """Each call's time by the worker's host clock; empty where it is the same."""
-
-
-class Asked(Protocol):
-    """What the price is measured on: a worker."""
-
-    def call_block(self, inputs: Sequence[torch.Tensor], *, dry: bool = False, queued: bool = False) -> BlockOutput:
-        """Makes one call on each input, of no kernel when `dry`; `queued`, behind a GPU at work."""
 
 
 #: Beyond twice the measured price, clocks may differ by this share of the block and by this much: the parent wakes
@@ -125,7 +121,7 @@ def measure_price(worker: Asked, x: torch.Tensor, *, queued: bool = False) -> Pr
     It is `queued` for kernels whose calls will be, and for no others: the host's time then holds the work they queue
     behind, and as much of a kernel's own could hide on another stream.
     """
-    ask = partial(worker.call_block, dry=True, queued=True) if queued else partial(worker.call_block, dry=True)
+    ask = partial(worker.call_block, manner=Manner(dry=True, queued=queued))
     # The first asking on a GPU also loads what copies and compares there.
     ask([x])
     one = min(map(_beside, repeated(partial(ask, [x]))))

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -16,6 +17,7 @@ from validation.implementations.failure import Misbehaved
 from validation.implementations.inherited import compiled_into, importable_paths, loaded_from
 from validation.implementations.limits import Limits
 from validation.implementations.mailbox import Doing, Mailbox
+from validation.implementations.manner import USUAL, Manner
 from validation.implementations.neighbours import Neighbours
 from validation.implementations.shared_layer import SharedLayer
 
@@ -214,42 +216,12 @@ class Worker:
             raise Misbehaved("forward", "wrote outside out: a guard around it changed", self.output)
         return output
 
-    def call_block(  # noqa: PLR0913 - a block is made in as many ways
-        self,
-        inputs: Sequence[torch.Tensor],
-        *,
-        dry: bool = False,
-        queued: bool = False,
-        cold: bool = False,
-        draw_addresses: bool = True,
-        due_ns: Sequence[int] | None = None,
-        clocked: bool = True,
-        tells: bool = True,
-    ) -> BlockOutput:
-        """Makes one call on each input, in turn, each at an address of its own.
-
-        With `due_ns` an input is revealed and its call made no sooner than so long after the block began.
-
-        A dry block calls no kernel: its `parent_ns` is the price of asking; `queued`, it finds a GPU at work, as calls
-        of captured kernels do. A cold one empties a GPU's cache before each call. An unclocked one, on a CPU only,
-        reads no clock between its calls, whose times are 0; dry, it `tells` a routing or not. Without `draw_addresses`
-        the block lies where the last such block of its shape lay, as that of a captured kernel always does: a graph
-        holds addresses.
-        """
-        assert self._shared is not None or dry
-        places, end = self._map(inputs, draw_addresses=draw_addresses and not self._captures)
+    def call_block(self, inputs: Sequence[torch.Tensor], manner: Manner = USUAL) -> BlockOutput:
+        """Makes one call on each input, in turn, each at an address of its own."""
+        assert self._shared is not None or manner.dry
+        places, end = self._map(inputs, draw_addresses=manner.draw_addresses and not self._captures)
         laid = self._memory.lay(inputs, places, end)
-        calls = [where.described() for where in places]
-        message = {
-            "calls": calls,
-            "dry": dry,
-            "queued": queued,
-            "cold": cold,
-            "end": end,
-            "due_ns": due_ns,
-            "clocked": clocked,
-            "tells": tells,
-        }
+        message = {**asdict(manner), "calls": [where.described() for where in places], "end": end}
         self._ask("lay", message)
         others, used_ns = Neighbours({os.getpid(), self.pid}), -self.cpu_ns()
         self._memory.stage(laid)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from validation.implementations.clock import Price, repeated
+from validation.implementations.clock import repeated
+from validation.implementations.manner import Manner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
 
     from validation.implementations.answer import BlockOutput
+    from validation.implementations.manner import Asked
 
 #: Longer calls are held against the parent's clock as they are: asking takes a fiftieth of them.
 SHORT_NS: Final = 5_000_000
@@ -30,30 +30,26 @@ _BLOCK_NS: Final = 5_000_000
 _BYTES: Final = 1 << 20
 _PRICED_CALLS: Final = 64
 
-
-class Asked(Protocol):
-    """What the price is measured on: a worker."""
-
-    def call_block(
-        self, inputs: Sequence[torch.Tensor], *, dry: bool = False, clocked: bool = True, tells: bool = True
-    ) -> BlockOutput:
-        """Makes one call on each input, of no kernel when `dry`."""
+#: Such blocks are made, each right behind one of as many calls that are timed. Once awake, both are as long: behind a
+#: pause the first calls take three times as long as the last, and of fewer calls those are more.
+PAIRS: Final = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnclockedPrice:
-    """What such a block costs beside its calls: of calls that tell their routing, which is copied, and of others.
+    """What such a block costs once, and of each call: of one that tells its routing, which is copied, and of others.
 
     Both return their output, which is copied too. One that fills it is so allowed a few us that it does not take.
     """
 
-    telling: Price
-    other: Price
+    block_ns: int
+    telling_ns: int
+    other_ns: int
 
     def of(self, block: BlockOutput) -> int:
         """Returns what `block` cost beside its calls, ns."""
         told = sum(output.ids is not None for output in block.outputs)
-        return self.other.block_ns + self.telling.call_ns * told + self.other.call_ns * (len(block.outputs) - told)
+        return self.block_ns + self.telling_ns * told + self.other_ns * (len(block.outputs) - told)
 
 
 def calls_of(x: torch.Tensor, call_ns: float = 0.0) -> int:
@@ -73,10 +69,13 @@ def measure_unclocked_price(worker: Asked, x: torch.Tensor) -> UnclockedPrice | 
     calls = min(calls_of(x), _PRICED_CALLS)
     if not calls:
         return None
-    prices = []
-    for tells in (True, False):
-        ask = partial(worker.call_block, dry=True, clocked=False, tells=tells)
-        one, many = (min(block.parent_ns for block in repeated(partial(ask, [x] * count))) for count in (1, calls))
-        call_ns = max(0, (many - one) // (calls - 1))
-        prices.append(Price(block_ns=max(0, one - call_ns), call_ns=call_ns))
-    return UnclockedPrice(telling=prices[0], other=prices[1])
+    (_, telling_ns), (block_ns, other_ns) = (_price(worker, x, calls, tells=tells) for tells in (True, False))
+    return UnclockedPrice(block_ns=block_ns, telling_ns=telling_ns, other_ns=other_ns)
+
+
+def _price(worker: Asked, x: torch.Tensor, calls: int, *, tells: bool) -> tuple[int, int]:
+    """What a block costs once, and of each of its calls, ns."""
+    ask = partial(worker.call_block, manner=Manner(dry=True, clocked=False, tells=tells))
+    one, many = (min(block.parent_ns for block in repeated(partial(ask, [x] * count))) for count in (1, calls))
+    call_ns = max(0, (many - one) // (calls - 1))
+    return max(0, one - call_ns), call_ns

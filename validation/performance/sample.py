@@ -88,13 +88,6 @@ class Series(Record):
     sustained: Sustained | None = None
     unclocked: tuple[Unclocked, ...] = ()
 
-    @model_validator(mode="after")
-    def _unclocked_calls_lie_behind_a_block(self) -> Self:
-        if any(one.behind >= len(self.blocks) for one in self.unclocked):
-            msg = f"unclocked calls must lie behind one of {len(self.blocks)} blocks, counted from 0"
-            raise ValueError(msg)
-        return self
-
     @property
     def accepted_ns(self) -> tuple[int, ...]:
         """The calls of accepted blocks as they took, in the order they were made."""

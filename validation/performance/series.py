@@ -8,14 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, cycle
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy.typing as npt
 import torch
 
 from validation.cpu import available_cores
-from validation.implementations.unclocked import calls_of
+from validation.implementations.manner import COLD, UNCLOCKED, USUAL
+from validation.implementations.unclocked import PAIRS, calls_of
 from validation.performance.amiss import beside, others_share, seen_amiss
 from validation.performance.batch import Batch, mixed
 from validation.performance.gauge import MOST_WAITS
@@ -26,7 +27,7 @@ from validation.performance.unclocked import Unclocked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from validation.implementations.answer import Output
+    from validation.implementations.answer import BlockOutput, Output
     from validation.implementations.clock import Price
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
@@ -50,9 +51,6 @@ _DISCARDED_CALLS: Final = 2
 #: Calls with an empty cache, and how long calls go on for the energy counter, in each process.
 _COLD_CALLS: Final = 4
 _SUSTAIN_S: Final = 0.4
-
-#: Blocks of short calls, of each process, behind which the parent alone times as many.
-_UNCLOCKED_BLOCKS: Final = 3
 
 #: A block's inputs and outputs stay below this together.
 _MOST_BLOCK_BYTES: Final = 256 << 20
@@ -137,7 +135,7 @@ def _blocks(
 ) -> tuple[list[Block], tuple[Unclocked, ...]]:
     """Blocks until enough calls were accepted, the bound on repeats is reached, or patience is spent.
 
-    Behind the first few of short calls, as many that the parent alone times.
+    Behind the first one of short calls, pairs of shorter ones, of which the parent alone times the second.
     """
     profile = subject.profile
     wanted = _DISCARDED_CALLS if subject.discarded else profile.calls_of(call_ns)
@@ -163,7 +161,8 @@ def _blocks(
             gauge.spent_s = before_s + time.monotonic() - started
         # An earlier block stands or falls by the usual probe of now.
         blocks = [judged(block, gauge.rule) for block in blocks]
-        unclocked += _unclocked(subject, worker, draws, blocks)
+        if len(blocks) == 1:
+            unclocked = _unclocked(subject, worker, draws, blocks)
     if subject.price.hides(blocks):
         hidden = {"accepted": False, "reason": CLOCK_DISAGREES}
         blocks = [block if block.reason in SEEN_THEN else block.model_copy(update=hidden) for block in blocks]
@@ -214,21 +213,35 @@ def _block(
 def _unclocked(
     subject: Subject, worker: WorkerLike, draws: Iterator[Batch], blocks: list[Block]
 ) -> tuple[Unclocked, ...]:
-    """Calls as short as those of the last of `blocks`, timed by the parent alone; a wrong output spoils that block."""
-    price, last = subject.unclocked_price, blocks[-1]
-    if price is None or subject.discarded or len(blocks) > _UNCLOCKED_BLOCKS:
+    """Calls as short as those of the only one of `blocks`, timed by both and by the parent alone, in turn.
+
+    A wrong output of theirs spoils that block.
+    """
+    price, (first,) = subject.unclocked_price, blocks
+    if price is None or subject.discarded:
         return ()
-    calls = min(calls_of(next(draws).x, statistics.mean(last.calls_ns)), most_calls(subject))
-    if not calls:
-        return ()
-    drawn = [next(draws) for _ in range(calls)]
-    made = worker.call_block([batch.x for batch in drawn], clocked=False)
-    # One that was not over when it was answered for is nobody's answer.
-    wrong = max(wrong_outputs(drawn, made.outputs), int(not made.guards_held or not made.in_time))
-    blocks[-1] = last.model_copy(update={"outputs_wrong": last.outputs_wrong + wrong})
+    calls = min(calls_of(next(draws).x, statistics.median(first.calls_ns)), most_calls(subject))
+    drawn = [[next(draws) for _ in range(calls)] for _block in range(2 * PAIRS if calls else 0)]
+    # Their outputs are checked when all are made: that work lies between no two of them.
+    turns = zip(cycle((USUAL, UNCLOCKED)), drawn, strict=False)
+    made = [worker.call_block([one.x for one in block], manner) for manner, block in turns]
+    wrong = sum(_wrong_of(block, answered) for block, answered in zip(drawn, made, strict=True))
+    blocks[0] = first.model_copy(update={"outputs_wrong": first.outputs_wrong + wrong})
     worker.settle()
-    behind = len(blocks) - 1
-    return (Unclocked(behind=behind, calls=calls, parent_ns=made.parent_ns, asking_ns=price.of(made)),)
+    return tuple(
+        Unclocked(
+            calls=calls,
+            clocked_ns=sum(clocked.calls_ns),
+            parent_ns=unclocked.parent_ns,
+            asking_ns=price.of(unclocked),
+        )
+        for clocked, unclocked in zip(made[::2], made[1::2], strict=True)
+    )
+
+
+def _wrong_of(batches: Sequence[Batch], made: BlockOutput) -> int:
+    """How many outputs of a block are wrong; one at least where it was not over when it was answered for."""
+    return max(wrong_outputs(batches, made.outputs), int(not made.guards_held or not made.in_time))
 
 
 def _cold(subject: Subject, worker: WorkerLike, draws: Iterator[Batch]) -> tuple[tuple[int, ...], int]:
@@ -236,7 +249,7 @@ def _cold(subject: Subject, worker: WorkerLike, draws: Iterator[Batch]) -> tuple
     if subject.discarded or subject.bank.workload.layer.device != "cuda":
         return (), 0
     drawn = [next(draws) for _ in range(min(_COLD_CALLS, most_calls(subject)))]
-    made = worker.call_block([batch.x for batch in drawn], cold=True)
+    made = worker.call_block([batch.x for batch in drawn], COLD)
     wrong = wrong_outputs(drawn, made.outputs)
     return made.calls_ns, max(wrong, int(not made.guards_held))
 

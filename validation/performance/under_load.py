@@ -13,6 +13,7 @@ import random
 from typing import TYPE_CHECKING
 
 from validation.claims.claim import Arrivals, Load
+from validation.implementations.manner import Manner
 from validation.performance.amiss import beside, others_share, seen_amiss
 from validation.performance.batch import mixed
 from validation.performance.load import LoadRun, judged_load
@@ -39,10 +40,10 @@ def measure_load(subject: Subject, load: Load, worker: WorkerLike, gauge: Gauge,
     count = min(subject.profile.requests + filling, most_calls(subject))
     draws = mixed(batches(subject, "load", load.arrivals.value, load.concurrency), subject.unseen, count)
     sent = [next(draws) for _ in range(count)]
-    due = None if load.per_s is None else arrivals_ns(count, load.per_s, ":".join(map(str, subject.key)))
+    due = () if load.per_s is None else arrivals_ns(count, load.per_s, ":".join(map(str, subject.key)))
     worker.settle()
     (before, _waits), ran_before = beside(worker, gauge.await_full_speed)
-    made = worker.call_block([batch.x for batch in sent], due_ns=due)
+    made = worker.call_block([batch.x for batch in sent], Manner(due_ns=due))
     worker.settle()
     after, ran_after = beside(worker, gauge.read)
     agrees = made.in_time and made.ends_ns[-1] <= made.parent_ns
@@ -76,13 +77,13 @@ def arrivals_ns(count: int, per_s: float, key: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def latencies_ns(ends_ns: Sequence[int], due_ns: Sequence[int] | None, concurrency: int) -> tuple[int, ...]:
+def latencies_ns(ends_ns: Sequence[int], due_ns: Sequence[int], concurrency: int) -> tuple[int, ...]:
     """Returns each request's time from its arrival to its end.
 
     Without `due_ns` the loop is closed: a request arrives when the one `concurrency` before it has ended, and those
     before which none ended are left out, unless one at a time are sent: that one arrives at 0.
     """
-    if due_ns is not None:
+    if due_ns:
         return tuple(end - due for end, due in zip(ends_ns, due_ns, strict=True))
     starts = (0, *ends_ns) if concurrency == 1 else ends_ns
     ends = ends_ns if concurrency == 1 else ends_ns[concurrency:]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from validation.implementations.manner import Asked
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
-
-    from validation.implementations.answer import BlockOutput, Prepared, Sustained
+    from validation.implementations.answer import Prepared, Sustained
     from validation.implementations.implementation import Implementation
     from validation.implementations.shared_layer import SharedLayer
 
 
-class WorkerLike(Protocol):
+class WorkerLike(Asked, Protocol):
     """A worker, or what answers in tests with a made-up clock."""
 
     def start(self) -> None:
@@ -25,19 +23,6 @@ class WorkerLike(Protocol):
 
     def prepare(self, layer: SharedLayer) -> Prepared:
         """Hands it the layer."""
-
-    def call_block(  # noqa: PLR0913 -- as the worker's own
-        self,
-        inputs: Sequence[torch.Tensor],
-        *,
-        dry: bool = False,
-        queued: bool = False,
-        cold: bool = False,
-        due_ns: Sequence[int] | None = None,
-        clocked: bool = True,
-        tells: bool = True,
-    ) -> BlockOutput:
-        """Makes one call on each input, none before it is due."""
 
     def sustain(self, seconds: float) -> Sustained:
         """Makes the last block's calls again and again."""

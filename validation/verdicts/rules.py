@@ -11,7 +11,7 @@ from typing import Final
 #: was given, or that spoils the blocks with such tokens; where these do not count at all nothing is decided. No
 #: floor of float32 is above what the fastest speed probe of the run allows. 8: a clock is also held against short calls
 #: between which none is read.
-RULES_VERSION: Final = 8
+RULES_VERSION: Final = 9
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
 DELTA: Final = 0.05
 #: A claimed time is impossible below this share of the floor: ceilings are best-of measurements, good to a few percent.

@@ -24,6 +24,7 @@ from validation.workloads.shape import parse_shape
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from validation.implementations.manner import Manner
     from validation.implementations.process import Worker
 
 US: Final = 1_000
@@ -40,7 +41,7 @@ class Asked:
     others_share: float = 0.0
     doings: tuple[()] = ()
 
-    def call_block(self, inputs: Sequence[torch.Tensor], **_options: object) -> BlockOutput:
+    def call_block(self, inputs: Sequence[torch.Tensor], _manner: Manner) -> BlockOutput:
         outputs = tuple(self.output(x) for x in inputs)
         parent_ns = self.asking_ns * len(inputs)
         return BlockOutput(outputs=outputs, parent_ns=parent_ns, guards_held=True, others_share=self.others_share)

@@ -5,12 +5,9 @@ from typing import Final
 
 from validation.correctness.case import Gate
 from validation.correctness.integrity.busy import lower_quartile
-from validation.correctness.integrity.observation import Observation, Scene, Seen
+from validation.correctness.integrity.observation import ALL_UNCLOCKED, ONE_UNCLOCKED, Observation, Scene, Seen
 from validation.correctness.integrity.verdict import gate
 from validation.implementations.clock import Price
-
-#: Timed blocks, and those that the parent alone timed.
-_PAIRS: Final = ((Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED), (Scene.CLOCKED, Scene.UNCLOCKED))
 
 #: Beside what asking costs, calls of a quarter of the unclocked blocks may take this much longer than those of the
 #: timed blocks before them: a kernel leaves colder caches to what lies between calls than none does. In that quarter
@@ -79,7 +76,7 @@ def _hidden(observation: Observation, price: Price) -> str:
 def _told_short(observation: Observation) -> list[str]:
     """That calls take longer where nothing but the parent's clock is read, of one token and of all."""
     faults = []
-    for clocked, unclocked in _PAIRS:
+    for _usual, clocked, unclocked in (ONE_UNCLOCKED, ALL_UNCLOCKED):
         pairs = list(zip(observation.of(clocked), observation.of(unclocked), strict=False))
         told_ns = [mean(block.calls_ns) for block, _other in pairs]
         took_ns = [_call_ns(block) for _other, block in pairs]

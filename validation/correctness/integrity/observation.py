@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,19 @@ class Scene(StrEnum):
 _APART: Final = frozenset(
     {Scene.ONE, Scene.ONE_FRESH, Scene.CLOCKED, Scene.UNCLOCKED, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED}
 )
+
+
+class Unclocked(NamedTuple):
+    """Scenes of short calls: one that tells how long they take, blocks that are timed, and between them the others."""
+
+    usual: Scene
+    clocked: Scene
+    unclocked: Scene
+
+
+#: Of one token and of all.
+ONE_UNCLOCKED: Final = Unclocked(Scene.ONE, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED)
+ALL_UNCLOCKED: Final = Unclocked(Scene.MANY, Scene.CLOCKED, Scene.UNCLOCKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

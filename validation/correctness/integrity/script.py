@@ -9,14 +9,22 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from validation.correctness.integrity.answered import Answered
-from validation.correctness.integrity.observation import Observation, Scene, Seen
+from validation.correctness.integrity.observation import (
+    ALL_UNCLOCKED,
+    ONE_UNCLOCKED,
+    Observation,
+    Scene,
+    Seen,
+    Unclocked,
+)
 from validation.implementations import spawn
 from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.least_time import least_call_ns
 from validation.implementations.limits import Limits
+from validation.implementations.manner import SAME_ADDRESSES, UNCLOCKED, USUAL, Manner
 from validation.implementations.process import Worker
-from validation.implementations.unclocked import UnclockedPrice, calls_of, measure_unclocked_price
+from validation.implementations.unclocked import PAIRS, UnclockedPrice, calls_of, measure_unclocked_price
 from validation.workloads.inputs import TokenBank, make_layer
 
 if TYPE_CHECKING:
@@ -66,15 +74,6 @@ _ONE_FRESH: Final = (4, 32)
 
 #: They come in so many blocks, each with one of tokens seen before beside it.
 _ONE_PAIRS: Final = 4
-
-#: Pairs of blocks, one of calls that are timed and one of as many that only the parent times.
-_UNCLOCKED_PAIRS: Final = 13
-
-#: Of one token and of all: the scene that tells how long such calls take, the timed blocks, and the others.
-_UNCLOCKED: Final = (
-    (Scene.ONE, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED),
-    (Scene.MANY, Scene.CLOCKED, Scene.UNCLOCKED),
-)
 
 #: OpenMP's and BLAS's threads spin for some ms after a call; after this they sleep.
 _GRACE_S: Final = 0.06
@@ -154,9 +153,10 @@ class _Script:
             worker, known.bank.gather(known.draw(1)[0]), queued=self._implementation.graph
         )
         on_cpu = seen.bank.workload.layer.device == "cpu"
-        for answered, (_usual, _clocked, unclocked) in zip((seen.alone(), seen), _UNCLOCKED, strict=True):
-            if on_cpu:
-                self._prices[unclocked] = measure_unclocked_price(worker, answered.bank.gather(answered.draw(1)[0]))
+        short = ((seen.alone(), ONE_UNCLOCKED), (seen, ALL_UNCLOCKED)) if on_cpu else ()
+        for answered, scenes in short:
+            x = answered.bank.gather(answered.draw(1)[0])
+            self._prices[scenes.unclocked] = measure_unclocked_price(worker, x)
         self._fields["state_before"] = worker.state()
         worker.load(self._implementation)
         self._prepare(worker, layer)
@@ -172,11 +172,11 @@ class _Script:
             self._block(worker, Scene.AGAIN, fresh, rows[-2:] * (_CALLS // 2))
         self._block(worker, Scene.ALIKE, seen, _alike(seen))
         for _number in range(_CALLS // 2):
-            self._block(worker, Scene.SAME_PLACE, seen, seen.draw(1), draw_addresses=False)
+            self._block(worker, Scene.SAME_PLACE, seen, seen.draw(1), SAME_ADDRESSES)
         # The same tokens at the same addresses too, as when calls are made without a pause for a counter of energy.
         rows = seen.draw(1)
         for _number in range(_SAME):
-            self._block(worker, Scene.AGAIN, seen, rows, draw_addresses=False)
+            self._block(worker, Scene.AGAIN, seen, rows, SAME_ADDRESSES)
         for number in range(_MANY):
             # Answered beforehand: blocks that are compared stand side by side, with the same lulls and caches. Right
             # behind the oracle's work those of fresh tokens took 5 % longer.
@@ -186,8 +186,8 @@ class _Script:
                 self._block(worker, Scene.FRESH, unseen, unseen.draw(_FRESH))
         if on_cpu:
             self._singly(worker, layer, seen.alone())
-            for answered, scenes in zip((seen.alone(), seen), _UNCLOCKED, strict=True):
-                self._unclocked(worker, answered, scenes)
+        for answered, scenes in short:
+            self._unclocked(worker, answered, scenes)
         self._watch(worker)
         self._fields["state_after"] = worker.state()
 
@@ -224,17 +224,13 @@ class _Script:
             self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
             self._block(worker, Scene.ONE, seen, seen.draw(calls))
 
-    def _unclocked(self, worker: Worker, answered: Answered, scenes: tuple[Scene, Scene, Scene]) -> None:
-        """Blocks of calls that are timed, if they are short, and beside each one of calls that the parent alone times.
-
-        `scenes` are the one that tells how long they take, and theirs.
-        """
-        usual, clocked, unclocked = scenes
-        call_ns = median(ns for block in self._blocks if block.scene is usual for ns in block.calls_ns)
+    def _unclocked(self, worker: Worker, answered: Answered, scenes: Unclocked) -> None:
+        """Blocks of calls that are timed, if they are short, each beside one of calls that the parent alone times."""
+        call_ns = median(ns for block in self._blocks if block.scene is scenes.usual for ns in block.calls_ns)
         calls = calls_of(answered.bank.gather(answered.draw(1)[0]), call_ns)
-        for _pair in range(_UNCLOCKED_PAIRS if calls else 0):
-            self._block(worker, clocked, answered, answered.draw(calls))
-            self._block(worker, unclocked, answered, answered.draw(calls))
+        for _pair in range(PAIRS if calls else 0):
+            self._block(worker, scenes.clocked, answered, answered.draw(calls))
+            self._block(worker, scenes.unclocked, answered, answered.draw(calls))
 
     def _first(self, worker: Worker, scene: Scene, answered: Answered) -> None:
         """The first call on so many tokens, in which a kernel may compile itself."""
@@ -254,12 +250,11 @@ class _Script:
         scene: Scene,
         answered: Answered,
         rows: list[npt.NDArray[np.int64]],
-        *,
-        draw_addresses: bool = True,
+        manner: Manner = USUAL,
     ) -> None:
         price = self._prices.get(scene)
         inputs = [answered.bank.gather(one) for one in rows]
-        made = worker.call_block(inputs, draw_addresses=draw_addresses, clocked=price is None)
+        made = worker.call_block(inputs, manner if price is None else UNCLOCKED)
         self._unsettled |= not all(output.settled for output in made.outputs)
         self._blocks.append(
             Seen(
