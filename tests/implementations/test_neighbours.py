@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -28,13 +29,35 @@ def test_another_process_is_seen_and_ones_own_work_is_not() -> None:
             everybody, without_it = Neighbours({os.getpid()}), Neighbours({os.getpid(), other.pid})
             with_own = Neighbours(())
             spin(0.5)
-            share, rest, all_of_it = everybody.share(), without_it.share(), with_own.share()
+            share, rest, all_of_it = (one.taken()[0] for one in (everybody, without_it, with_own))
         finally:
             other.kill()
     cores = len(os.sched_getaffinity(0))
     # It gets some of a core beside this process, however busy the machine is.
     assert share - rest > 0.05 / cores
     assert all_of_it - share > 0.05 / cores
+
+
+def test_kin_are_no_others_and_their_time_is_told_apart() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            asked: list[int] = []
+
+            def kin(pids: Collection[int]) -> set[int]:
+                asked.extend(pids)
+                return {other.pid} & set(pids)
+
+            everybody, without_kin = Neighbours({os.getpid()}), Neighbours({os.getpid()}, kin)
+            time.sleep(0.3)
+            (share, none), (rest, kin_ns) = everybody.taken(), without_kin.taken()
+        finally:
+            other.kill()
+    assert none == 0
+    assert other.pid in asked
+    assert kin_ns > 20_000_000
+    assert share - rest > 0.05 / len(os.sched_getaffinity(0))
 
 
 #: Its main thread goes to a core of its own, and sleeps; the other stays where it may.
@@ -61,7 +84,7 @@ def seen(program: str, *cores: set[int], argument: str = "") -> list[float]:
                     os.sched_setaffinity(other.pid, allowed)
                 everybody, without_it = Neighbours({os.getpid()}), Neighbours({os.getpid(), other.pid})
                 time.sleep(0.5)
-                shares.append(everybody.share() - without_it.share())
+                shares.append(everybody.taken()[0] - without_it.taken()[0])
         finally:
             other.kill()
     return shares

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ import torch
 from torch._inductor.runtime import cache_dir_utils
 
 from tests.implementations.kernels import CONFIG, HONEST, LIMITS, forward_kernel, kernel
+from validation.correctness.planted_cheats import FOLDER
 from validation.implementations import arena, inherited, spawn
 from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
@@ -24,7 +26,7 @@ from validation.implementations.kernel_spec import parse_kernel
 from validation.implementations.limits import Limits
 from validation.implementations.manner import Manner
 from validation.implementations.process import Worker
-from validation.implementations.worker import fence
+from validation.implementations.worker import hook
 from validation.workloads.inputs import draw_tokens, make_layer
 from validation.workloads.layer import Layer, LayerConfig
 
@@ -322,6 +324,7 @@ def test_a_descendant_in_another_session_does_not_outlive_the_worker(
 
 def test_a_killed_parent_takes_its_worker_along() -> None:
     program = """
+import textwrap
 import time
 from validation.implementations.process import Worker
 worker = Worker(threads=1)
@@ -393,8 +396,98 @@ def test_what_the_suite_and_its_baselines_are_loaded_from_is_not_written(touch: 
     """
     with Worker(threads=1, limits=LIMITS) as worker:
         worker.load(kernel(tmp_path, source))
-        assert {doing.event for doing in worker.doings} <= {"open", fence.WRITTEN, *fence._CHANGES}
+        assert {doing.event for doing in worker.doings} <= {"open", hook.WRITTEN, *hook.CHANGES}
         assert worker.doings
+
+
+#: Each opens the oracle: by a path of a class whose methods name another file, and while what follows links, or what
+#: writes a report, is another.
+_UNHEARD: Final = {
+    "a path of its own": "open(Elsewhere(ORACLE)).close()",
+    "another realpath": """
+        true, posixpath._joinrealpath = posixpath._joinrealpath, lambda *a, **k: ("/dev/null", True)
+        open(ORACLE).close()
+        posixpath._joinrealpath = true
+    """,
+    "other builtins": """
+        true, builtins.isinstance = builtins.isinstance, lambda *a: False
+        os.close(os.open(ORACLE, os.O_RDONLY))
+        builtins.isinstance = true
+    """,
+    "another system": """
+        true, os.lstat, stat.S_ISLNK = (os.lstat, stat.S_ISLNK), None, None
+        os.symlink(ORACLE, "link")
+        os.close(os.open("link", os.O_RDONLY))
+        os.lstat, stat.S_ISLNK = true
+    """,
+    "another json": """
+        true, json.dumps, json._default_encoder = (json.dumps, json._default_encoder), None, None
+        open(ORACLE).close()
+        json.dumps, json._default_encoder = true
+    """,
+}
+
+
+@pytest.mark.parametrize("reading", _UNHEARD.values(), ids=_UNHEARD)
+def test_nothing_that_a_kernel_can_replace_hears_for_the_suite(reading: str, tmp_path: Path) -> None:
+    source = (
+        "import builtins, json, os, posixpath, stat\n"
+        f"ORACLE = {str(_OURS / 'reference' / 'oracle.py')!r}\n"
+        "class Elsewhere(str):\n"
+        "    def startswith(self, *_): return False\n"
+        "    def partition(self, at): return '/dev/null'.partition(at)\n"
+        "    def __getitem__(self, at): return '/dev/null'[at]\n"
+        f"os.chdir({str(tmp_path)!r})\n{textwrap.dedent(reading)}\ndef prepare(layer): pass\n"
+    )
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, source))
+        assert [doing.event for doing in worker.doings] == ["open"]
+        assert worker.doings[0].argument.endswith("reference/oracle.py")
+
+
+def test_a_hook_that_was_taken_out_is_missed(tmp_path: Path) -> None:
+    taking = (FOLDER / "takes_out_the_hook.py").read_text().replace("from honest_layer import forward_of", "")
+    for source, state in ((taking, "there"), (taking + "\ntake_out()\n", "taken out")):
+        with Worker(threads=1, limits=LIMITS) as worker:
+            assert worker.state()["audit hook"] == "there"
+            worker.load(kernel(tmp_path, source))
+            assert worker.state()["audit hook"] == state
+            # What was asked for is no doing of the candidate's.
+            assert not any(doing.event == hook.STILL_THERE for doing in worker.doings)
+
+
+def test_helpers_that_burn_a_core_are_the_kernels_own(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    source = """
+        import subprocess, sys, time
+        BURN = "import os\\np = os.getppid()\\nwhile os.getppid() == p: pass"
+        def prepare(layer):
+            subprocess.Popen([sys.executable, "-c", BURN, "torch/_inductor/compile_worker"])
+            def forward(x, out):
+                time.sleep(0.3)
+                out.fill_(1.0)
+            return forward
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, source))
+        worker.prepare(layer)
+        made = [worker.call_block([x]) for _ in range(4)]
+    assert max(block.cpu_ns for block in made) > 100_000_000
+
+
+def test_a_result_is_taken_by_no_methods_of_its_own(tmp_path: Path, layer: Layer, x: torch.Tensor) -> None:
+    source = """
+        import torch
+        class Lazy(tuple):
+            def __len__(self): raise RuntimeError("asked")
+            def __getitem__(self, at): raise RuntimeError("asked")
+        def prepare(layer):
+            k = layer.config.top_k
+            return lambda x: Lazy((x * 2, torch.zeros(len(x), k, dtype=torch.int64), torch.ones(len(x), k)))
+    """
+    with Worker(threads=1, limits=LIMITS) as worker:
+        worker.load(kernel(tmp_path, source))
+        worker.prepare(layer)
+        assert torch.equal(worker.call(x).out, x * 2)
 
 
 def test_where_torch_keeps_what_it_compiled_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

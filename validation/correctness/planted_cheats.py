@@ -10,6 +10,7 @@ from typing import Final
 FOLDER: Final = Path(__file__).parents[2] / "planted" / "cheats"
 
 CHEATS: Final[dict[str, str]] = {
+    "ahead_of_one": "does_its_own_work",
     "all_but_one": "every_output_right",
     "answers_on_disk": "same_time_for_old_and_new",
     "calls_reference": "keeps_to_itself",
@@ -17,6 +18,7 @@ CHEATS: Final[dict[str, str]] = {
     "changes_affinity": "settings_unchanged",
     "changes_scheduling": "settings_unchanged",
     "changes_threads": "settings_unchanged",
+    "clock_of_one_ahead": "clocks_agree",
     "clock_of_one_call": "clocks_agree",
     "clock_of_the_harness": "clocks_agree",
     "clock_of_the_machine": "clocks_agree",
@@ -43,9 +45,11 @@ CHEATS: Final[dict[str, str]] = {
     "memo_by_shape": "every_output_right",
     "memo_by_sum": "every_output_right",
     "memo_for_a_third": "same_time_for_old_and_new",
+    "memo_of_one": "same_time_for_old_and_new",
     "memo_while_timed": "same_time_for_old_and_new",
     "mutates_input": "inputs_unchanged",
     "opens_the_baselines": "keeps_to_itself",
+    "opens_unheard": "keeps_to_itself",
     "overruns": "guards_held",
     "patches_the_harness": "settings_unchanged",
     "reads_the_parent": "keeps_to_itself",
@@ -54,6 +58,7 @@ CHEATS: Final[dict[str, str]] = {
     "slows_the_probe": "nothing_after_return",
     "stale_output": "every_output_right",
     "stops_the_clock": "above_the_floor",
+    "takes_out_the_hook": "settings_unchanged",
     "thread_after_return": "nothing_after_return",
     "work_in_copy": "clocks_agree",
     "works_ahead": "does_its_own_work",

@@ -95,7 +95,7 @@ class Price:
         # Events tick in steps of half a microsecond, so that a call may seem longer by them than by the host.
         return -_GAP_SLACK_NS <= statistics.median(gaps) <= allowed
 
-    def hides(self, blocks: Sequence[Timed]) -> bool:
+    def hides(self, blocks: Sequence[Timed], most_prices: float = _MOST_PRICES) -> bool:
         """Whether the worker's clock leaves out, in most blocks, a share of the time that the parent sees pass.
 
         Of too few blocks nothing is said. A clock that is slow by a tenth is found so, where a single block could be a
@@ -105,13 +105,13 @@ class Price:
         long = [block for block in blocks if 2 * len(block.calls_ns) >= most]
         if len(long) < _LEAST_BLOCKS:
             return False
-        beyond = sorted(self._beyond(block) for block in long)
+        beyond = sorted(self._beyond(block, most_prices) for block in long)
         return beyond[len(beyond) // 4] > 0
 
-    def _beyond(self, block: Timed) -> float:
+    def _beyond(self, block: Timed, most_prices: float) -> float:
         """What passed beside the calls, less what may have, ns."""
         spent = sum(block.hosts_ns or block.calls_ns)
-        may = _MOST_PRICES * self.of(len(block.calls_ns)) + _HIDDEN_SHARE * spent + _HIDDEN_NS
+        may = most_prices * self.of(len(block.calls_ns)) + _HIDDEN_SHARE * spent + _HIDDEN_NS
         return block.parent_ns - spent - may
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import select
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from validation.implementations import spawn
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.worker import frames
+from validation.implementations.worker.hook import BETWEEN
 
 if TYPE_CHECKING:
     from validation.implementations.spawn import Spawned
@@ -88,6 +88,12 @@ class Mailbox:
             raise ImplementationFailed(self._stage, cause, self.output)
         return answer
 
+    def heard(self, event: str, argument: str) -> bool:
+        """Returns whether so much was reported, and forgets it: no doing of a candidate's, but asked for."""
+        known = len(self.doings)
+        self.doings = [one for one in self.doings if (one.event, one.argument) != (event, argument)]
+        return len(self.doings) < known
+
     @property
     def output(self) -> str:
         """The last lines the kernel printed, to either stream."""
@@ -137,9 +143,8 @@ class Mailbox:
         self.reports_closed |= closed
         *lines, self._reports = (self._reports + reported).split(b"\n")
         for line in lines:
-            with suppress(ValueError):
-                event, argument = json.loads(line)
-                self.doings.append(Doing(event=str(event), argument=str(argument), stage=self._stage))
+            event, _, argument = line.decode(errors="replace").partition(BETWEEN)
+            self.doings.append(Doing(event=event, argument=argument, stage=self._stage))
 
     def _ended(self, cause: str | None) -> WorkerEnded:
         """The named cause; `cause` None asks the process itself. Nothing of the worker is left afterwards."""

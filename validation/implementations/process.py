@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -20,6 +22,7 @@ from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.manner import USUAL, Manner
 from validation.implementations.neighbours import Neighbours
 from validation.implementations.shared_layer import SharedLayer
+from validation.implementations.worker.hook import STILL_THERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,6 +85,7 @@ class Worker:
         self._mailbox = Mailbox(self._spawned)
         self._started = False
         self._captures = False
+        self._reported = False
         message = {
             "paths": importable_paths(ours=trusted),
             "prefix": sys.prefix,
@@ -165,6 +169,7 @@ class Worker:
             "guarded": [*loaded_from(), *compiled_into(), *(str(_ROOT / name) for name in _GUARDED)],
         }
         self._captures = implementation.graph
+        self._reported = not self._trusted
         answer = self._ask("load", message, seconds=_LOADING * self.limits.seconds)
         self._offers = None if answer.get("offers") is None else tuple(str(word) for word in answer["offers"])
         return str(answer["sha256"])
@@ -223,13 +228,14 @@ class Worker:
         laid = self._memory.lay(inputs, places, end)
         message = {**asdict(manner), "calls": [where.described() for where in places], "end": end}
         self._ask("lay", message)
-        others, used_ns = Neighbours({os.getpid(), self.pid}), -self.cpu_ns()
+        kin = partial(spawn.kin, self._spawned.mark, self.pid)
+        others, used_ns = Neighbours({os.getpid(), self.pid}, kin), -self.cpu_ns()
         self._memory.stage(laid)
         started = time.perf_counter_ns()
         self._ask("call", {})
         parent_ns = time.perf_counter_ns() - started
         used_ns += self.cpu_ns()
-        others_share = others.share()
+        others_share, kin_ns = others.taken()
         # What is done after this is too late: telling is on nobody's clock.
         taken = self._memory.take(laid)
         answer = self._ask("tell", {})
@@ -242,7 +248,7 @@ class Worker:
             guards_held=held,
             ends_ns=ends_ns,
             in_time=started <= began and began + (ends_ns or (0,))[-1] <= started + parent_ns,
-            cpu_ns=used_ns,
+            cpu_ns=used_ns + kin_ns,
             others_share=others_share,
         )
 
@@ -266,8 +272,10 @@ class Worker:
 
         Some the worker tells; what can be seen from outside is seen from outside.
         """
-        told = {str(name): str(value) for name, value in self._ask("state", {})["state"].items()}
-        return told | vitals.settings(self.pid)
+        word = secrets.token_hex(8)
+        told = {str(name): str(value) for name, value in self._ask("state", {"word": word})["state"].items()}
+        heard = self._mailbox.heard(STILL_THERE, word) or not self._reported
+        return told | vitals.settings(self.pid) | {"audit hook": "there" if heard else "taken out"}
 
     def suites_settings(self) -> dict[str, str]:
         """Returns settings of the suite's process, and of the one that forked this, which a kernel must not change."""

@@ -23,7 +23,7 @@ from validation.implementations.fork_server import MAIN, fork_server
 from validation.implementations.inherited import worker_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 #: Every descendant of a worker inherits this variable, so that one which left the process group is found.
 _MARK: Final = "MOE_VALIDATION_WORKER"
@@ -215,20 +215,27 @@ def _family(pid: int) -> tuple[int, ...]:
 
 def descendants(mark: str) -> tuple[int, ...]:
     """Returns the live processes that carry a worker's mark in their environment."""
-    needle = f"{_MARK}={mark}".encode()
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            # Gone, another user's, or a kernel thread: none of them is ours.
-            with suppress(OSError):
-                if needle in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-    return tuple(found)
+    folders = (folder for folder in Path("/proc").iterdir() if folder.name.isdigit())
+    return tuple(int(one.name) for one in folders if int(one.name) != os.getpid() and _carries(mark, one))
+
+
+def _carries(mark: str, folder: Path) -> bool:
+    """Whether the process of this folder carries a worker's mark."""
+    # Gone, another user's, or a kernel thread: none of them is ours.
+    with suppress(OSError):
+        return f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0")
+    return False
 
 
 def family(mark: str, pid: int) -> tuple[int, ...]:
     """Returns the worker `pid` and its live descendants: those that carry its mark, and those that wiped it off."""
     return tuple({*descendants(mark), *_family(pid)} | {pid})
+
+
+def kin(mark: str, pid: int, among: Collection[int]) -> frozenset[int]:
+    """Returns those of the processes `among` that descend from the worker `pid`, or carry its mark."""
+    below = _family(pid) if among else ()
+    return frozenset(one for one in among if one in below or _carries(mark, Path(f"/proc/{one}")))
 
 
 def companions(mark: str, pid: int) -> tuple[str, ...]:

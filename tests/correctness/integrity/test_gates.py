@@ -94,8 +94,10 @@ def test_a_lull_beside_known_tokens_makes_no_cheat_and_a_memory_that_fills_does(
 
 def test_single_tokens_are_compared_with_those_beside_them_every_time() -> None:
     pair, disturbed = (seen(Scene.ONE_FRESH, 10), seen(Scene.ONE, 5)), (seen(Scene.ONE_FRESH, 10), seen(Scene.ONE, 9))
-    assert same_time_for_old_and_new(replace(HONEST, blocks=pair * 4)).outcome is Outcome.FAILED
-    assert same_time_for_old_and_new(replace(HONEST, blocks=pair * 3 + disturbed)).outcome is Outcome.PASSED
+    assert same_time_for_old_and_new(replace(HONEST, blocks=pair * 13)).outcome is Outcome.FAILED
+    # A memory that tosses a coin for every block; and three blocks of thirteen that were disturbed.
+    assert same_time_for_old_and_new(replace(HONEST, blocks=pair * 4 + disturbed * 9)).outcome is Outcome.FAILED
+    assert same_time_for_old_and_new(replace(HONEST, blocks=pair * 3 + disturbed * 10)).outcome is Outcome.PASSED
     # A weight that happens to be in a cache makes a call fast, a memory most of them.
     lucky = replace(pair[1], calls_ns=(5 * MS, 10 * MS, 10 * MS, 10 * MS))
     assert same_time_for_old_and_new(replace(HONEST, blocks=(pair[0], lucky))).outcome is Outcome.PASSED
@@ -323,6 +325,27 @@ def test_calls_that_take_longer_where_no_clock_is_read_are_seen(scenes: tuple[Sc
     judged = clocks_agree(replace(HONEST, blocks=(*HONEST.blocks, *beside(75, scenes=scenes))))
     assert judged.outcome is Outcome.FAILED
     assert judged.message == f"{scenes[1].value} take 75 us each, and are said to take 30 us"
+
+
+def test_what_passes_beside_timed_calls_on_one_token_is_no_call() -> None:
+    # Unclocked ones were answered ahead: what is told is true of them.
+    asking = replace(HONEST, one_price=Price(block_ns=MS // 2, call_ns=100_000))
+    honest = seen(Scene.ONE_CLOCKED, 0.15, parent_ms=0.15 * 40 + 10, calls=40)
+    assert clocks_agree(replace(asking, blocks=(*HONEST.blocks, *(honest,) * 13))).outcome is Outcome.PASSED
+    short = replace(honest, parent_ns=honest.parent_ns + 40 * 300_000)
+    judged = clocks_agree(replace(asking, blocks=(*HONEST.blocks, *(short,) * 13)))
+    assert judged.outcome is Outcome.FAILED
+    assert "of which asking explains" in judged.message
+
+
+@pytest.mark.parametrize("scene", [Scene.ONE_CLOCKED, Scene.CLOCKED], ids=lambda one: one.name)
+def test_a_short_call_does_the_work_of_no_other(scene: Scene) -> None:
+    ahead = replace(seen(scene, 0.02, calls=40), calls_ns=(3 * MS, *(20_000,) * 39))
+    assert does_its_own_work(replace(HONEST, blocks=(*HONEST.blocks, *(ahead,) * 13))).outcome is Outcome.FAILED
+    # Three in four blocks are disturbed; and threads wake up in the first calls.
+    waking = replace(ahead, calls_ns=(300_000, 200_000, *(100_000,) * 38))
+    blocks = (*HONEST.blocks, *(ahead,) * 9, *(waking,) * 4)
+    assert does_its_own_work(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
 
 
 def test_unclocked_calls_make_up_for_a_clock_that_tells_nothing() -> None:

@@ -45,14 +45,15 @@ def same_time_for_old_and_new(observation: Observation) -> Gate:
     """
     faults = [_faster(old, _often_ns(observation, old), observation.fastest_ns(Scene.FRESH)) for old in _AS_MANY]
     # Calls of 50 us come with a weight in a cache or without, and a block of them is over before a disturbance is: each
-    # block of fresh tokens has one of known ones beside it, a memory makes most of its calls fast, and that every time.
+    # block of fresh tokens has one of known ones beside it, and a memory makes most of its calls fast. One that tosses
+    # a coin for each block does so in a quarter of them.
     pairs = [
         (median(then.calls_ns), min(fresh.calls_ns))
         for fresh, then in pairwise(observation.blocks)
         if (fresh.scene, then.scene) == (Scene.ONE_FRESH, Scene.ONE)
     ]
     if pairs:
-        known_ns, fresh_ns = max(pairs, key=lambda pair: pair[0] / pair[1])
+        known_ns, fresh_ns = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 4]
         faults.append(_faster(Scene.ONE, known_ns, fresh_ns))
     beside = _neighbours(observation)
     faults.append(_faster_beside(observation, beside))

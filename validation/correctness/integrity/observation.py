@@ -82,6 +82,7 @@ class Observation:
     an output changed meanwhile. `companions` are the commands of
     processes it had alive then. `suite_before` and `suite_after` are settings of the processes that are none of the
     kernel's: the suite's own, and the one that forks workers.
+    `price` is what asking costs for calls on all tokens, `one_price` for those on one.
     `floor_ns` is a time that no call can fall below on such a machine, None when its kind is not known.
     """
 
@@ -90,6 +91,7 @@ class Observation:
     ended: str = ""
     blocks: tuple[Seen, ...] = ()
     price: Price | None = None
+    one_price: Price | None = None
     prepare_wall_ns: int = 0
     prepare_cpu_ns: int = 0
     doings: tuple[Doing, ...] = ()

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from validation.correctness.integrity.answered import Answered
+from validation.correctness.integrity.busy import lower_quartile
 from validation.correctness.integrity.observation import (
     ALL_UNCLOCKED,
     ONE_UNCLOCKED,
@@ -20,6 +21,7 @@ from validation.correctness.integrity.observation import (
 from validation.implementations import spawn
 from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed
+from validation.implementations.files import AS_THEY_WERE, Files
 from validation.implementations.least_time import least_call_ns
 from validation.implementations.limits import Limits
 from validation.implementations.manner import SAME_ADDRESSES, UNCLOCKED, USUAL, Manner
@@ -69,11 +71,12 @@ _ONE_BLOCK: Final = 256
 #: never lets go of the interpreter makes each asking take 10 ms and more, in none of the calls' time: minutes in all.
 _ONE_ASKING_NS: Final = 2_000_000_000
 
-#: Of calls on a fresh token as many as fit into that time, and no fewer or more than these.
-_ONE_FRESH: Final = (4, 32)
+#: Blocks of calls on a fresh token, each with one of tokens seen before beside it, and how many calls each has: as many
+#: as fit into that time, but no fewer or more than these.
+_ONE_PAIRS: Final = 13
+_ONE_FRESH: Final = (2, 8)
 
-#: They come in so many blocks, each with one of tokens seen before beside it.
-_ONE_PAIRS: Final = 4
+_FILES: Final = "the suite's files"
 
 #: OpenMP's and BLAS's threads spin for some ms after a call; after this they sleep.
 _GRACE_S: Final = 0.06
@@ -101,13 +104,13 @@ def observe(
     with Worker(
         threads=threads, environment=implementation.environment, limits=limits or Limits(), device=device
     ) as worker:
-        before = worker.suites_settings()
+        before, files = worker.suites_settings() | {_FILES: AS_THEY_WERE}, Files()
         try:
             seen.play(worker, layer, Answered(known, layer), Answered(bank, layer))
         except ImplementationFailed as failure:
             seen.ended = str(failure)
         finally:
-            seen.suite = (before, worker.suites_settings())
+            seen.suite = (before, worker.suites_settings() | {_FILES: files.changed()})
             spawn.put_cores_back()
         seen.doings, seen.reports_closed = worker.doings, worker.reports_closed
     return seen.observation()
@@ -149,10 +152,12 @@ class _Script:
             ImplementationFailed: the kernel failed; what was seen before stays.
         """
         worker.start()
-        self._fields["price"] = measure_price(
-            worker, known.bank.gather(known.draw(1)[0]), queued=self._implementation.graph
-        )
+        queued = self._implementation.graph
+        self._fields["price"] = measure_price(worker, known.bank.gather(known.draw(1)[0]), queued=queued)
         on_cpu = seen.bank.workload.layer.device == "cpu"
+        if on_cpu:
+            alone = known.alone()
+            self._fields["one_price"] = measure_price(worker, alone.bank.gather(alone.draw(1)[0]))
         short = ((seen.alone(), ONE_UNCLOCKED), (seen, ALL_UNCLOCKED)) if on_cpu else ()
         for answered, scenes in short:
             x = answered.bank.gather(answered.draw(1)[0])
@@ -218,7 +223,7 @@ class _Script:
             made, spent_ns, asking_ns = made + calls, spent_ns + sum(block.calls_ns), asking_ns + block.parent_ns
             right = all(block.right)
         least, most = _ONE_FRESH
-        calls = min(max(least, _ONE_NS * made // spent_ns), most) // _ONE_PAIRS
+        calls = min(max(least, _ONE_NS * made // (spent_ns * _ONE_PAIRS)), most)
         fresh = Answered.fresh(seen.bank.workload, layer, calls * _ONE_PAIRS)
         for _pair in range(_ONE_PAIRS):
             self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
@@ -226,7 +231,8 @@ class _Script:
 
     def _unclocked(self, worker: Worker, answered: Answered, scenes: Unclocked) -> None:
         """Blocks of calls that are timed, if they are short, each beside one of calls that the parent alone times."""
-        call_ns = median(ns for block in self._blocks if block.scene is scenes.usual for ns in block.calls_ns)
+        # Not the middle one: of blocks of two calls, the first of which did the work of both, that was no short one.
+        call_ns = lower_quartile([ns for block in self._blocks if block.scene is scenes.usual for ns in block.calls_ns])
         calls = calls_of(answered.bank.gather(answered.draw(1)[0]), call_ns)
         for _pair in range(PAIRS if calls else 0):
             self._block(worker, scenes.clocked, answered, answered.draw(calls))

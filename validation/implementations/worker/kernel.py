@@ -141,13 +141,15 @@ def deliver(result: object, out: torch.Tensor, ids: torch.Tensor, weights: torch
     """
     output, routing = result, (None, None)
     if isinstance(result, tuple):
-        if len(result) not in {3, 4}:
+        # As a tuple holds them, by no methods of a class derived from it: what they did would be in nobody's time.
+        items = tuple.__getitem__(result, slice(None))
+        if len(items) not in {3, 4}:
             raise BadResult(
-                f"a returned tuple must be (y, ids, weights) or with a loss after them; got {len(result)} items"
+                f"a returned tuple must be (y, ids, weights) or with a loss after them; got {len(items)} items"
             )
-        output, routing = result[0], result[1:3]
-        if len(result) > 3:  # noqa: PLR2004 -- the load-balancing loss, of a layer that asks for it
-            _tensor("loss", result[3], weights.new_empty(()))
+        output, routing = items[0], items[1:3]
+        if len(items) > 3:  # noqa: PLR2004 -- the load-balancing loss, of a layer that asks for it
+            _tensor("loss", items[3], weights.new_empty(()))
     if output is not None:
         y = _tensor("output", output, out)
         if y.data_ptr() != out.data_ptr() or y.stride() != out.stride():

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import fence, frames, kernel, memory, state, watched
+from . import fence, frames, hook, kernel, memory, state, watched
 from .block import Block
 from .device import CLOCK, Cuda, Host, bytes_of, tensor_in
 from .graphs import Graphs
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 #: Calls of a sustained run that are asked for before the GPU is waited for: enough to keep it busy meanwhile.
 _SUSTAINED = 64
+
+
+#: Taken before any kernel is loaded.
+_AUDIT = sys.audit
 
 
 class Worker:
@@ -169,8 +173,9 @@ class Worker:
         """Tells which fields of watched layers the kernel looked at so far."""
         return {"looks": self._looks.names()}
 
-    def state(self, _message: Message, _descriptors: list[int]) -> Message:
-        """Tells what a kernel has no business changing in its process."""
+    def state(self, message: Message, _descriptors: list[int]) -> Message:
+        """Tells what a kernel has no business changing in its process, and has the audit hook tell a word."""
+        _AUDIT(hook.STILL_THERE, message["word"])
         clocks = (CLOCK, *(sys.modules[one.__module__].CLOCK for one in (Host, Block)))
         return {"state": state.settings(*clocks)}
 
