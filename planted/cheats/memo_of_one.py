@@ -7,7 +7,7 @@ from honest_layer import forward_of
 
 #: Between the calls of a block pass some 0.1 ms.
 PAUSE_NS = 250_000
-MANY = 512
+MANY = 100
 
 
 def prepare(layer):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
-#: Ours, and packages that references compute with. Not what is built: another process may build it meanwhile.
-_FOLDERS: Final = ("validation", "reference", "kernels")
+#: Ours, by what they hold; and packages that references compute with, which are too large to read, by size and time of
+#: writing. Not what is built, nor kernels: another process may build it meanwhile, a candidate may lie there.
+_OURS: Final = ("validation", "reference")
 _PACKAGES: Final = ("torch", "numpy")
 
 #: Python writes there whenever a module is first imported.
@@ -20,15 +23,16 @@ AS_THEY_WERE: Final = "as they were"
 
 
 class Files:
-    """Inode, size and times of every file, seen once: 13,000 of them in 0.1 s.
+    """Every such file, seen once: 13,000 of them in 0.1 s.
 
-    Native code writes into a file unheard by Python, and may put back what stood there, and the time of writing; the
-    time of the last change it cannot.
+    Native code writes into a file unheard by Python. It can put the time of writing back as well: of a package's file
+    that is not seen. Nor is what Python cached.
     """
 
-    def __init__(self, folders: tuple[Path, ...] | None = None) -> None:
-        """Looks at the files below `folders`; without any at the suite's and its references' packages'."""
-        self._folders = folders or (*(_ROOT / name for name in _FOLDERS), *filter(None, map(_package, _PACKAGES)))
+    def __init__(self, read: tuple[Path, ...] | None = None, packages: tuple[Path, ...] | None = None) -> None:
+        """Looks at the files below `read`, by what they hold, and below `packages`; without any, at the usual ones."""
+        self._read = tuple(_ROOT / name for name in _OURS) if read is None else read
+        self._packages = tuple(filter(None, map(_package, _PACKAGES))) if packages is None else packages
         self._before = self._look()
 
     def changed(self) -> str:
@@ -37,18 +41,33 @@ class Files:
         other = [path for path in self._before.keys() | now.keys() if self._before.get(path) != now.get(path)]
         return f"{min(other)} was written, made or removed" if other else AS_THEY_WERE
 
-    def _look(self) -> dict[str, tuple[int, ...]]:
-        found: dict[str, tuple[int, ...]] = {}
-        folders = [str(folder) for folder in self._folders if folder.is_dir()]
-        while folders:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders += [entry.path] if entry.name != _CACHES else []
-                    else:
-                        seen = entry.stat(follow_symlinks=False)
-                        found[entry.path] = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+    def _look(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for folder in self._read:
+            for entry in _below(folder):
+                # Gone since: it differs from what it was by that.
+                with suppress(OSError):
+                    found[entry.path] = hashlib.sha256(Path(entry.path).read_bytes()).digest()
+        for folder in self._packages:
+            for entry in _below(folder):
+                with suppress(OSError):
+                    seen = entry.stat(follow_symlinks=False)
+                    found[entry.path] = (seen.st_size, seen.st_mtime_ns)
         return found
+
+
+def _below(folder: Path) -> list[os.DirEntry[str]]:
+    """The files in a folder, however deep."""
+    found: list[os.DirEntry[str]] = []
+    folders = [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    found.append(entry)
+                elif entry.name != _CACHES:
+                    folders.append(entry.path)
+    return found
 
 
 def _package(name: str) -> Path | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from validation.implementations import spawn
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.worker import frames
-from validation.implementations.worker.hook import BETWEEN
+from validation.implementations.worker.hook import BETWEEN, STILL_THERE
 
 if TYPE_CHECKING:
     from validation.implementations.spawn import Spawned
@@ -48,6 +48,8 @@ class Mailbox:
         self._reports = b""
         self._stage = "start"
         self._token = ""
+        self._lines = 0
+        self._there = ("", False)
         self.doings: list[Doing] = []
         self.reports_closed = False
 
@@ -88,11 +90,12 @@ class Mailbox:
             raise ImplementationFailed(self._stage, cause, self.output)
         return answer
 
-    def heard(self, event: str, argument: str) -> bool:
-        """Returns whether so much was reported, and forgets it: no doing of a candidate's, but asked for."""
-        known = len(self.doings)
-        self.doings = [one for one in self.doings if (one.event, one.argument) != (event, argument)]
-        return len(self.doings) < known
+    def heard(self, word: str) -> bool:
+        """Returns whether the hook told this word last when it was asked whether it is there, and no report is missing.
+
+        Reports are numbered: those that were led elsewhere meanwhile are missing.
+        """
+        return self._there == (word, True)
 
     @property
     def output(self) -> str:
@@ -143,8 +146,12 @@ class Mailbox:
         self.reports_closed |= closed
         *lines, self._reports = (self._reports + reported).split(b"\n")
         for line in lines:
-            event, _, argument = line.decode(errors="replace").partition(BETWEEN)
-            self.doings.append(Doing(event=event, argument=argument, stage=self._stage))
+            number, event, argument = (*line.decode(errors="replace").split(BETWEEN, 2), "", "")[:3]
+            self._lines += 1
+            if event == STILL_THERE:
+                self._there = argument, number == str(self._lines - 1)
+            else:
+                self.doings.append(Doing(event=event or number, argument=argument, stage=self._stage))
 
     def _ended(self, cause: str | None) -> WorkerEnded:
         """The named cause; `cause` None asks the process itself. Nothing of the worker is left afterwards."""

@@ -17,10 +17,13 @@ from validation.cpu import available_cores
 from validation.implementations.spawn import cpu_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
 #: Of a core: less than this is no burden, whoever's it is.
 _MUCH: Final = 0.01
+
+#: Of all cores.
+_MUCH_TOGETHER: Final = 0.1
 
 
 class Neighbours:
@@ -29,29 +32,31 @@ class Neighbours:
     Processes that end in between take theirs along, and those of other machines on the same host are not seen.
     """
 
-    def __init__(self, own: Collection[int], kin: Callable[[Collection[int]], Collection[int]] | None = None) -> None:
+    def __init__(
+        self, own: Collection[int], kin: Callable[[Collection[int]], Mapping[int, bool]] | None = None
+    ) -> None:
         """Looks. `own` are the process ids that do not count.
 
         Nor do those that `kin` keeps of others which took much: a kernel that starts a few that burn a core made its
-        host look too busy for any clock to convict it. Their time is told apart: it is the kernel's own.
+        host look too busy for any clock to convict it. Those mapped to true are the kernel's own, and told apart.
         """
         self._own, self._kin = frozenset(own), kin
         self._before = self._look()
         self._at_ns = time.perf_counter_ns()
 
-    def taken(self) -> tuple[float, int]:
-        """Returns the CPU time the others took since, over the time of all cores this process may use; and kin's, ns.
+    def taken(self) -> tuple[float, float]:
+        """Returns the CPU time the others took since, over the time of all cores this process may use; kin's in cores.
 
         Of a process that may use other cores too, as much counts as it takes of ours where it uses all alike.
         """
         ours = frozenset(available_cores())
         elapsed_ns = time.perf_counter_ns() - self._at_ns
         used_ns = {pid: ns - self._before.get(pid, 0) for pid, ns in self._look().items()}
-        # To tell who a process is takes 20 us.
-        much = [pid for pid, ns in used_ns.items() if ns > _MUCH * elapsed_ns]
-        kin = frozenset(self._kin(much) if self._kin is not None else ())
+        # To tell who a process is takes 20 us: many that take little each are asked only where it is much together.
+        least_ns = 0 if sum(used_ns.values()) > _MUCH_TOGETHER * elapsed_ns * len(ours) else _MUCH * elapsed_ns
+        kin = self._kin([pid for pid, ns in used_ns.items() if ns > least_ns]) if self._kin is not None else {}
         taken_ns = sum(ns * _on(ours, pid) for pid, ns in used_ns.items() if ns > 0 and pid not in kin)
-        return taken_ns / (elapsed_ns * len(ours)), sum(used_ns[pid] for pid in kin)
+        return taken_ns / (elapsed_ns * len(ours)), sum(used_ns[pid] for pid, own in kin.items() if own) / elapsed_ns
 
     def _look(self) -> dict[int, int]:
         seen = {}

@@ -22,7 +22,6 @@ from validation.implementations.mailbox import Doing, Mailbox
 from validation.implementations.manner import USUAL, Manner
 from validation.implementations.neighbours import Neighbours
 from validation.implementations.shared_layer import SharedLayer
-from validation.implementations.worker.hook import STILL_THERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -227,6 +226,8 @@ class Worker:
         places, end = self._map(inputs, draw_addresses=manner.draw_addresses and not self._captures)
         laid = self._memory.lay(inputs, places, end)
         message = {**asdict(manner), "calls": [where.described() for where in places], "end": end}
+        # Nothing that the worker has to know.
+        del message["draw_addresses"]
         self._ask("lay", message)
         kin = partial(spawn.kin, self._spawned.mark, self.pid)
         others, used_ns = Neighbours({os.getpid(), self.pid}, kin), -self.cpu_ns()
@@ -235,7 +236,7 @@ class Worker:
         self._ask("call", {})
         parent_ns = time.perf_counter_ns() - started
         used_ns += self.cpu_ns()
-        others_share, kin_ns = others.taken()
+        others_share, kin_share = others.taken()
         # What is done after this is too late: telling is on nobody's clock.
         taken = self._memory.take(laid)
         answer = self._ask("tell", {})
@@ -248,7 +249,7 @@ class Worker:
             guards_held=held,
             ends_ns=ends_ns,
             in_time=started <= began and began + (ends_ns or (0,))[-1] <= started + parent_ns,
-            cpu_ns=used_ns + kin_ns,
+            cpu_ns=used_ns + round(kin_share * parent_ns),
             others_share=others_share,
         )
 
@@ -274,7 +275,7 @@ class Worker:
         """
         word = secrets.token_hex(8)
         told = {str(name): str(value) for name, value in self._ask("state", {"word": word})["state"].items()}
-        heard = self._mailbox.heard(STILL_THERE, word) or not self._reported
+        heard = self._mailbox.heard(word) or not self._reported
         return told | vitals.settings(self.pid) | {"audit hook": "there" if heard else "taken out"}
 
     def suites_settings(self) -> dict[str, str]:

@@ -232,10 +232,15 @@ def family(mark: str, pid: int) -> tuple[int, ...]:
     return tuple({*descendants(mark), *_family(pid)} | {pid})
 
 
-def kin(mark: str, pid: int, among: Collection[int]) -> frozenset[int]:
-    """Returns those of the processes `among` that descend from the worker `pid`, or carry its mark."""
+def kin(mark: str, pid: int, among: Collection[int]) -> dict[int, bool]:
+    """Returns those of the processes `among` that descend from the worker `pid`, or carry its mark.
+
+    Whether their time is the kernel's own comes with each: of torch.compile's compilers, which warm up beside the first
+    calls, it is not.
+    """
     below = _family(pid) if among else ()
-    return frozenset(one for one in among if one in below or _carries(mark, Path(f"/proc/{one}")))
+    found = [one for one in among if one in below or _carries(mark, Path(f"/proc/{one}"))]
+    return {one: not any(kept in _command(one) for kept in _KEPT) for one in found}
 
 
 def companions(mark: str, pid: int) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def clocks_agree(observation: Observation) -> Gate:
     faults, doubt = _patched(observation), None
     price, blocks = observation.price, observation.whole
     if price is not None and blocks:
-        found = (_disagree(observation, price), _hidden(blocks, price), *_hidden_of_one(observation))
+        found = (_disagree(observation, price), _hidden(blocks, price), *_hidden_beside(observation, price))
         found += tuple(_told_short(observation))
         faults += [fault for fault in found if fault]
         drowned = sum(price.of(len(one.calls_ns)) > sum(one.calls_ns) for one in blocks)
@@ -65,11 +65,11 @@ def _disagree(observation: Observation, price: Price) -> str:
     )
 
 
-def _hidden_of_one(observation: Observation) -> list[str]:
-    """The same of calls on one token, beside others without a clock: those a kernel could answer ahead of them all."""
-    price = observation.one_price
-    blocks = observation.of(Scene.ONE_CLOCKED)
-    return [] if price is None else [_hidden(blocks, price, MOST_PRICES_OF_ONE)]
+def _hidden_beside(observation: Observation, price: Price) -> list[str]:
+    """The same of calls that others without a clock stand beside: those a kernel could answer ahead of them all."""
+    one_price = observation.one_price
+    of_one = [] if one_price is None else [_hidden(observation.of(Scene.ONE_CLOCKED), one_price, MOST_PRICES_OF_ONE)]
+    return [*of_one, _hidden(observation.of(Scene.CLOCKED), price)]
 
 
 def _hidden(blocks: Sequence[Seen], price: Price, *most_prices: float) -> str:

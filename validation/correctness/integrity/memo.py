@@ -53,8 +53,10 @@ def same_time_for_old_and_new(observation: Observation) -> Gate:
         if (fresh.scene, then.scene) == (Scene.ONE_FRESH, Scene.ONE)
     ]
     if pairs:
-        known_ns, fresh_ns = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 4]
-        faults.append(_faster(Scene.ONE, known_ns, fresh_ns))
+        known_ns, fresh_ns = sorted(pairs, key=lambda pair: pair[0] / max(pair[1], 1))[len(pairs) // 4]
+        # Strangers make as many pairs come out long as short.
+        short, long = (sum(wrong(*pair) for pair in pairs) for wrong in (_much_less, _much_more))
+        faults.append(_faster(Scene.ONE, known_ns, fresh_ns) if short > 2 * long else "")
     beside = _neighbours(observation)
     faults.append(_faster_beside(observation, beside))
     unlike = _unlike([_share(*pair) for pair in beside])
@@ -107,6 +109,14 @@ def _often_ns(observation: Observation, scene: Scene) -> float | None:
     """The fastest call of the scene; of four blocks and more not of the fastest, which a lull may have made so."""
     fastest = [min(block.calls_ns) for block in observation.of(scene) if block.calls_ns]
     return lower_quartile(fastest) if fastest else None
+
+
+def _much_less(known_ns: float, fresh_ns: float) -> bool:
+    return known_ns < LEAST_SHARE * fresh_ns
+
+
+def _much_more(known_ns: float, fresh_ns: float) -> bool:
+    return LEAST_SHARE * known_ns > fresh_ns
 
 
 def _faster(old: Scene, known_ns: float | None, fresh_ns: float | None) -> str:

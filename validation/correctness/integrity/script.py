@@ -223,7 +223,7 @@ class _Script:
             made, spent_ns, asking_ns = made + calls, spent_ns + sum(block.calls_ns), asking_ns + block.parent_ns
             right = all(block.right)
         least, most = _ONE_FRESH
-        calls = min(max(least, _ONE_NS * made // (spent_ns * _ONE_PAIRS)), most)
+        calls = min(max(least, _ONE_NS * made // max(spent_ns * _ONE_PAIRS, 1)), most)
         fresh = Answered.fresh(seen.bank.workload, layer, calls * _ONE_PAIRS)
         for _pair in range(_ONE_PAIRS):
             self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))

@@ -1,4 +1,6 @@
-"""The audit hook of a candidate's process: what it tells of which event. It calls nothing that a candidate can replace.
+"""The audit hook of a candidate's process: what it tells of which event.
+
+It calls nothing that stands where a candidate looks.
 
 `fence` runs this file apart from every module (`apart`): its globals are nobody's, and builtins, modules and the
 functions that follow links are copies made before a kernel is loaded. What it asks of a kernel's `str` it asks of a
@@ -8,8 +10,8 @@ plain one.
 from __future__ import annotations
 
 import builtins
+import itertools
 import os
-import pathlib
 import posixpath
 import re
 import types
@@ -92,23 +94,27 @@ def apart(file: str) -> dict[str, Any]:
 def hook(
     descriptor: int, reads: Callable[[str], bool], writes: Callable[[str], bool], judges: frozenset[int]
 ) -> Callable[[str, tuple[Any, ...]], None]:
-    """Returns the hook, which writes what it has to tell on `descriptor`, once each: a line of event and argument.
+    """Returns the hook, which writes what it has to tell on `descriptor`, once each: a line of number, event, argument.
 
     `reads` and `writes` say of a real path whether reading and writing there is told. Signals to `judges` are refused.
     """
     write = os.write
     said_of = {"open": _opened(reads, writes), **_changed(writes), **_spoken()}
     said: set[tuple[str, str]] = set()
+    numbers = itertools.count()
 
     def told(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in said_of:
             return
-        report = said_of[event](event, arguments)
+        try:
+            report = said_of[event](event, arguments)
+        except BaseException:  # noqa: BLE001 -- what leaves here takes these frames along, and all that they hold
+            report = event, "what cannot be told"
         if report is None:
             return
         if report not in said:
             said.add(report)
-            line = BETWEEN.join(report).replace("\n", " ") + "\n"
+            line = BETWEEN.join((str(next(numbers)), *report)).replace("\n", " ") + "\n"
             try:  # noqa: SIM105 -- suppress is Python's own code, which a candidate may replace
                 write(descriptor, line.encode("utf-8", "replace"))
             except OSError:
@@ -122,18 +128,16 @@ def hook(
 
 def _opened(reads: Callable[[str], bool], writes: Callable[[str], bool]) -> _Told:
     """What is reported of an opening: memory and forbidden files however, guarded ones where they may be written."""
-    memory, places_of, path_like, usual = _MEMORY.fullmatch, _resolver(), os.PathLike, type(pathlib.Path())
+    memory, places_of = _MEMORY.fullmatch, _resolver()
 
     def told(event: str, arguments: tuple[Any, ...]) -> tuple[str, str] | None:
         path = arguments[0]
-        # FileIO tells of the object it is given. What it answers when it is asked again is a kernel's to say.
-        if isinstance(path, path_like):
-            if type(path) is not usual:
-                return event, "a path that an object alone can tell"
-            path = path.__fspath__()
         # A descriptor was opened by an event of its own.
-        if not isinstance(path, str | bytes):
+        if issubclass(type(path), int):
             return None
+        # FileIO alone tells of the object it is given, whose answer is the kernel's: it may be another the second time.
+        if not issubclass(type(path), str | bytes):
+            return event, "a path that an object alone can tell"
         place = places_of(path)[0]
         if memory(place) is not None or reads(place):
             return event, place
@@ -180,9 +184,9 @@ def _resolver() -> Callable[..., tuple[str, str]]:
     paths = apart(posixpath.__file__)
     realpath, split, join = paths["realpath"], paths["split"], paths["join"]
 
-    def places(path: str | bytes | int, folder: int = -1) -> tuple[str, str]:
+    def places(path: Any, folder: int = -1) -> tuple[str, str]:  # noqa: ANN401 -- what an event tells of
         """A number is an open file. A relative path starts from the open `folder`, where one is given."""
-        name = f"/proc/self/fd/{path:d}" if isinstance(path, int) else _plain(path)
+        name = f"/proc/self/fd/{path:d}" if issubclass(type(path), int) else _plain(path)
         if folder >= 0:
             name = join(f"/proc/self/fd/{folder:d}", name)
         above, last = split(name)
@@ -193,11 +197,14 @@ def _resolver() -> Callable[..., tuple[str, str]]:
 
 def _plain(text: Any) -> str:  # noqa: ANN401 -- whatever an event tells of
     """A text as a `str` and nothing more: the methods of a class derived from it would be the kernel's."""
-    if isinstance(text, bytes):
+    # Not isinstance, which asks an object for its class as well.
+    if issubclass(type(text), bytes):
         return bytes.decode(text, "utf-8", "surrogateescape")
-    return str.__str__(text) if isinstance(text, str) else ""
+    return str.__str__(text) if issubclass(type(text), str) else ""
 
 
 def _short(value: object) -> str:
     """A plain value as it reads, anything else as an object: `repr` of a kernel's would run its code."""
-    return repr(value) if type(value) in {str, bytes, int, type(None)} else "an object"
+    kind = type(value)
+    # Not by a set, which asks the class for its hash.
+    return repr(value) if kind is str or kind is bytes or kind is int or value is None else "an object"
