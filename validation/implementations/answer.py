@@ -43,8 +43,8 @@ class BlockOutput:
 
     `ends_ns` says of each timed call when its result was where the parent reads it, by the worker's clock from the
     block's beginning on; `in_time` that it began after the parent had asked, and ended before the answer came: both
-    read one clock of the machine's. `cpu_ns` is the CPU time that the worker used meanwhile, all its threads
-    together; `others_share` is that of other processes, over the time of all cores.
+    read one clock of the machine's. `cpu_ns` is the CPU time that the worker used meanwhile, with all its threads
+    and the processes it started; `others_share` is that of other processes, over the time of all cores.
     """
 
     outputs: tuple[Output, ...]

@@ -10,7 +10,7 @@ from typing import Final
 #: 7: so is one whose calls do each other's work, whose clock leaves a part of them out, that takes more cores than it
 #: was given, or that spoils the blocks with such tokens; where these do not count at all nothing is decided. No
 #: floor of float32 is above what the fastest speed probe of the run allows. 8: a clock is also held against short calls
-#: between which none is read.
+#: between which none is read. 9: these stand in pairs with timed ones, and the parent's clock alone tells of them.
 RULES_VERSION: Final = 9
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
 DELTA: Final = 0.05

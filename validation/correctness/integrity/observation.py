@@ -55,7 +55,7 @@ class Seen:
     """One block: times by both clocks, and for each call whether its output was right and its input left alone.
 
     `hosts_ns` are the times by the worker's host clock, of a GPU's calls another than `calls_ns`; `in_time` says that
-    by it the block lay between the parent's question and the answer. `cpu_ns` is the CPU time the process used for it,
+    by it the block lay between the parent's question and the answer. `cpu_ns` is the CPU time that was used for it,
     `others_share` that of all other processes over the time of all cores. Of an unclocked block `calls_ns` are 0 and
     `asking_ns` is what it cost beside its calls.
     """
