@@ -25,8 +25,8 @@ _SLACK_NS: Final = 100_000
 #: to 35 (means of 5 to 10 processes): colder caches than those in which asking was priced.
 _UNCLOCKED_SLACK_NS: Final = 50_000
 
-#: A process whose calls seem to take less than this share of what is told tells of a disturbed neighbour: taken as it
-#: is, one near 0 would make the interval so wide that nothing were found.
+#: No process's calls count as shorter than this share of what is told: a disturbed baseline made some come out at 1 ns,
+#: and the interval, of logarithms, so wide that nothing was found.
 _LEAST_SHARE: Final = 0.5
 
 #: The baselines whose calls take as long as the candidate's, as nearly as there are any: their blocks hold as many
@@ -109,7 +109,7 @@ def _clocked(evidence: Evidence, implementation: str) -> Mapping[str, list[_Call
 def _unclocked(evidence: Evidence, implementation: str) -> Mapping[str, list[_Call]]:
     """The same of calls that the parent alone timed: what they took longer than those right before them.
 
-    Those are as usual as baselines' are, and nearer: beside a compiler baselines were up to 0.7 ms longer, of one call.
+    Those are in the same lull or bustle. No baseline is asked: beside a compiler theirs were up to 0.7 ms longer.
     """
     found: dict[str, list[_Call]] = defaultdict(list)
     for on, _number, role, one in _series(evidence):
