@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.contests import Contest
+from benchmarks.shapes import too_slow
 from benchmarks.table import table
 from validation.cpu import read_cpu
 from validation.performance.ceiling import Ceiling
@@ -31,3 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     ceilings, cpu = larger(config.stash[CEILINGS], measure_ceilings()), read_cpu()
     text = table(contests.values(), Hardware.of_cpu(ceilings, cpu.caches, len(cpu.cores)))
     terminalreporter.write_line(text)
+    for contest in contests.values():
+        if slow := too_slow(contest.workload):
+            title = f"{contest.workload.name} in {contest.workload.layer.dtype}"
+            terminalreporter.write_line(f"{title}: not timed, as a call would take too long here: {', '.join(slow)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from validation.implementations.menu import BASELINES, MOJO
+from validation.implementations.menu import BASELINES, MOJO, PEERS
 from validation.stages.peers import chosen_peers
 from validation.workloads.registry import find
 
@@ -37,12 +37,22 @@ def contenders(workload: Workload) -> list[Implementation]:
 
     PyTorch one token at a time is none of them.
     """
-    others = [
+    others = [one for one in _others(workload) if one.takes(workload.flops, workload.layer.dtype, "cpu")]
+    peers, _left_out = chosen_peers(workload, "cpu", "full")
+    return [MOJO, *others, *peers]
+
+
+def too_slow(workload: Workload) -> list[str]:
+    """Returns which of PyTorch's forms would take too long for a call."""
+    dtype = workload.layer.dtype
+    others = [*_others(workload), *(one for one in PEERS.values() if one.family == "torch")]
+    return [one.name for one in others if one.takes(0, dtype, "cpu") and not one.takes(workload.flops, dtype, "cpu")]
+
+
+def _others(workload: Workload) -> list[Implementation]:
+    return [
         one
         for one in BASELINES.values()
         if (one.family == "torch" and one.most_flops is None) or one.name == "cpp_packed"
-        if one.takes(workload.flops, workload.layer.dtype, "cpu")
         if workload.layer.published or not one.published_only
     ]
-    peers, _left_out = chosen_peers(workload, "cpu", "full")
-    return [MOJO, *others, *peers]

@@ -1,8 +1,10 @@
 import pytest
 
+from validation.implementations import implementation
 from validation.implementations.implementation import Implementation
 from validation.implementations.menu import BASELINES, MOJO, find_baseline
 from validation.implementations.menu_cuda import GPU_FORMS, MOJO_CUDA, MOJO_EAGER, baselines_on
+from validation.implementations.multiplied import multiplied
 from validation.usage import UsageError
 
 
@@ -44,3 +46,24 @@ def test_a_cpu_has_no_form_that_needs_a_gpu() -> None:
 
 def test_the_eager_form_of_the_kernel_is_of_its_family_and_so_never_its_strongest_baseline() -> None:
     assert MOJO_EAGER.family == MOJO_CUDA.family
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_where_pytorch_multiplies_one_by_one_it_takes_no_large_call(
+    monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    monkeypatch.setattr(implementation, "multiplied", lambda dtype: dtype == "float32")
+    for name in ("torch_per_expert", "torch_sorted", "torch_grouped_mm"):
+        assert BASELINES[name].takes(2.2e9, dtype, "cpu")
+        assert not BASELINES[name].takes(7e10, dtype, "cpu")
+        assert BASELINES[name].takes(7e10, "float32", "cpu")
+        assert BASELINES[name].takes(7e10, dtype, "cuda")
+    # It computes all experts.
+    assert not BASELINES["torch_dense"].takes(2.2e9, dtype, "cpu")
+    monkeypatch.setattr(implementation, "multiplied", lambda _dtype: True)
+    assert BASELINES["torch_dense"].takes(7e10, dtype, "cpu")
+
+
+def test_float32_is_multiplied_everywhere() -> None:
+    assert multiplied("float32")
+    assert isinstance(multiplied("bfloat16"), bool)

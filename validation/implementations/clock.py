@@ -42,7 +42,7 @@ SLACK_NS: Final = 1_000_000
 #: A quarter of the blocks of an honest kernel take no more than this many prices beside their calls: the last of that
 #: quarter took 0.4 to 1.7, of three kernels on five shapes beside two compilers. On top come a share of the calls' time
 #: and what the parent needs to wake up.
-_MOST_PRICES: Final = 2.0
+MOST_PRICES: Final = 2.0
 _HIDDEN_SHARE: Final = 0.03
 _HIDDEN_NS: Final = 100_000
 
@@ -95,7 +95,7 @@ class Price:
         # Events tick in steps of half a microsecond, so that a call may seem longer by them than by the host.
         return -_GAP_SLACK_NS <= statistics.median(gaps) <= allowed
 
-    def hides(self, blocks: Sequence[Timed], most_prices: float = _MOST_PRICES) -> bool:
+    def hides(self, blocks: Sequence[Timed], most_prices: float = MOST_PRICES) -> bool:
         """Whether the worker's clock leaves out, in most blocks, a share of the time that the parent sees pass.
 
         Of too few blocks nothing is said. A clock that is slow by a tenth is found so, where a single block could be a

@@ -6,8 +6,12 @@ import hashlib
 import os
 from contextlib import suppress
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -42,18 +46,26 @@ class Files:
         return f"{min(other)} was written, made or removed" if other else AS_THEY_WERE
 
     def _look(self) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for folder in self._read:
-            for entry in _below(folder):
-                # Gone since: it differs from what it was by that.
-                with suppress(OSError):
-                    found[entry.path] = hashlib.sha256(Path(entry.path).read_bytes()).digest()
-        for folder in self._packages:
-            for entry in _below(folder):
-                with suppress(OSError):
-                    seen = entry.stat(follow_symlinks=False)
-                    found[entry.path] = (seen.st_size, seen.st_mtime_ns)
-        return found
+        return {**_each(self._read, _content), **_each(self._packages, _size_and_time)}
+
+
+def _each(folders: tuple[Path, ...], seen: Callable[[os.DirEntry[str]], object]) -> dict[str, object]:
+    """What is `seen` of every file in the folders, by its path."""
+    found: dict[str, object] = {}
+    for entry in chain.from_iterable(map(_below, folders)):
+        # Gone since: it differs from what it was by that.
+        with suppress(OSError):
+            found[entry.path] = seen(entry)
+    return found
+
+
+def _content(entry: os.DirEntry[str]) -> bytes:
+    return hashlib.sha256(Path(entry.path).read_bytes()).digest()
+
+
+def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
+    seen = entry.stat(follow_symlinks=False)
+    return seen.st_size, seen.st_mtime_ns
 
 
 def _below(folder: Path) -> list[os.DirEntry[str]]:

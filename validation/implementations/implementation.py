@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from validation.implementations.multiplied import multiplied
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Implementation:
@@ -11,7 +13,8 @@ class Implementation:
 
     `source` and `function` name a `prepare`. A trusted implementation is one of ours in reference/: it may share a
     process with others. The candidate never does. `environment` is added to the worker's. `most_flops` is the work of
-    the largest call worth waiting for, some 300 ms of the slow ones: a process makes at least 30.
+    the largest call worth waiting for, some 300 ms of the slow ones: a process makes at least 30; `most_scalar_flops`
+    that of PyTorch's forms in a 16-bit dtype that this CPU has no instructions for.
     With `graph` the harness captures its calls in CUDA graphs, and what is timed is a graph's replay.
     One that is `published_only` leaves out what the published layer does not have, as sigmoid routers.
     `program` is one it cannot do without, as the C++ baselines a compiler; empty when it needs none.
@@ -29,6 +32,7 @@ class Implementation:
     trusted: bool = False
     environment: tuple[tuple[str, str], ...] = ()
     most_flops: float | None = None
+    most_scalar_flops: float | None = None
     graph: bool = False
     published_only: bool = False
     program: str = ""
@@ -37,7 +41,11 @@ class Implementation:
 
     def takes(self, flops: float, dtype: str, device: str) -> bool:
         """Whether it runs a call of that much work in that dtype on that device in reasonable time."""
-        return dtype in self.dtypes and device in self.devices and (self.most_flops is None or flops <= self.most_flops)
+        bounds = [self.most_flops]
+        if device == "cpu" and not multiplied(dtype):
+            bounds.append(self.most_scalar_flops)
+        in_time = all(most is None or flops <= most for most in bounds)
+        return dtype in self.dtypes and device in self.devices and in_time
 
     @property
     def home(self) -> Literal["cpu", "cuda"]:

@@ -49,7 +49,8 @@ class Mailbox:
         self._stage = "start"
         self._token = ""
         self._lines = 0
-        self._there = ("", False)
+        self._word = ""
+        self._missed = False
         self.doings: list[Doing] = []
         self.reports_closed = False
 
@@ -95,7 +96,7 @@ class Mailbox:
 
         Reports are numbered: those that were led elsewhere meanwhile are missing.
         """
-        return self._there == (word, True)
+        return self._word == word and not self._missed
 
     @property
     def output(self) -> str:
@@ -147,9 +148,10 @@ class Mailbox:
         *lines, self._reports = (self._reports + reported).split(b"\n")
         for line in lines:
             number, event, argument = (*line.decode(errors="replace").split(BETWEEN, 2), "", "")[:3]
+            self._missed |= number != str(self._lines)
             self._lines += 1
             if event == STILL_THERE:
-                self._there = argument, number == str(self._lines - 1)
+                self._word = argument
             else:
                 self.doings.append(Doing(event=event or number, argument=argument, stage=self._stage))
 

@@ -63,7 +63,7 @@ def find_counter(root: Path = POWERCAP) -> EnergyCounter | str:
 
 
 def measure_energy(
-    worker: WorkerLike,
+    worker: Sustaining,
     implementation: Implementation,
     layer: SharedLayer,
     inputs: Sequence[torch.Tensor],
@@ -82,8 +82,8 @@ def measure_energy(
     return counter.joules(before, counter.read_uj()) / calls
 
 
-class WorkerLike(Protocol):
-    """What is asked of a worker."""
+class Sustaining(Protocol):
+    """A worker, as far as energy needs one."""
 
     def load(self, implementation: Implementation) -> str:
         """Runs the implementation's file."""

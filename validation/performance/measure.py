@@ -193,7 +193,8 @@ def _measure_process(  # noqa: PLR0913 -- what is measured, where, and who hears
         graphs = sorted({implementation.graph for implementation in implementations})
         prices = {graph: measure_price(worker, x, queued=graph) for graph in graphs}
         on_cpu = measurement.bank.workload.layer.device == "cpu"
-        unclocked_price = measure_unclocked_price(worker, x) if on_cpu and not turn.discarded else None
+        judged = turn.role is not Role.BASELINES and not turn.discarded
+        unclocked_price = measure_unclocked_price(worker, x) if on_cpu and judged else None
         for implementation in implementations:
             began_s = time.monotonic()
             try:

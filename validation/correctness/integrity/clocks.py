@@ -8,7 +8,7 @@ from validation.correctness.case import Gate
 from validation.correctness.integrity.busy import lower_quartile
 from validation.correctness.integrity.observation import ALL_UNCLOCKED, ONE_UNCLOCKED, Observation, Scene, Seen
 from validation.correctness.integrity.verdict import gate
-from validation.implementations.clock import Price
+from validation.implementations.clock import MOST_PRICES, Price
 
 #: Beside what asking costs, calls of a quarter of the unclocked blocks may take this much longer than those of the
 #: timed blocks before them: a kernel leaves colder caches to what lies between calls than none does. In that quarter
@@ -72,9 +72,9 @@ def _hidden_beside(observation: Observation, price: Price) -> list[str]:
     return [*of_one, _hidden(observation.of(Scene.CLOCKED), price)]
 
 
-def _hidden(blocks: Sequence[Seen], price: Price, *most_prices: float) -> str:
+def _hidden(blocks: Sequence[Seen], price: Price, most_prices: float = MOST_PRICES) -> str:
     """That the clock leaves out more, block after block, than asking explains."""
-    if not price.hides(blocks, *most_prices):
+    if not price.hides(blocks, most_prices):
         return ""
     said, took = (sum(ns) for ns in zip(*((sum(b.hosts_ns or b.calls_ns), b.parent_ns) for b in blocks), strict=True))
     asking = sum(price.of(len(block.calls_ns)) for block in blocks)
