@@ -58,7 +58,10 @@ def test_where_pytorch_multiplies_one_by_one_it_takes_no_large_call(
         assert not BASELINES[name].takes(7e10, dtype, "cpu")
         assert BASELINES[name].takes(7e10, "float32", "cpu")
         assert BASELINES[name].takes(7e10, dtype, "cuda")
-    # It computes all experts.
+        assert "no instructions" in BASELINES[name].too_slow(7e10, dtype)
+        assert "no instructions" not in BASELINES[name].too_slow(7e10, "float32")
+    # It packs for such instructions alone; and all experts are computed.
+    assert not BASELINES["torch_onednn_prepacked"].takes(1.0, "bfloat16", "cpu")
     assert not BASELINES["torch_dense"].takes(2.2e9, dtype, "cpu")
     monkeypatch.setattr(implementation, "multiplied", lambda _dtype: True)
     assert BASELINES["torch_dense"].takes(7e10, dtype, "cpu")

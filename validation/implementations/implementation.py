@@ -47,6 +47,12 @@ class Implementation:
         in_time = all(most is None or flops <= most for most in bounds)
         return dtype in self.dtypes and device in self.devices and in_time
 
+    def too_slow(self, flops: float, dtype: str) -> str:
+        """Returns why it does not take a call of that much work on a CPU."""
+        scalar = self.most_scalar_flops is not None and not multiplied(dtype)
+        why = f", as PyTorch has no instructions of this CPU for {dtype}" if scalar else ""
+        return f"a call of {flops / 1e9:.3g} GFLOP would take too long{why}"
+
     @property
     def home(self) -> Literal["cpu", "cuda"]:
         """The device a candidate is run on: the GPU where it runs on nothing else."""

@@ -156,7 +156,7 @@ def met_baselines(
         elif one.published_only and not workload.layer.published:
             missing.append(f"{title}: it computes the published layer alone, and this one is another")
         elif not one.takes(workload.flops, workload.layer.dtype, device):
-            missing.append(f"{title}: a call of {workload.flops / 1e9:.3g} GFLOP would take too long")
+            missing.append(f"{title}: {one.too_slow(workload.flops, workload.layer.dtype)}")
         elif named is not None and one.most_flops is not None and one.name not in named:
             missing.append(f"{title}: slow, and no reading names it; only profile full measures it")
         else:

@@ -68,7 +68,7 @@ def chosen_peers(workload: Workload, device: str, profile: str) -> tuple[tuple[I
         elif one.program and not shutil.which(one.program):
             left_out.append(f"{title}: {one.program} is not installed")
         elif not one.takes(workload.flops, workload.layer.dtype, device):
-            left_out.append(f"{title}: a call of {workload.flops / 1e9:.3g} GFLOP would take too long")
+            left_out.append(f"{title}: {one.too_slow(workload.flops, workload.layer.dtype)}")
         elif profile == "smoke" or (profile != "full" and (one.program or one.family == "max")):
             left_out.append(f"{title}: takes long to start; only profile full measures it")
         else:
