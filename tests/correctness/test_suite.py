@@ -1,10 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from tests.correctness.kernels import forward
 from validation.correctness.case import Outcome
 from validation.correctness.planted_faults import FOLDER
-from validation.correctness.question import ask
+from validation.correctness.question import LAYERS_KEPT, ask
 from validation.correctness.runner import Result, in_process, in_worker
 from validation.correctness.spec import PLAIN, QUESTIONS, Check, LayerVariant
 from validation.correctness.suite import ALL_VARIANTS, Candidate, check, find_case, plan_cases
@@ -151,9 +153,11 @@ def test_cases_run_in_a_worker_as_they_do_here(case_id: str) -> None:
 def test_a_run_in_this_process_prepares_each_layer_once() -> None:
     prepared = []
 
-    def prepare(layer: Layer) -> object:
+    def prepare(layer: Layer) -> Callable[..., object]:
         prepared.append(layer)
         return lambda x: forward(layer, x)
 
-    check(find_case("two_layers:9x16x16-E4-k2-float32"), in_process(prepare, fills=False), Candidate(name="counted"))  # type: ignore[arg-type]
-    assert len(prepared) == 2
+    check(
+        find_case("several_layers:9x16x16-E4-k2-float32"), in_process(prepare, fills=False), Candidate(name="counted")
+    )
+    assert len(prepared) == LAYERS_KEPT + 2

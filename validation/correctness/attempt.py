@@ -53,12 +53,12 @@ class Attempt:
 def attempt(question: Question, run: Run) -> tuple[Attempt, ...]:
     """Makes the question's calls in turn and stops at the first that fails: what comes after it proves nothing.
 
-    Nothing is lost by a refusal of no tokens at all, so the calls after it are made.
+    Nothing is lost by a refusal of no tokens at all, nor of what may be refused, so the calls after it are made.
     """
     attempts: list[Attempt] = []
     for call in question.calls:
         attempts.append(_attempt(call.layer, call.x, run))
-        if attempts[-1].raised and not (attempts[-1].refused and call.x.shape[0] == 0):
+        if attempts[-1].raised and not (attempts[-1].refused and (call.refusable or call.x.shape[0] == 0)):
             break
     return tuple(attempts)
 

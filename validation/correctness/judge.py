@@ -119,12 +119,14 @@ def _outcome(
     question: Question, attempts: Sequence[Attempt], candidate: Candidate
 ) -> tuple[Outcome, str, list[Comparison]]:
     compared: list[Comparison] = []
+    refusals: list[str] = []
     for call, done in zip(question.calls, attempts, strict=False):
         if done.out is None:
             if done.refused and call.x.shape[0] == 0 and not candidate.strict:
                 continue
-            if done.refused and question.refusable:
-                return Outcome.PASSED, f"refused: {done.raised}", compared
+            if done.refused and call.refusable:
+                refusals.append(f"refused: {done.raised}")
+                continue
             return Outcome.FAILED, _told(call, f"raised: {done.raised}"), compared
         found = compare(call.expected, done.out, done.ids, done.weights, lowest_id_wins=candidate.lowest_id_wins)
         compared.append(found)
@@ -135,7 +137,9 @@ def _outcome(
     if question.same_bits and (difference := _difference(attempts)):
         return Outcome.FAILED, difference, compared
     mistrusted = next((found.mistrusted for found in compared if found.mistrusted), "")
-    return Outcome.MISTRUSTED if mistrusted else Outcome.PASSED, mistrusted, compared
+    if mistrusted:
+        return Outcome.MISTRUSTED, mistrusted, compared
+    return Outcome.PASSED, next(iter(refusals), ""), compared
 
 
 def _overlooks_strides(call: Call, out: torch.Tensor) -> bool:

@@ -37,6 +37,13 @@ _FAINT: Final = {"float32": 8, "bfloat16": 8, "float16": 3}
 #: The largest power of ten that a token of a batch is multiplied by; by one below 1 its experts would be equally good.
 _TOKEN_POWER: Final = {"float32": 4, "bfloat16": 4, "float16": 1}
 
+#: One token in so many is all zeros, as padding is.
+_EVERY_ZERO: Final = 4
+
+#: How far logits are lowered: exp(-104) is 0 in float32. Of a sigmoid router (true) weights are then 1e-7, which
+#: remain in proportion where nothing is added to their sum: models add 1e-20.
+_SUNK: Final = {False: 200.0, True: 16.0}
+
 #: What rows of weights are multiplied by. Of an 8-bit number that shares its scale with one so much larger 2 bits are
 #: left; float16 keeps 10 of all but a few hundredths of those that are divided.
 _ROW_POWER: Final = 64.0
@@ -75,6 +82,9 @@ def _scaled(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch
         most = _TOKEN_POWER[spec.workload.layer.dtype]
         powers = torch.arange(len(x)) % (most + 1)
         return layer, _like(x.double() * 10.0 ** powers.double()[:, None], x)
+    if spec.modifier == "zeros":
+        kept = torch.arange(len(x)) % _EVERY_ZERO != 0
+        return layer, x * kept[:, None]
     if spec.modifier == "weights":
         return _unlike_weights(spec, layer, x)
     found = re.fullmatch(r"x(-?\d+)w(-?\d+)", spec.modifier)
@@ -131,9 +141,19 @@ def _overflows(layer: Layer, x: torch.Tensor) -> bool:
 
 
 def _sharpened(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    if spec.modifier == "sunk":
+        return _sunk(layer, x)
     # Sigmoids of logits beyond 16 are 1 in float32, which leaves nothing to choose by: half the powers of ten.
     power = int(spec.modifier) / (2 if layer.config.router == "sigmoid" else 1)
     return _multiplied(layer, {"router_weight": 10.0**power}), x
+
+
+def _sunk(layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:
+    """A feature that is 1 in every token lowers all logits alike, which changes no choice, and no weight of softmax."""
+    x, router = x.clone(), layer.router_weight.clone()
+    x[:, 0] = 1.0
+    router[0] -= _SUNK[layer.config.router == "sigmoid"]
+    return replace(layer, router_weight=router), x
 
 
 def _faint(spec: CaseSpec, layer: Layer, x: torch.Tensor) -> tuple[Layer, torch.Tensor]:

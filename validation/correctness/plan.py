@@ -50,8 +50,9 @@ _SCALES: Final = {
     "float16": ((1, 1), (1, -1)),
 }
 
-#: Scale of the router's weights. A flat router leaves 16-bit dtypes nothing to choose by.
-_SHARPNESS: Final = {"float32": (2, -2), "bfloat16": (1,), "float16": (1,)}
+#: Scale of the router's weights, a power of ten; "sunk" lowers all logits. In 16 bits a flat router leaves nothing to
+#: choose by, nor do such logits.
+_ROUTERS: Final = {"float32": ("2", "-2", "sunk"), "bfloat16": ("1",), "float16": ("1",)}
 
 
 def plan_cases(
@@ -108,6 +109,7 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         *(_case(Check.EXACT, shape, dtype, seed) for shape in _EXACT if plain),
         _case(Check.EXACT_TIES, (64, 48, 32, 8, 2), dtype, seed, variant),
         _case(Check.EXACT_TIES, (32, 31, 33, 64, 4), dtype, seed, variant),
+        _case(Check.EXACT_TIES, (32, 32, 48, 160, 6), dtype, seed, variant),
         _case(Check.NEAR_TIES, (64, 64, 48, 8, 2), dtype, seed, variant),
         _case(Check.CONSTANT_SIGN, (24, 257, 511, 4, 2), dtype, seed, variant, modifier="positive"),
         _case(Check.CONSTANT_SIGN, (24, 255, 513, 4, 2), dtype, seed, variant, modifier="equal"),
@@ -115,6 +117,8 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.NONFINITE, (48, 63, 95, 8, 2), dtype, seed, variant),
         # Enough tokens for a path of large batches, too.
         _case(Check.NONFINITE, (290, 64, 96, 8, 2), dtype, seed, variant),
+        # And few enough for one of a few.
+        _case(Check.NONFINITE, (3, 64, 96, 8, 2), dtype, seed, variant),
         _case(Check.PERMUTATION, odd, dtype, seed, variant),
         _case(Check.RELABELLING, middling, dtype, seed, variant),
         _case(Check.SPLIT, (65, 33, 48, 4, 2), dtype, seed, variant),
@@ -123,8 +127,13 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.SHRINKING, (64, 48, 65, 6, 3), dtype, seed, variant),
         _case(Check.LENGTHS, (600, 32, 48, 4, 2), dtype, seed, variant),
         _case(Check.FAINT, (200, 32, 48, 6, 2), dtype, seed, variant),
-        _case(Check.TWO_LAYERS, odd, dtype, seed, variant),
+        _case(Check.FAINT, (4, 32, 48, 2, 2), dtype, seed, variant),
+        _case(Check.SKEWED, (400, 32, 48, 8, 2), dtype, seed, variant),
+        _case(Check.SEVERAL_LAYERS, (33, 48, 80, 5, 2), dtype, seed, variant),
         _case(Check.REPEAT, (128, 64, 96, 8, 2), dtype, seed, variant),
+        # Sums so long, or so few, that kernels share them out among threads.
+        _case(Check.REPEAT, (40, 64, 640, 8, 2), dtype, seed, variant),
+        _case(Check.REPEAT, (1, 512, 640, 4, 2), dtype, seed, variant),
         _case(Check.STRIDED, middling, dtype, seed, variant, modifier="rows"),
         _case(Check.STRIDED, middling, dtype, seed, variant, modifier="transposed"),
         _case(Check.MISALIGNED, middling, dtype, seed, variant),
@@ -139,21 +148,30 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.RANDOM, (70_001, 8, 8, 2, 2), dtype, seed, variant),
         # A path for large batches, whose tiles do not divide the tokens: the case above has too few features for one.
         _case(Check.RANDOM, (1021, 72, 80, 3, 2), dtype, seed, variant),
+        # Of widths for which large batches pay off, too.
+        _case(Check.RANDOM, (2053, 64, 128, 8, 2), dtype, seed, variant),
+        _case(Check.RANDOM, (4111, 80, 64, 4, 2), dtype, seed, variant),
         # Sums so long that kernels cut them.
         _case(Check.RANDOM, (30, 1100, 40, 3, 2), dtype, seed, variant),
         # Or that are added up slice by slice: the real models' widths are up to 7168 and 14336.
         _case(Check.RANDOM, (6, 4112, 16, 2, 1), dtype, seed, variant),
         _case(Check.RANDOM, (6, 16, 4112, 2, 1), dtype, seed, variant),
+        _case(Check.RANDOM, (3, 16_400, 16, 2, 1), dtype, seed, variant),
+        _case(Check.RANDOM, (3, 16, 16_400, 2, 1), dtype, seed, variant),
         # Widths of real models are multiples of 512, for which a kernel may have paths of its own.
         _case(Check.RANDOM, (20, 1024, 1536, 2, 1), dtype, seed, variant),
         # With so many rows that a kernel cuts the hidden units in slices, too.
         _case(Check.RANDOM, (290, 40, 2100, 3, 2), dtype, seed, variant),
+        # Neither a power of two nor beside one: DeepSeek-V2's.
+        _case(Check.RANDOM, (40, 32, 48, 160, 6), dtype, seed, variant),
         # More experts than 8 bits count (Kimi K2's 384), which any kernel may decline.
         _case(Check.RANDOM, (40, 32, 24, 384, 8), dtype, seed, variant),
         _case(Check.RANDOM, (48, 64, 64, 16, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
         # Twice an expert's fair share and far more, of many tokens and of few: none may be dropped.
         _case(Check.RANDOM, (1030, 24, 40, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
         _case(Check.RANDOM, (8209, 16, 24, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
+        # Or four times it, of experts that have few tokens each.
+        _case(Check.RANDOM, (2053, 16, 32, 64, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
         _case(Check.RANDOM, (3, 64, 64, 64, 2), dtype, seed, variant, routing=Routing.ZIPF),
     ]
     cases += [
@@ -162,9 +180,12 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
     ]
     # Each token by a power of its own: nothing may be relative to the largest of a batch.
     cases.append(_case(Check.SCALE, (48, 64, 96, 8, 2), dtype, seed, variant, modifier="tokens"))
+    cases.append(_case(Check.SCALE, middling, dtype, seed, variant, modifier="zeros"))
     # Nor weights relative to the largest of a group: those of 8 bits with a scale for 32 pass for bfloat16 without.
     cases.append(_case(Check.SCALE, (48, 128, 192, 4, 2), dtype, seed, variant, modifier="weights"))
-    cases += [_case(Check.ROUTER, middling, dtype, seed, variant, modifier=str(scale)) for scale in _SHARPNESS[dtype]]
+    cases += [_case(Check.ROUTER, middling, dtype, seed, variant, modifier=modifier) for modifier in _ROUTERS[dtype]]
+    # A decoding path may have a softmax of its own.
+    cases.append(_case(Check.ROUTER, (3, 64, 96, 8, 2), dtype, seed, variant, modifier=_ROUTERS[dtype][0]))
     return cases
 
 

@@ -11,6 +11,8 @@ import torch
 from validation.correctness.expected import Expected, expect
 from validation.correctness.material import draw, random_of, with_tensors
 from validation.correctness.spec import CaseSpec, Check
+from validation.workloads.inputs import draw_tokens
+from validation.workloads.workload import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +29,9 @@ _REPEATS: Final = 24
 _EVERY_LENGTH: Final = 80
 _THEN: Final = 13
 
+#: So many layers stay prepared at a time, as in a model of many: one more than a kernel of two buffers has room for.
+LAYERS_KEPT: Final = 3
+
 #: What lies between the rows of a strided x: no token's value. Not NaN: PyTorch 2.13 multiplies bfloat16 rows by AMX in
 #: whole tiles, what lies behind a row's end by zeros, so that its honest kernels answered NaN.
 _BETWEEN_ROWS: Final = 100.0
@@ -36,7 +41,8 @@ _BETWEEN_ROWS: Final = 100.0
 class Call:
     """One call: the layer it is made on, its input x [T, d], what is expected, and what it is, in words.
 
-    `overlooked` is what a kernel answers that takes a strided x for a contiguous one.
+    `overlooked` is what a kernel answers that takes a strided x for a contiguous one. A `refusable` call may raise
+    instead; the calls after it may not.
     """
 
     label: str
@@ -44,15 +50,15 @@ class Call:
     x: torch.Tensor
     expected: Expected
     overlooked: Expected | None = None
+    refusable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Calls to be made in turn. `same_bits` outputs must be identical; a `refusable` call may raise instead."""
+    """Calls to be made in turn. `same_bits` outputs must be identical."""
 
     calls: tuple[Call, ...]
     same_bits: bool = False
-    refusable: bool = False
 
 
 def ask(spec: CaseSpec) -> Question:
@@ -121,11 +127,21 @@ def _lengths(spec: CaseSpec, base: Call) -> Question:
     return Question(calls=(base, *fewer))
 
 
-def _two_layers(spec: CaseSpec, base: Call) -> Question:
-    other_spec = replace(spec, workload=replace(spec.workload, seed=spec.workload.seed + 1))
-    layer, x = draw(other_spec)
-    other = Call(label="another layer", layer=layer, x=x, expected=expect(layer, x))
-    return Question(calls=(base, other, replace(base, label="the first layer again")))
+def _skewed(spec: CaseSpec, base: Call) -> Question:
+    workload = replace(spec.workload, routing=Routing.ALL_TO_ONE)
+    x = draw_tokens(workload.layer, workload.tokens, workload.seed, workload.routing)
+    of_one = replace(base, label="then tokens of one expert", x=x, expected=expect(base.layer, x))
+    return Question(calls=(base, of_one, replace(base, label="then the first again")))
+
+
+def _several_layers(spec: CaseSpec, base: Call) -> Question:
+    """As many more layers as stay prepared, and one: whose weights may lie where those of a forgotten one lay."""
+    others = []
+    for number in range(1, LAYERS_KEPT + 2):
+        layer, x = draw(replace(spec, workload=replace(spec.workload, seed=spec.workload.seed + number)))
+        others.append(Call(label=f"layer {number + 1}", layer=layer, x=x, expected=expect(layer, x)))
+    oldest = others[-LAYERS_KEPT]
+    return Question(calls=(base, *others, replace(oldest, label=f"{oldest.label} again")))
 
 
 def _repeat(_: CaseSpec, base: Call) -> Question:
@@ -139,10 +155,10 @@ def _nonfinite(spec: CaseSpec, base: Call) -> Question:
     config = replace(workload.layer, d_model=workload.layer.d_model + 1, d_ff=workload.layer.d_ff + 1)
     wider, x = draw(replace(spec, check=Check.RANDOM, workload=replace(workload, layer=config)))
     x = torch.full_like(x, float("nan"))
-    spoilt = Call(label="a wider layer, NaN alone", layer=wider, x=x, expected=expect(wider, x))
+    spoilt = Call(label="a wider layer, NaN alone", layer=wider, x=x, expected=expect(wider, x), refusable=True)
     clean_x = draw(replace(spec, check=Check.RANDOM))[1]
     clean = replace(base, label="then clean tokens", x=clean_x, expected=expect(base.layer, clean_x))
-    return Question(calls=(base, spoilt, clean), refusable=True)
+    return Question(calls=(replace(base, refusable=True), spoilt, clean))
 
 
 def _strided(spec: CaseSpec, base: Call) -> Question:
@@ -155,15 +171,15 @@ def _strided(spec: CaseSpec, base: Call) -> Question:
         view = wide[:, : x.shape[1]]
     flat = torch.as_strided(view, view.shape, (view.shape[1], 1)).clone()
     overlooked = expect(base.layer, flat) if view.numel() and not torch.equal(flat, x) else None
-    call = replace(base, x=view, label=f"strides {list(view.stride())}", overlooked=overlooked)
-    return Question(calls=(call,), refusable=True)
+    call = replace(base, x=view, label=f"strides {list(view.stride())}", overlooked=overlooked, refusable=True)
+    return Question(calls=(call,))
 
 
 def _misaligned(_: CaseSpec, base: Call) -> Question:
     room = torch.full((base.x.numel() + 1,), float("nan"), dtype=base.x.dtype)
     view = room[1:].view(base.x.shape)
     view.copy_(base.x)
-    return Question(calls=(replace(base, x=view, label="one element off alignment"),), refusable=True)
+    return Question(calls=(replace(base, x=view, label="one element off alignment", refusable=True),))
 
 
 _MORE: Final[dict[Check, Callable[[CaseSpec, Call], Question]]] = {
@@ -174,7 +190,8 @@ _MORE: Final[dict[Check, Callable[[CaseSpec, Call], Question]]] = {
     Check.SCALED_W2: _scaled_w2,
     Check.SHRINKING: _shrinking,
     Check.LENGTHS: _lengths,
-    Check.TWO_LAYERS: _two_layers,
+    Check.SKEWED: _skewed,
+    Check.SEVERAL_LAYERS: _several_layers,
     Check.REPEAT: _repeat,
     Check.NONFINITE: _nonfinite,
     Check.STRIDED: _strided,

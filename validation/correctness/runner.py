@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import torch
+
+from validation.correctness.question import LAYERS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,21 +20,24 @@ Result = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 
 def in_worker(worker: Worker) -> Run:
-    """Returns a run of the kernel that `worker` has loaded; a layer is prepared when it is of neither layer before.
+    """Returns a run of the kernel that `worker` has loaded; a layer is prepared when it is of none of those before.
 
-    Two stay prepared, as in a model of many layers: a kernel that keeps one of them for all is told from others.
+    LAYERS_KEPT stay prepared, as in a model of many layers: a kernel that keeps one of them for all, or two, is told
+    from others.
     """
-    held: list[Layer] = []
+    held: deque[Layer] = deque(maxlen=LAYERS_KEPT)  # the layer of the last call last
 
     def run(layer: Layer, x: torch.Tensor) -> Result:
-        if len(held) > 1 and held[1] is layer:
-            worker.back()
-            held.reverse()
-        elif not held or held[0] is not layer:
-            before = held[:1]
+        if any(one is layer for one in held):
+            while held[-1] is not layer:
+                worker.back()
+                held.append(held.popleft())
+        else:
+            # Whatever becomes of it, none of them is prepared any more if the worker has to be started again.
+            before = list(held)[-LAYERS_KEPT + 1 :]
             held.clear()
-            worker.prepare(layer, keep=bool(before))
-            held[:] = [layer, *before]
+            worker.prepare(layer, keep=len(before))
+            held.extend([*before, layer])
         output = worker.call(x)
         return output.out, output.ids, output.weights
 
@@ -48,8 +54,7 @@ def in_process(prepare: Callable[[Layer], Callable[..., object]], *, fills: bool
     def run(layer: Layer, x: torch.Tensor) -> Result:
         found = [forward for known, forward in prepared if known is layer]
         if not found:
-            # Two layers at most are alive in any case of the suite, and they must not disturb each other.
-            del prepared[:-1]
+            del prepared[: -LAYERS_KEPT + 1]
             prepared.append((layer, prepare(layer)))
             found = [prepared[-1][1]]
         out = torch.full(tuple(x.shape), float("nan"), dtype=x.dtype)

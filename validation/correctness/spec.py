@@ -35,7 +35,8 @@ class Check(StrEnum):
     SCALED_W2 = "scaled_w2"
     SHRINKING = "shrinking"
     LENGTHS = "lengths"
-    TWO_LAYERS = "two_layers"
+    SKEWED = "skewed"
+    SEVERAL_LAYERS = "several_layers"
     REPEAT = "repeat"
     STRIDED = "strided"
     MISALIGNED = "misaligned"
@@ -44,8 +45,8 @@ class Check(StrEnum):
 #: What each check asks, one line each: the table `moe-validation check` prints.
 QUESTIONS: Final[dict[Check, str]] = {
     Check.RANDOM: "random layers and tokens: edge dimensions, skewed routing, no tokens, one token, many tokens",
-    Check.SCALE: "inputs and weights scaled by powers of ten, each token by its own, rows of weights by powers of two",
-    Check.ROUTER: "a router so sharp that softmax saturates, or so flat that weights are nearly equal",
+    Check.SCALE: "inputs and weights scaled by powers of ten, tokens by 0 or their own, rows of weights by powers of 2",
+    Check.ROUTER: "a router so sharp that softmax saturates, or so flat that weights are equal, or logits far below 0",
     Check.FAINT: "experts of little weight and large output: no weight is too small to count",
     Check.CONSTANT_SIGN: "sums whose terms have one sign, or are all equal: rounding errors may all agree",
     Check.SUBNORMAL: "subnormal numbers among inputs and weights",
@@ -60,7 +61,8 @@ QUESTIONS: Final[dict[Check, str]] = {
     Check.SCALED_W2: "w2 doubled: answers doubled",
     Check.SHRINKING: "many tokens, then few, then one: nothing of the larger batch is left over",
     Check.LENGTHS: "every number of tokens from one to 80, and every 13th beyond: tails of every tile",
-    Check.TWO_LAYERS: "a second layer of other weights prepared between two calls: neither answers for the other",
+    Check.SKEWED: "as many tokens again, all of one expert: no room is what an earlier call needed",
+    Check.SEVERAL_LAYERS: "layers of other weights prepared between two calls: none answers for another",
     Check.REPEAT: "the same input again and again: the same bits",
     Check.STRIDED: "x with gaps between its rows, or transposed: right or refused",
     Check.MISALIGNED: "x at an odd address: right or refused",
@@ -68,8 +70,8 @@ QUESTIONS: Final[dict[Check, str]] = {
 
 #: The modifiers a check takes, as a pattern of the whole modifier; "" is none.
 MODIFIERS: Final[dict[Check, str]] = {
-    Check.SCALE: r"x-?\d+w-?\d+|tokens|weights",
-    Check.ROUTER: r"-?\d+",
+    Check.SCALE: r"x-?\d+w-?\d+|tokens|weights|zeros",
+    Check.ROUTER: r"-?\d+|sunk",
     Check.CONSTANT_SIGN: r"positive|equal",
     Check.STRIDED: r"rows|transposed",
 }

@@ -74,7 +74,7 @@ class Worker:
         self.limits = limits or Limits()
         self._trusted = trusted
         self._shared: SharedLayer | None = None
-        self._before: SharedLayer | None = None
+        self._before: list[SharedLayer | None] = []
         self._offers: tuple[str, ...] | None = None
         self._memory = BlockMemory()
         # What a candidate forgets to remove goes with this process. A trusted torch.compile keeps its cache for later.
@@ -173,11 +173,11 @@ class Worker:
         self._offers = None if answer.get("offers") is None else tuple(str(word) for word in answer["offers"])
         return str(answer["sha256"])
 
-    def prepare(self, layer: Layer | SharedLayer, *, watched: bool = False, keep: bool = False) -> Prepared:
+    def prepare(self, layer: Layer | SharedLayer, *, watched: bool = False, keep: int = 0) -> Prepared:
         """Hands the loaded kernel a layer; it stays the layer of all calls until the next one.
 
-        A `watched` layer notes which of its fields are read: `looks` tells them. With `keep` the kernel keeps what it
-        made of the layer before, as in a model of many layers: `back` goes back to it.
+        A `watched` layer notes which of its fields are read: `looks` tells them. The kernel keeps what it made of the
+        last `keep` layers before, as in a model of many: `back` goes back to the first of them.
         """
         if not isinstance(layer, SharedLayer):
             with SharedLayer.of(layer) as shared:
@@ -192,14 +192,15 @@ class Worker:
         before = spawn.anonymous_bytes(self.pid)
         answer = self._ask("prepare", message, (layer.descriptor,))
         grown = spawn.anonymous_bytes(self.pid) - before if self.device == "cpu" else int(answer["device_bytes"])
-        self._shared, self._before = layer, self._shared
+        self._before = [*self._before, self._shared][-keep:] if keep else []
+        self._shared = layer
         return Prepared(prepare_ns=int(answer["prepare_ns"]), prepare_bytes=max(grown, 0))
 
     def back(self) -> None:
-        """Makes the layer before, which was kept, the layer of all calls; the next `back` returns to this one."""
-        assert self._before is not None
+        """Makes the first of the layers that were kept the layer of all calls, and this the last of them."""
         self._ask("back", {})
-        self._shared, self._before = self._before, self._shared
+        self._before.append(self._shared)
+        self._shared = self._before.pop(0)
 
     def call(self, x: torch.Tensor) -> Output:
         """Makes one call on `x` [T, d], of whatever strides and dtype it has.

@@ -44,7 +44,7 @@ class Worker:
         self._forward: Callable[..., Any] | None = None
         self._form = kernel.Form.UNTOLD
         self._captures = False
-        self._before: tuple[Callable[..., Any] | None, kernel.Form] | None = None
+        self._before: list[tuple[Callable[..., Any] | None, kernel.Form]] = []
         self._graphs = Graphs()
         self._arena: mmap.mmap | None = None
         self._staging = -1
@@ -91,8 +91,9 @@ class Worker:
         return {"sha256": sha256, "offers": kernel.declared(self._prepare)}
 
     def prepare(self, message: Message, descriptors: list[int]) -> Message:
-        """Makes the layer of the mapped weights and calls the kernel's `prepare`; `keep` keeps what it made before."""
-        before_this = (self._forward, self._form) if message["keep"] else None
+        """Makes the layer of the mapped weights and calls the kernel's `prepare`; so many of those before are kept."""
+        keep = message["keep"]
+        before_this = [*self._before, (self._forward, self._form)][-keep:] if keep else []
         self._forget()
         layer_file, device = self._layer_file, self._device
         weights = memory.map_private(descriptors[0], message["size"])
@@ -114,9 +115,9 @@ class Worker:
         return {"prepare_ns": elapsed, "form": self._form.value, "device_bytes": device.used_bytes() - before}
 
     def back(self, _message: Message, _descriptors: list[int]) -> Message:
-        """Goes back to what was prepared before, and keeps this."""
-        assert self._before is not None
-        (self._forward, self._form), self._before = self._before, (self._forward, self._form)
+        """Goes back to the first of what was prepared before and kept, and keeps this."""
+        self._before.append((self._forward, self._form))
+        self._forward, self._form = self._before.pop(0)
         self._graphs, self._last = Graphs(), []
         return {}
 
@@ -192,7 +193,7 @@ class Worker:
 
     def _forget(self) -> None:
         """Lets go of the kernel that was prepared, and of all that holds its memory."""
-        self._forward, self._before, self._graphs, self._last, self._block = None, None, Graphs(), [], None
+        self._forward, self._before, self._graphs, self._last, self._block = None, [], Graphs(), [], None
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
