@@ -22,9 +22,9 @@ def test_a_strangers_honest_kernel_is_not_rejected(path: Path, monkeypatch: pyte
     # Two threads each would spin while the other test process and its worker wait for a core: minutes in all.
     subject = Subject(implementation=parse_kernel(str(path)), threads=1)
     quiet = Console(quiet=True)
-    cases = examine(subject, "smoke", quiet).cases
-    assert [f"{case.id}: {case.message}" for case in cases if case.outcome is Outcome.FAILED] == []
+    examined = examine(subject, "smoke", quiet)
+    assert [f"{case.id}: {case.message}" for case in examined.cases if case.outcome is Outcome.FAILED] == []
     # A quarter of the published tokens: short calls are the harder ones for gates that judge by the clock.
     monkeypatch.setattr("validation.stages.examine._GATE_WORKLOAD", WORKLOAD.name)
-    gates = observe_gates(subject, quiet)
+    gates = observe_gates(subject, quiet, examined.doings)
     assert [f"{gate.gate}: {gate.message}" for gate in gates if gate.outcome is Outcome.FAILED] == []

@@ -131,7 +131,7 @@ def test_a_fork_server_that_cannot_be_reached_says_so() -> None:
 
 def test_the_process_that_forks_ends_with_the_channel() -> None:
     one = ForkServer(worker_environment(1))
-    pid = one._pid
+    pid = one.pid
     one._channel.close()
     assert until(lambda: not alive(pid))
     os.waitpid(pid, 0)

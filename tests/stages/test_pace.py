@@ -39,7 +39,7 @@ def test_a_slow_kernel_is_looked_at_on_a_few_tokens_and_none_hides_behind_that(
     path = tmp_path / "kernel.py"
     path.write_text(KERNEL.format(when=when, pace=0.0006))
     subject = Subject(implementation=parse_kernel(str(path)), threads=1)
-    assert fitting(subject, find("1024x64x64-E4-k2-float32")).tokens == tokens
+    assert fitting(subject, find("1024x64x64-E4-k2-float32"), []).tokens == tokens
 
 
 def test_a_very_slow_kernel_is_not_called_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,5 +48,5 @@ def test_a_very_slow_kernel_is_not_called_again_and_again(tmp_path: Path, monkey
     path, made = tmp_path / "kernel.py", tmp_path / "calls"
     path.write_text(KERNEL.format(when=f"len(x) < 1024 or open({str(made)!r}, 'a').write('.')", pace=0.0006))
     subject = Subject(implementation=parse_kernel(str(path)), threads=1)
-    assert fitting(subject, find("1024x64x64-E4-k2-float32")).tokens == 4
+    assert fitting(subject, find("1024x64x64-E4-k2-float32"), []).tokens == 4
     assert made.read_text() == "."

@@ -26,7 +26,7 @@ def prepare(layer):
 def test_a_worker_full_of_threads_is_given_no_other_layer(source: str, *, given_up: bool, tmp_path: Path) -> None:
     config = LayerConfig(d_model=8, d_ff=8, n_experts=2, top_k=1)
     layers, x = [make_layer(config, seed) for seed in range(_MORE_THREADS + 4)], draw_tokens(config, 4)
-    with Running(Subject(implementation=kernel(tmp_path, source, "mine"), threads=1)) as running:
+    with Running(Subject(implementation=kernel(tmp_path, source, "mine"), threads=1), []) as running:
         workers = []
         for layer in layers:
             running(layer, x)

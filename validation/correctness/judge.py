@@ -10,7 +10,7 @@ import torch
 from validation.correctness.case import Case, Outcome
 from validation.correctness.compare import compare
 from validation.correctness.comparison import Criterion
-from validation.correctness.spec import PLAIN, Check, LayerVariant
+from validation.correctness.spec import PLAIN, TILE, Check, LayerVariant
 from validation.workloads.shape import shape_string
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from validation.correctness.comparison import Comparison
     from validation.correctness.question import Call, Question
     from validation.correctness.spec import CaseSpec
-
-#: Widths that every kernel must take: rows of 32 bytes even in 16-bit dtypes, what vector and tensor units load.
-_TILE: Final = 16
 
 #: Of layers with more experts, which whoever counts them in 8 bits cannot have, any candidate may say no.
 MOST_EXPERTS: Final = 256
@@ -94,7 +91,7 @@ def _declined(spec: CaseSpec, attempts: Sequence[Attempt], candidate: Candidate)
         return attempts[0].declined
     if candidate.strict or not attempts:
         return False
-    whole = config.d_model % _TILE == 0 and config.d_ff % _TILE == 0
+    whole = config.d_model % TILE == 0 and config.d_ff % TILE == 0
     if spec.workload.tokens == 0:
         return attempts[0].refused
     return attempts[0].declined and not (whole and candidate.required.of(config) == config)

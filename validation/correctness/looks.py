@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from validation.correctness.spec import CaseSpec
     from validation.implementations.implementation import Implementation
+    from validation.implementations.mailbox import Doing
 
 #: What a kernel looks at shows in its first layers; one that compiles itself anew for each is not waited for.
 _MOST_S: Final = 15.0
@@ -24,9 +25,12 @@ _LIMITS: Final = Limits(seconds=30.0, memory_bytes=4 << 30)
 _MOST_DEATHS: Final = 3
 
 
-def looked_at(implementation: Implementation, specs: Sequence[CaseSpec], threads: int) -> frozenset[str]:
+def looked_at(
+    implementation: Implementation, specs: Sequence[CaseSpec], threads: int, heard: list[Doing]
+) -> frozenset[str]:
     """Returns the fields of Layer and LayerConfig that the kernel reads while it prepares and answers these cases.
 
+    What it is reported to do is added to `heard`.
     Whatever it does is forgiven: a kernel that cannot run on a watched layer (torch.compile may refuse it) has looked
     at less, and is judged by its answers alone.
     """
@@ -40,6 +44,7 @@ def looked_at(implementation: Implementation, specs: Sequence[CaseSpec], threads
                 environment=implementation.environment,
                 limits=_LIMITS,
                 device=implementation.home,
+                heard=heard,
             ) as worker:
                 worker.load(implementation)
                 while remaining and time.monotonic() < deadline:

@@ -32,7 +32,7 @@ _RANDOM: Final[dict[str, int]] = {"smoke": 16, "standard": 60, "full": 240}
 _ROUNDS: Final[dict[str, int]] = {"smoke": 1, "standard": 2, "full": 6}
 
 #: Shapes of the exact tier: top_k is a power of two, and there are features enough to name every expert.
-_EXACT: Final = ((40, 65, 127, 8, 2), (17, 255, 65, 16, 1), (33, 96, 257, 5, 4))
+_EXACT: Final = ((40, 65, 127, 8, 2), (17, 255, 65, 16, 1), (48, 64, 128, 8, 1), (33, 96, 257, 5, 4))
 
 #: Choices of a token in a layer of as many experts, from one on.
 _CHOICES: Final = 10
@@ -191,7 +191,10 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
 
 def _variant_cases(dtype: str, seed: int, variant: LayerVariant) -> list[CaseSpec]:
     """What a variant of the layer is asked beside its share of the random cases."""
+    # A sigmoid's logits, which no maximum is taken from, have a path of their own.
+    sunk = variant.router == "sigmoid" and "sunk" in _ROUTERS[dtype]
     return [
+        *(_case(Check.ROUTER, (24, 64, 96, 8, 2), dtype, seed, variant, modifier="sunk") for _ in range(sunk)),
         _case(Check.RANDOM, (40, 65, 129, 5, 2), dtype, seed, variant),
         _case(Check.SHRINKING, (24, 33, 48, 4, 2), dtype, seed, variant),
         _case(Check.REPEAT, (32, 48, 64, 4, 2), dtype, seed, variant),

@@ -137,6 +137,11 @@ ALL_VARIANTS: Final = (
 PUBLISHED_VARIANTS: Final = tuple(one for one in ALL_VARIANTS if one.router == "softmax" and not one.shared_d_ff)
 
 
+#: Widths that every kernel must take are multiples of it: rows of 32 bytes even in 16-bit dtypes, what vector and
+#: tensor units load.
+TILE: Final = 16
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSpec:
     """One case: the check, its modifier, and the layer and tokens it is asked on."""
@@ -150,6 +155,16 @@ class CaseSpec:
         """The case as one word, from which `find_case` makes it again."""
         modifier = f".{self.modifier}" if self.modifier else ""
         return f"{self.check}{modifier}:{shape_string(self.workload)}"
+
+
+def in_tiles(spec: CaseSpec) -> CaseSpec | None:
+    """Returns the case with its widths filled up to whole tiles; None where they are whole, or there are no tokens."""
+    config = spec.workload.layer
+    widths = {name: -(-getattr(config, name) // TILE) * TILE for name in ("d_model", "d_ff", "shared_d_ff")}
+    whole = replace(config, **widths)
+    if whole == config or spec.workload.tokens == 0:
+        return None
+    return replace(spec, workload=replace(spec.workload, layer=whole))
 
 
 def find_case(case_id: str) -> CaseSpec:

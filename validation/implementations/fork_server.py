@@ -45,6 +45,11 @@ class Child:
         self._server = server
         self.pid = pid
 
+    @property
+    def forker(self) -> int:
+        """The process id of the server, whose child everything becomes that the worker leaves behind."""
+        return self._server.pid
+
     def poll(self) -> int | None:
         """Returns its exit code, minus a signal's number if that killed it; None while it lives."""
         return self._server.exit_code(self.pid, wait=False)
@@ -65,7 +70,7 @@ class ForkServer:
         command = [sys.executable, "-I", "-S", "-B", str(MAIN), "fork_server", "3"]
         files = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         # Its own session: an interrupt at the terminal is the suite's to handle.
-        self._pid = os.posix_spawn(
+        self.pid = os.posix_spawn(
             command[0],
             command,
             dict(environment),
@@ -158,8 +163,8 @@ class ForkServer:
         self.gone = True
         self._channel.close()
         with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
         self._codes |= dict.fromkeys(self._living, -signal.SIGKILL)
         self._living.clear()
 

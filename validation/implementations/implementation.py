@@ -19,7 +19,8 @@ class Implementation:
     One that is `published_only` leaves out what the published layer does not have, as sigmoid routers.
     `program` is one it cannot do without, as the C++ baselines a compiler; empty when it needs none.
     An ablation is the kernel under validation built with `defines`, switches that take one technique away; such a one
-    takes part until `most_pairs` of its processes count.
+    takes part until `most_pairs` of its processes count. `sha256` is that of a kernel's source when it was named: every
+    process must load the same.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Implementation:
     published_only: bool = False
     program: str = ""
     defines: tuple[str, ...] = ()
+    sha256: str = ""
     most_pairs: int | None = None
 
     def takes(self, flops: float, dtype: str, device: str) -> bool:

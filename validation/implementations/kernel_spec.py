@@ -1,5 +1,6 @@
 """A kernel as it is named on the command line: FILE.py, FILE.py:prepare, or FOLDER/__init__.py."""
 
+import hashlib
 from pathlib import Path
 
 from validation.implementations.implementation import Implementation
@@ -34,6 +35,7 @@ def parse_kernel(spec: str, *, device: str = "cpu", graph: bool = False) -> Impl
         dtypes=frozenset({"float32", "bfloat16", "float16"}),
         devices=frozenset({device}),
         graph=graph,
+        sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 from validation.implementations import arena, spawn, vitals
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.block_memory import BlockMemory
-from validation.implementations.failure import Misbehaved
+from validation.implementations.failure import ImplementationFailed, Misbehaved
 from validation.implementations.inherited import compiled_into, importable_paths, loaded_from
 from validation.implementations.limits import Limits
 from validation.implementations.mailbox import Doing, Mailbox
@@ -57,7 +57,7 @@ class Worker:
         ImplementationFailed: from any method, when the kernel failed and the process lives.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a process is started with
         self,
         *,
         threads: int,
@@ -65,8 +65,12 @@ class Worker:
         environment: Sequence[tuple[str, str]] = (),
         limits: Limits | None = None,
         device: str = "cpu",
+        heard: list[Doing] | None = None,
     ) -> None:
-        """Starts the process; it loads torch while the caller does something else. `device` is "cpu" or "cuda"."""
+        """Starts the process; it loads torch while the caller does something else. `device` is "cpu" or "cuda".
+
+        What the candidate was reported to do is added to `heard` when the process is ended.
+        """
         if device not in {"cpu", "cuda"}:
             raise ValueError(f"a worker's device must be 'cpu' or 'cuda'; got {device!r}")
         self.device = device
@@ -75,6 +79,7 @@ class Worker:
         self._trusted = trusted
         self._shared: SharedLayer | None = None
         self._before: list[SharedLayer | None] = []
+        self._heard = heard
         self._offers: tuple[str, ...] | None = None
         self._memory = BlockMemory()
         # What a candidate forgets to remove goes with this process. A trusted torch.compile keeps its cache for later.
@@ -171,7 +176,11 @@ class Worker:
         self._reported = not self._trusted
         answer = self._ask("load", message, seconds=_LOADING * self.limits.seconds)
         self._offers = None if answer.get("offers") is None else tuple(str(word) for word in answer["offers"])
-        return str(answer["sha256"])
+        loaded = str(answer["sha256"])
+        if implementation.sha256 not in {"", loaded}:
+            name = implementation.source.name
+            raise ImplementationFailed("import", f"{name} was changed while it was examined: start again", "")
+        return loaded
 
     def prepare(self, layer: Layer | SharedLayer, *, watched: bool = False, keep: int = 0) -> Prepared:
         """Hands the loaded kernel a layer; it stays the layer of all calls until the next one.
@@ -294,8 +303,14 @@ class Worker:
 
     def close(self) -> None:
         """Ends the process and its descendants, and gives the memory back. Closing twice is harmless."""
-        spawn.end(self._spawned)
+        left = spawn.end(self._spawned)
         self._memory.close()
+        if self._heard is not None:
+            self._heard += [
+                *self.doings,
+                *(Doing(event="left a process", argument=one, stage="its own end") for one in left),
+            ]
+            self._heard = None
 
     def _ask(
         self, request: str, message: Message, descriptors: tuple[int, ...] = (), *, seconds: float | None = None

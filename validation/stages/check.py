@@ -67,10 +67,11 @@ def check_kernel(request: CheckRequest) -> bool:
     examined = examine(subject, request.profile, console, single=single)
     subject = examined.subject
     if trained is not None and request.trained is not None:
-        asked = observe_trained(subject, trained, request.trained, console)
-        examined = replace(examined, cases=(*asked, *examined.cases))
+        heard = list(examined.doings)
+        asked = observe_trained(subject, trained, request.trained, heard, console)
+        examined = replace(examined, cases=(*asked, *examined.cases), doings=tuple(heard))
     # A single case is re-run to look at it, and a kernel that is wrong need not be asked whether it is honest.
-    gates = () if single or _failed(examined.cases) else observe_gates(subject, console)
+    gates = () if single or _failed(examined.cases) else observe_gates(subject, console, examined.doings)
     planted = planted_count()
     if request.as_json:
         document = {

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from validation.correctness.attempt import attempt
 from validation.correctness.case import Outcome
+from validation.correctness.integrity.doings import kept_to_itself
 from validation.correctness.integrity.inspect import GATES, inspect
 from validation.correctness.judge import too_slow
 from validation.correctness.looks import looked_at
 from validation.correctness.option import PROMISES, find_options
 from validation.correctness.plan import brief_cases
 from validation.correctness.question import ask
-from validation.correctness.spec import PLAIN
+from validation.correctness.spec import PLAIN, in_tiles
 from validation.correctness.suite import ALL_VARIANTS, check, plan_cases
 from validation.correctness.survey import Standing, Survey, probe_spec, survey
 from validation.stages.console import step
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from validation.correctness.plan import Profile
     from validation.correctness.suite import CaseSpec
     from validation.correctness.survey import Offer
+    from validation.implementations.mailbox import Doing
 
 #: A kernel that took so many processes along is not given another; the cases left would each wait out the limit.
 _MOST_DEATHS: Final = 3
@@ -46,12 +48,13 @@ SEED: Final = 0
 class Examined:
     """Every case, and what became of the options the kernel might have dealt with; none is told of our own.
 
-    `subject` is who was examined, with the dtype it turned out to be for.
+    `subject` is who was examined, with the dtype it turned out to be for; `doings` are what it was reported to do.
     """
 
     subject: Subject
     cases: tuple[Case, ...]
     offers: tuple[Offer, ...] = ()
+    doings: tuple[Doing, ...] = ()
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -82,7 +85,8 @@ def examine(
     Raises:
         UsageError: the kernel's file cannot be loaded, or declares what is no option.
     """
-    with Running(subject) as running:
+    heard: list[Doing] = []
+    with Running(subject, heard) as running:
         declared = running.load()
         promised = tuple(word for word in declared or () if word in PROMISES)
         subject = replace(subject, require=(*subject.require, *promised))
@@ -92,26 +96,27 @@ def examine(
             cases = _asked(subject, running, _all_cases(subject, profile, dtypes), console)
             return Examined(subject=subject, cases=cases)
         subject = replace(subject, dtype=_home_dtype(subject, running))
-        found = _surveyed(subject, running, declared, dtypes)
+        found = _surveyed(subject, running, declared, dtypes, heard)
         known = {case.id for case in found.cases}
         specs = [spec for spec in _cases_of(found, profile) if spec.id not in known]
         cases = (*found.cases, *_asked(subject, running, specs, console))
-    return Examined(subject=subject, cases=cases, offers=found.offers)
+    return Examined(subject=subject, cases=cases, offers=found.offers, doings=tuple(heard))
 
 
-def observe_gates(subject: Subject, console: Console) -> tuple[Gate, ...]:
+def observe_gates(subject: Subject, console: Console, doings: Sequence[Doing] = ()) -> tuple[Gate, ...]:
     """Returns every integrity gate as the candidate passed it, in one scripted run on the published shape.
 
-    A kernel too slow for it is looked at on a few tokens of that shape.
+    A kernel too slow for it is looked at on a few tokens of that shape. `doings` are what was reported of it before.
     """
     published = find_workload(_GATE_WORKLOAD)
     home = subject.implementation.home
     layer = replace(subject.base.of(replace(published.layer, dtype=subject.dtype)), device=home)
     with step(console, "integrity gates", len(GATES)) as shown:
-        workload = fitting(subject, replace(published, layer=layer))
+        heard = list(doings)
+        workload = fitting(subject, replace(published, layer=layer), heard)
         gates = inspect(subject.implementation, workload, threads=subject.threads, limits=LIMITS)
         shown.done = len(gates)
-    return gates
+    return tuple(kept_to_itself(one, heard) for one in gates)
 
 
 def _home_dtype(subject: Subject, running: Running) -> str:
@@ -123,13 +128,15 @@ def _home_dtype(subject: Subject, running: Running) -> str:
     return subject.dtype
 
 
-def _surveyed(subject: Subject, running: Running, declared: tuple[str, ...] | None, dtypes: Sequence[str]) -> Survey:
+def _surveyed(
+    subject: Subject, running: Running, declared: tuple[str, ...] | None, dtypes: Sequence[str], heard: list[Doing]
+) -> Survey:
     required = subject.required() + find_options(dtypes, subject.base, subject.dtype)
     found = survey(
         running,
         subject.candidate,
         subject.dtype,
-        looks=lambda specs: looked_at(subject.implementation, specs, subject.threads),
+        looks=lambda specs: looked_at(subject.implementation, specs, subject.threads, heard),
         required=required,
         declared=None if declared is None else find_options(declared, subject.base, subject.dtype),
     )
@@ -158,15 +165,23 @@ def _cases_of(found: Survey, profile: Profile) -> list[CaseSpec]:
     return specs
 
 
+def _case(subject: Subject, running: Running, spec: CaseSpec) -> Case:
+    seconds = 0.0 if subject.ours else running.seconds(spec.workload.tokens)
+    if seconds > LIMITS.seconds / 3:
+        return too_slow(spec, subject.candidate, seconds)
+    return check(spec, running, subject.candidate)
+
+
 def _asked(subject: Subject, running: Running, specs: Sequence[CaseSpec], console: Console) -> tuple[Case, ...]:
     cases: list[Case] = []
+    planned = {spec.id for spec in specs}
     with step(console, "correctness cases", len(specs)) as shown:
         for spec in specs:
-            seconds = 0.0 if subject.ours else running.seconds(spec.workload.tokens)
-            slow = seconds > LIMITS.seconds / 3
-            cases.append(
-                too_slow(spec, subject.candidate, seconds) if slow else check(spec, running, subject.candidate)
-            )
+            cases.append(_case(subject, running, spec))
+            # Who declines odd widths is asked the same of whole tiles: half of the checks come at odd widths alone.
+            again = in_tiles(spec) if cases[-1].outcome is Outcome.NOT_SUPPORTED else None
+            if again is not None and again.id not in planned:
+                cases.append(_case(subject, running, again))
             shown.note(spec.id)
             shown.advance()
             if running.deaths >= _MOST_DEATHS:

@@ -13,6 +13,7 @@ from validation.stages.subject import LIMITS
 from validation.workloads.inputs import TokenBank, make_layer
 
 if TYPE_CHECKING:
+    from validation.implementations.mailbox import Doing
     from validation.stages.subject import Subject
     from validation.workloads.workload import Workload
 
@@ -33,16 +34,17 @@ _ALL_CALLS: Final = 5
 _ALL_S: Final = 10.0
 
 
-def fitting(subject: Subject, workload: Workload) -> Workload:
+def fitting(subject: Subject, workload: Workload, heard: list[Doing]) -> Workload:
     """Returns the workload, or the same with a few tokens where the kernel takes long for it.
 
     A kernel that is slow on the pilot's few tokens must be slow on all of them too, in the fastest of as many calls as
-    a timed process makes, so that none hides behind it. One that fails is left to the gates.
+    a timed process makes, so that none hides behind it. One that fails is left to the gates. What the kernel is
+    reported to do is added to `heard`.
     """
     try:
-        if _seconds(subject, replace(workload, tokens=_PILOT), _CALLS) * workload.tokens / _PILOT <= _SLOWEST_S:
+        if _seconds(subject, replace(workload, tokens=_PILOT), _CALLS, heard) * workload.tokens / _PILOT <= _SLOWEST_S:
             return workload
-        if _seconds(subject, workload, _ALL_CALLS, enough_s=_SLOWEST_S) <= _SLOWEST_S:
+        if _seconds(subject, workload, _ALL_CALLS, heard, enough_s=_SLOWEST_S) <= _SLOWEST_S:
             return workload
     except ImplementationFailed as failure:
         if "time limit" not in failure.cause:
@@ -50,7 +52,7 @@ def fitting(subject: Subject, workload: Workload) -> Workload:
     return replace(workload, tokens=_FEW)
 
 
-def _seconds(subject: Subject, workload: Workload, calls: int, *, enough_s: float = 0.0) -> float:
+def _seconds(subject: Subject, workload: Workload, calls: int, heard: list[Doing], *, enough_s: float = 0.0) -> float:
     """The fastest of some calls, by this process's clock; of the first alone where that took all the time there is.
 
     One that takes no more than `enough_s` is the last.
@@ -61,6 +63,7 @@ def _seconds(subject: Subject, workload: Workload, calls: int, *, enough_s: floa
         environment=implementation.environment,
         limits=LIMITS,
         device=implementation.home,
+        heard=heard,
     ) as worker:
         worker.load(implementation)
         worker.prepare(make_layer(workload.layer, workload.seed))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from validation.correctness.case import Gate
+    from validation.implementations.mailbox import Doing
 
 __all__ = ["RunRequest", "run_validation"]
 
@@ -76,13 +77,15 @@ def run_validation(request: RunRequest) -> bool:
 
 def _observe(plan: RunPlan, journal: Journal, console: Console, began_s: float) -> None:
     """Observes all that is planned; `began_s` is when the run began, by the monotonic clock."""
+    doings: tuple[Doing, ...] = ()
     if not journal.evidence.cases:
         dtypes = sorted({contest.workload.layer.dtype for contest in plan.contests}) or ["float32"]
         examined = examine(_subject(plan), plan.correctness, console, dtypes=dtypes)
+        doings = examined.doings
         journal.add(cases=examined.cases, left_out=(*journal.evidence.left_out, *examined.left_out))
     looked_s = time.monotonic()
     if not journal.evidence.gates and not objections((journal.evidence,), None):
-        journal.add(gates=observe_gates(_subject(plan), console))
+        journal.add(gates=observe_gates(_subject(plan), console, doings))
     # The second look takes as long as the first.
     look_s = time.monotonic() - looked_s
     if objections((journal.evidence,), None):

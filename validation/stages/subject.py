@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from validation.correctness.attempt import Run
     from validation.correctness.option import Option
     from validation.implementations.implementation import Implementation
+    from validation.implementations.mailbox import Doing
     from validation.workloads.layer import Layer
 
 #: A case is 0.2 GFLOP at most, half a second for plain Python; what a compiler takes for a first call is more.
@@ -91,8 +92,9 @@ _MORE_THREADS: Final = 2
 class Running:
     """Runs the candidate in a worker, and in a new one after it took the last along or left it full of threads."""
 
-    def __init__(self, subject: Subject) -> None:
-        """Starts nothing yet."""
+    def __init__(self, subject: Subject, heard: list[Doing]) -> None:
+        """Starts nothing yet; what the kernel is reported to do is added to `heard`."""
+        self._heard = heard
         self._subject = subject
         self._worker: Worker | None = None
         self._run: Run | None = None
@@ -156,6 +158,7 @@ class Running:
             environment=implementation.environment,
             limits=LIMITS,
             device=implementation.home,
+            heard=self._heard,
         )
         self._worker.load(implementation)
         self._run = in_worker(self._worker)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from validation.correctness.case import Case
+    from validation.implementations.mailbox import Doing
     from validation.workloads.layer import Layer
 
 
@@ -91,15 +92,19 @@ class Trained:
         )
 
 
-def observe_trained(subject: Subject, trained: TrainedLayer, source: Trained, console: Console) -> tuple[Case, ...]:
+def observe_trained(
+    subject: Subject, trained: TrainedLayer, source: Trained, heard: list[Doing], console: Console
+) -> tuple[Case, ...]:
     """Returns the cases on the trained weights, as the candidate, in a process of its own, answered them.
+
+    What it was reported to do is added to `heard`.
 
     Raises:
         UsageError: the kernel's file cannot be loaded.
     """
     candidate = replace(subject.candidate, repro=f"{subject.candidate.repro} {source.options}")
     cases: list[Case] = []
-    with Running(subject) as running, step(console, "cases on trained weights", len(TOKENS) + 1) as shown:
+    with Running(subject, heard) as running, step(console, "cases on trained weights", len(TOKENS) + 1) as shown:
         running.load()
         for case in check_trained(trained.layer, source.tokens, running, candidate):
             cases.append(case)

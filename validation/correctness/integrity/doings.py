@@ -1,8 +1,9 @@
 """Gate: a kernel computes; it starts no processes, kills none, speaks to nobody, and reads no answers."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from validation.correctness.case import Gate
+from validation.correctness.case import Gate, Outcome
 from validation.correctness.integrity.observation import Observation
 from validation.correctness.integrity.verdict import gate
 from validation.implementations.mailbox import Doing
@@ -15,6 +16,9 @@ _AT_FIRST: Final = frozenset({"subprocess.Popen", "os.posix_spawn", "os.spawn", 
 _HEAP: Final = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents"})
 
 
+_MOST_MESSAGE: Final = 400
+
+
 def keeps_to_itself(observation: Observation) -> Gate:
     """Fails on a fork, a signal, a socket, or the opening of the suite's or a reference's files, at any time.
 
@@ -22,7 +26,7 @@ def keeps_to_itself(observation: Observation) -> Gate:
     from, whether or not anything is written there. A kernel's caches belong elsewhere; a worker writes no bytecode.
     """
     grave = [
-        f"{doing.event}({doing.argument}) during {doing.stage}"
+        _told(doing)
         for number, doing in enumerate(observation.doings)
         if _is_grave(doing, at_first=number in observation.compiling)
     ]
@@ -32,6 +36,25 @@ def keeps_to_itself(observation: Observation) -> Gate:
     if observation.companions and not grave:
         grave.append(f"had a process alive after its calls: {observation.companions[0][:100]}")
     return gate("keeps_to_itself", observation, "; ".join(grave[:3]) or None)
+
+
+def kept_to_itself(found: Gate, elsewhere: Iterable[Doing]) -> Gate:
+    """Returns this gate failed by what the kernel did in other processes, and any other gate as it is.
+
+    Those are the processes in which it was asked cases, tried on options, or timed roughly: every call there may be the
+    first on so many tokens.
+    """
+    if found.gate != keeps_to_itself.__name__ or found.outcome is Outcome.FAILED:
+        return found
+    grave = [_told(doing) for doing in elsewhere if _is_grave(doing, at_first=True)]
+    if not grave:
+        return found
+    message = "while it was asked cases: " + "; ".join(dict.fromkeys(grave))
+    return found.model_copy(update={"outcome": Outcome.FAILED, "message": message[:_MOST_MESSAGE]})
+
+
+def _told(doing: Doing) -> str:
+    return f"{doing.event}({doing.argument}) during {doing.stage}"
 
 
 def _is_grave(doing: Doing, *, at_first: bool) -> bool:

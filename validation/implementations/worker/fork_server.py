@@ -17,6 +17,8 @@ from . import frames, lifetime
 from .importing import import_torch
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .frames import Message
 
 #: A worker's mappings begin so many pages lower than they would, drawn up to this: 1 GiB, of addresses alone. Two
@@ -33,10 +35,13 @@ def run(control: int) -> None:
     os.closerange(control + 1, os.sysconf("SC_OPEN_MAX"))
     channel = socket.socket(fileno=control)
     _import_torch(channel)
+    # What a worker that ended by itself leaves behind becomes this process's child, and is found by that.
+    ctypes.CDLL(None).prctl(lifetime.PR_SET_CHILD_SUBREAPER, 1)
     ends: dict[int, int] = {}
     poll = select.poll()
     poll.register(channel, select.POLLIN)
     while True:
+        _bury_strangers(ends.values())
         for ready, _event in poll.poll():
             if ready in ends:
                 poll.unregister(ready)
@@ -61,6 +66,15 @@ def run(control: int) -> None:
                 _tell(channel, {"forked": pid})
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+def _bury_strangers(workers: Collection[int]) -> None:
+    """Takes note of the death of children that are no workers; of a worker's its own descriptor tells."""
+    with suppress(ChildProcessError):
+        while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if dead.si_pid in workers:
+                return
+            os.waitpid(dead.si_pid, 0)
 
 
 def _tell(channel: socket.socket, message: Message) -> None:
