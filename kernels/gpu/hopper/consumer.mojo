@@ -27,7 +27,14 @@ from hopper.few_words import store_words
 from hopper.layer import GELU_ERF, Layer, RELU, SIGMOID_FORM
 from hopper.memory import Global, U32P
 from hopper.producer import Ring, finished_of
-from hopper.ptx import add_release, fence_async_global, opaque_zero, wait_barrier
+from hopper.ptx import (
+    add_release,
+    fence_async_global,
+    next_address,
+    opaque_zero,
+    store_if_above,
+    wait_barrier,
+)
 from hopper.schedule import (
     FIRST,
     ROUTER,
@@ -40,6 +47,7 @@ from hopper.schedule import (
     is_width,
     k_blocks,
     split_range,
+    splits_of,
     tokens_per_tile,
 )
 from hopper.shape import Block, GROUP_ROWS, ROW_BYTES, Shape
@@ -86,15 +94,15 @@ def multiply[
     @inline(.always)
     @__parameter
     def stage_product[first: Bool](mut low: StaticTuple[Float32, n // 2], mut high: StaticTuple[Float32, n // 2]):
-        block.full()[unsafe_offset=ring.stage].wait(ring.parity)
+        block.full()[unsafe_offset=ring.stage()].wait(ring.parity)
         comptime if shape.gathers:
             # Token rows came through the generic proxy; wgmma reads through the asynchronous one.
             fence_async_view_proxy()
         var at = opaque_zero()
-        var a = block.weights(ring.stage).unsafe_offset(warpgroup * GROUP_ROWS * columns + at)
+        var a = block.weights(ring.stage()).unsafe_offset(warpgroup * GROUP_ROWS * columns + at)
         var a_low = descriptor(a)
         var a_high = descriptor(a.unsafe_offset(64 * columns))
-        var b = descriptor(block.tokens(ring.stage).unsafe_offset(at))
+        var b = descriptor(block.tokens(ring.stage()).unsafe_offset(at))
         wgmma_fence_aligned()
         comptime for k in range(ROW_BYTES // 32):
             comptime keep = 0 if first and k == 0 else 1
@@ -112,21 +120,24 @@ def multiply[
             stage_product[True](stage_low, stage_high)
             wgmma_wait_group_sync[0]()
             if thread == 0:
-                _ = block.empty()[unsafe_offset=ring.stage].arrive()
+                _ = block.empty()[unsafe_offset=ring.stage()].arrive()
             ring.advance[shape.stages]()
             comptime for i in range(n // 2):
                 low[i] += stage_low[i]
                 high[i] += stage_high[i]
         return
     stage_product[True](low, high)
-    var previous = ring.stage
+    var previous = ring.stage()
     ring.advance[shape.stages]()
-    for _ in range(1, stages):
+    # 32 bits: it lives beside the sums.
+    var left = Int32(stages) - 1
+    while left > 0:
+        left -= 1
         stage_product[False](low, high)
         wgmma_wait_group_sync[1]()
         if thread == 0:
             _ = block.empty()[unsafe_offset=previous].arrive()
-        previous = ring.stage
+        previous = ring.stage()
         ring.advance[shape.stages]()
     wgmma_wait_group_sync[0]()
     if thread == 0:
@@ -137,9 +148,9 @@ def multiply[
 def skip_stages[dtype: DType, shape: Shape](block: Block[dtype, shape], thread: Int, stages: Int, mut ring: Ring):
     """A warpgroup without rows in this tile: releases its share of the stages."""
     for _ in range(stages):
-        block.full()[unsafe_offset=ring.stage].wait(ring.parity)
+        block.full()[unsafe_offset=ring.stage()].wait(ring.parity)
         if thread == 0:
-            _ = block.empty()[unsafe_offset=ring.stage].arrive()
+            _ = block.empty()[unsafe_offset=ring.stage()].arrive()
         ring.advance[shape.stages]()
 
 
@@ -157,28 +168,50 @@ def hidden_of[
     return h
 
 
+@fieldwise_init
+struct Addresses(TrivialRegisterPassable):
+    """Where a thread's next two neighbouring tokens go: `even` and `odd`, then those eight rows on."""
+
+    var even: UInt64
+    var odd: UInt64
+    var step: UInt64
+    """Bytes from one row to the next."""
+
+    @staticmethod
+    @inline(.always)
+    def of(first: Int, step: Int) -> Self:
+        """The first two."""
+        return Self(UInt64(first), next_address(UInt64(first), UInt64(step)), UInt64(step))
+
+    @inline(.always)
+    def advance(mut self):
+        """Goes to the next two."""
+        self.even = next_address(self.even, 8 * self.step)
+        self.odd = next_address(self.odd, 8 * self.step)
+
+
 @inline(.always)
 def store_hidden[
-    dtype: DType, gated: Bool, kind: Int
-](a: Layer[dtype], to: Global[dtype], v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4]):
-    """Stores the hidden features of one token that this thread holds.
+    dtype: DType, //, gated: Bool, kind: Int, i: Int
+](a: Layer[dtype], to: UInt64, v: SIMD[DType.float32, 4], bias: SIMD[DType.float32, 4], end: Int32):
+    """Stores the hidden features of one token that this thread holds, where end > i.
 
     Args:
         a: The layer.
-        to: Where the first of them goes.
+        to: The address of the first of them.
         v: Products of rows (0, 8, 64, 72); gated: (up, gate) of two features.
         bias: Beside them; gated: of `up` alone, in lanes 0 and 2.
+        end: See above.
     """
     comptime width = 2 if gated else 4
     var h = hidden_of[gated, kind](a, v, bias)
     comptime if dtype == DType.float32:
         # Kept as [high | low] like every float32 operand of a product: see schedule.columns_of_stage.
         var high = rounded_to_tf32(h)
-        var low = rounded_to_tf32(h - high)
-        to.unsafe_store[width=width, alignment=4 * width](high.cast[dtype]())
-        to.unsafe_offset(Int(a.k1)).unsafe_store[width=width, alignment=4 * width](low.cast[dtype]())
+        store_if_above[width, i](to, high, end)
+        store_if_above[width, i](to + UInt64(4 * Int(a.k1)), rounded_to_tf32(h - high), end)
     else:
-        to.unsafe_store[width=width, alignment=2 * width](h.cast[dtype]())
+        store_if_above[width, i](to, h.cast[dtype](), end)
 
 
 @inline(.always)
@@ -251,9 +284,10 @@ def consume_tile[
     # The thread's first token; its others are 8 columns apart, in neighbouring pairs.
     var column = lane % 4 * 2
     var row = tile.row + column
+    # A column is a token where it is below.
+    var end = Int32(tile.n_tokens - column)
     comptime if matmul == FIRST:
         var first = row * Int(a.hidden_stride) + group_row // (2 if gated else 1) + feature
-        var to = a.hidden.unsafe_offset(first)
         comptime per_word = 4 // size_of[dtype]()
         var words = a.hidden.unsafe_bitcast[UInt32]().unsafe_offset(first // per_word * 2)
         var number = UInt32(0)
@@ -263,21 +297,17 @@ def consume_tile[
         @inline(.always)
         @__parameter
         def store[kind: Int]():
-            comptime for j in range(n // 8):
+            comptime if shape.few():
                 comptime for side in range(2):
-                    if column + (j * 8 + side) < tile.n_tokens:
-                        comptime if shape.few():
-                            store_hidden_words[dtype, gated, kind](
-                                a,
-                                words.unsafe_offset(side * Int(a.hidden_stride) // per_word * 2),
-                                four[j, side](),
-                                bias,
-                                number,
-                            )
-                        else:
-                            store_hidden[dtype, gated, kind](
-                                a, to.unsafe_offset((j * 8 + side) * Int(a.hidden_stride)), four[j, side](), bias
-                            )
+                    if Int32(side) < end:
+                        var to = words.unsafe_offset(side * Int(a.hidden_stride) // per_word * 2)
+                        store_hidden_words[dtype, gated, kind](a, to, four[0, side](), bias, number)
+            else:
+                var at = Addresses.of(Int(a.hidden.unsafe_offset(first)), Int(a.hidden_stride) * size_of[dtype]())
+                comptime for j in range(n // 8):
+                    store_hidden[gated, kind, 8 * j](a, at.even, four[j, 0](), bias, end)
+                    store_hidden[gated, kind, 8 * j + 1](a, at.odd, four[j, 1](), bias, end)
+                    at.advance()
 
         # Branch here, not at each value: the unrolled code of the other kinds would pass through the instruction cache.
         if a.activation == RELU:
@@ -288,29 +318,29 @@ def consume_tile[
             store[SIGMOID_FORM]()
     elif matmul == SECOND:
         comptime kind = out_type[dtype, shape]()
-        var at = (tile.split * Int(a.n_tokens) * Int(a.top_k) + row) * Int(a.d_stride) + group_row + feature
-        var to = a.expert_out.unsafe_bitcast[Scalar[kind]]().unsafe_offset(at)
-        comptime for j in range(n // 8):
+        var first = (tile.split * Int(a.n_tokens) * Int(a.top_k) + row) * Int(a.d_stride) + group_row + feature
+        comptime if shape.few():
             comptime for side in range(2):
-                if column + (j * 8 + side) < tile.n_tokens:
-                    comptime if shape.few():
-                        store_words[4](
-                            a.expert_out.unsafe_bitcast[UInt32]().unsafe_offset((at + side * Int(a.d_stride)) * 2),
-                            bitcast[DType.uint32, 4](four[j, side]() + bias),
-                            block.launch()[unsafe_offset=0],
-                        )
-                    else:
-                        to.unsafe_offset((j * 8 + side) * Int(a.d_stride)).unsafe_store[
-                            width=4, alignment=4 * size_of[kind]()
-                        ]((four[j, side]() + bias).cast[kind]())
-    else:
-        var to = a.logits.unsafe_offset(row * Int(a.logits_stride) + group_row + feature)
-        comptime for j in range(n // 8):
-            comptime for side in range(2):
-                if column + (j * 8 + side) < tile.n_tokens:
-                    to.unsafe_offset((j * 8 + side) * Int(a.logits_stride)).unsafe_store[width=4, alignment=16](
-                        four[j, side]()
+                if Int32(side) < end:
+                    store_words[4](
+                        a.expert_out.unsafe_bitcast[UInt32]().unsafe_offset((first + side * Int(a.d_stride)) * 2),
+                        bitcast[DType.uint32, 4](four[0, side]() + bias),
+                        block.launch()[unsafe_offset=0],
                     )
+        else:
+            comptime item = size_of[kind]()
+            var at = Addresses.of(Int(a.expert_out.unsafe_offset(first * item)), Int(a.d_stride) * item)
+            comptime for j in range(n // 8):
+                store_if_above[4, 8 * j](at.even, (four[j, 0]() + bias).cast[kind](), end)
+                store_if_above[4, 8 * j + 1](at.odd, (four[j, 1]() + bias).cast[kind](), end)
+                at.advance()
+    else:
+        var first = (tile.split * Int(a.n_tokens) + row) * Int(a.logits_stride) + group_row + feature
+        var at = Addresses.of(Int(a.logits.unsafe_offset(first)), Int(a.logits_stride) * 4)
+        comptime for j in range(n // 8):
+            store_if_above[4, 8 * j](at.even, four[j, 0](), end)
+            store_if_above[4, 8 * j + 1](at.odd, four[j, 1](), end)
+            at.advance()
 
 
 @inline(.always)
@@ -322,13 +352,13 @@ def consume_matmul[
     var own = thread % 128
     var k = a.k1 if matmul == SECOND else a.k0
     var rows = Int(a.logits_stride) if matmul == ROUTER else (Int(a.rows1) if matmul == FIRST else Int(a.d_stride))
-    var splits = Int(a.splits) if matmul == SECOND else 1
+    var splits = splits_of[matmul](a)
     var end = before + count_tiles[matmul](a, block)
     while turn.index < end:
         var tile = turn.tile[matmul](a, block, before)
         var part = split_range(k_blocks[dtype](k), splits, tile.split)
         var stages = part[1] - part[0]
-        if tile.weight_row + warpgroup * GROUP_ROWS >= rows:
+        if Int32(tile.weight_row) + Int32(warpgroup * GROUP_ROWS) >= Int32(rows):
             skip_stages(block, own, stages, ring)
         else:
             # One instance of the loop for each width of `wgmma`, the widest first: it has the most to wait for.
@@ -337,7 +367,9 @@ def consume_matmul[
                 comptime w = most - i
                 comptime if is_width(w * 8):
                     comptime below = w * 8 - 8 if w == 1 or is_width(w * 8 - 8) else w * 8 - 16
-                    if tile.n_tokens > below and tile.n_tokens <= w * 8:
+                    # Looked at anew each time: what it is compared with would be made ahead, and put away.
+                    var tokens = Int32(tile.n_tokens) + Int32(opaque_zero())
+                    if tokens > Int32(below) and tokens <= Int32(w * 8):
                         consume_tile[gated, matmul, w * 8](a, block, tile, turn, before, warpgroup, own, stages, ring)
         comptime if matmul == FIRST and not shape.few():
             comptime if not shape.gathers:

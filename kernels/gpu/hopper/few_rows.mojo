@@ -70,9 +70,9 @@ def gather_hidden[
                                     from_.unsafe_offset(r * stride + 4 * half), loaded[2 * r + half], number
                                 )
             for stage in range(min(stages, part[1] - first)):
-                block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+                block.empty()[unsafe_offset=ring.stage()].wait(ring.parity)
                 if stage == slot:
-                    var to = block.tokens(ring.stage).unsafe_bitcast[UInt32]()
+                    var to = block.tokens(ring.stage()).unsafe_bitcast[UInt32]()
                     comptime for r in range(FEW_TOKENS):
                         if r < tile.n_tokens:
                             var low = loaded[2 * r]
@@ -82,7 +82,7 @@ def gather_hidden[
                             )
                     # The tensor cores read through the asynchronous proxy.
                     fence_async_view_proxy()
-                _ = block.full()[unsafe_offset=ring.stage].arrive()
+                _ = block.full()[unsafe_offset=ring.stage()].arrive()
                 ring.advance[shape.stages]()
         turn.follow(block)
 

@@ -32,12 +32,11 @@ from hopper.producer import (
     gather_rows,
     gather_tokens,
     router_stages,
-    tell_of_rows,
 )
 from hopper.ptx import admit_next_launch, await_launch_before, fence_async_global, wait_barrier
 from hopper.route import logits_by_dots, stage_inputs
 from hopper.schedule import FIRST, ROUTER, SECOND, Turn, count_tiles, finished_slots
-from hopper.shape import Block, GATHERERS, ROW_GATHERERS, SUM_STAGES, Shape, TURNS
+from hopper.shape import Block, GATHERERS, SUM_STAGES, Shape, TURNS
 from hopper.stamp import stamp
 from hopper.sort import clear_finished, count_pairs, place_pairs, sort_rows
 
@@ -142,7 +141,7 @@ def whole_layer[
             comptime for s in range(TURNS):
                 block.turned()[unsafe_offset=s].init(1)
             comptime for s in range(shape.stages):
-                block.landed()[unsafe_offset=s].init(Int32(ROW_GATHERERS))
+                block.landed()[unsafe_offset=s].init(Int32(GATHERERS))
         fence_mbarrier_init()
     admit_next_launch()
     await_launch_before()
@@ -230,10 +229,8 @@ def produce[
             stamp[10](a.sync, thread)
     else:
         if Int(a.sorted) == 0:
-            if thread >= 64:
-                gather_rows(a, block, thread - 64, ring, turn)
-            elif thread == 32:
-                tell_of_rows(a, block, ring, turn)
+            if thread >= 32:
+                gather_rows(a, block, thread - 32, ring, turn)
         elif thread == 32:
             fetch_tokens[FIRST](a, block, sorted_map, ring, turn, 0)
         if thread == 32:

@@ -48,7 +48,7 @@ struct Layer[dtype: DType](DevicePassable, TrivialRegisterPassable):
     var finished: U32P
     """How many tiles of the first matmul have been written, for each expert's blocks of rows."""
     var logits: F32P
-    """[T, logits_stride]."""
+    """[T, logits_stride]; where the router cuts its K, two of them."""
     var histogram: I32P
     """Pairs per expert of each block's tokens [blocks, E]."""
     var tokens: I32P

@@ -33,14 +33,15 @@ def arrive_after_copies(bar: UInt32):
 
 @inline(.always)
 def copy_bulk(dst: Shared[DType.uint8], src: Pointer[UInt8, MutUntrackedOrigin], bytes: UInt32, bar: UInt32):
-    """Starts a copy of `bytes` bytes, a multiple of 16, from global to shared memory, which the mbarrier `bar` counts.
+    """Starts a copy of `bytes` bytes, a multiple of 16, from global to shared memory, which the mbarrier `bar` counts; of what is
+    not read again, so that the L2 cache keeps what else it has (`evict_first`).
     """
     inlined_assembly[
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [$0], [$1], $2, [$3], $4;",
         NoneType,
-        constraints="r,l,r,r,~{memory}",
+        constraints="r,l,r,r,l,~{memory}",
         has_side_effect=True,
-    ](UInt32(Int(dst)), src, bytes, bar)
+    ](UInt32(Int(dst)), src, bytes, bar, UInt64(0x12F0000000000000))
 
 
 @inline(.always)
@@ -260,6 +261,37 @@ def add_shared(p: Shared[DType.int32], v: Int32):
     inlined_assembly["red.shared.add.s32 [$0], $1;", NoneType, constraints="r,r,~{memory}", has_side_effect=True](
         UInt32(Int(p)), v
     )
+
+
+@inline(.always)
+def store_if_above[dtype: DType, //, n: Int, i: Int](to: UInt64, v: SIMD[dtype, n], end: Int32):
+    """Stores n numbers, 4, 8 or 16 bytes, at the address `to` where end > i. No branch, so that what is stored next needs not wait
+    for this."""
+    comptime words = n * size_of[dtype]() // 4
+    comptime test = "{ .reg .pred p; setp.gt.s32 p, $1, $2; @p st.global."
+    var w = bitcast[DType.uint32, words](v)
+    comptime if words == 1:
+        inlined_assembly[test + "b32 [$0], $3; }", NoneType, constraints="l,r,n,r,~{memory}", has_side_effect=True](
+            to, end, Int32(i), w[0]
+        )
+    elif words == 2:
+        inlined_assembly[
+            test + "v2.b32 [$0], {$3, $4}; }", NoneType, constraints="l,r,n,r,r,~{memory}", has_side_effect=True
+        ](to, end, Int32(i), w[0], w[1])
+    else:
+        inlined_assembly[
+            test + "v4.b32 [$0], {$3, $4, $5, $6}; }",
+            NoneType,
+            constraints="l,r,n,r,r,r,r,~{memory}",
+            has_side_effect=True,
+        ](to, end, Int32(i), w[0], w[1], w[2], w[3])
+
+
+@inline(.always)
+def next_address(at: UInt64, step: UInt64) -> UInt64:
+    """Returns at + step, in a way the compiler cannot see through: it made all addresses of a tile's rows ahead of the first
+    store, two registers each."""
+    return inlined_assembly["add.s64 $0, $1, $2;", UInt64, constraints="=l,l,l", has_side_effect=True](at, step)
 
 
 @inline(.always)

@@ -8,10 +8,10 @@ from max.gpu import block_idx, grid_dim, lane_id
 from max.gpu.sync import syncwarp
 
 from hopper.grid import CONSUMERS_BARRIER
-from hopper.layer import Layer
+from hopper.layer import Layer, ROUTE_BY_TILES
 from hopper.memory import Global
 from hopper.ptx import after_all, ballot, fence_async_global, max_over_warp, pinned, sum_over_warp, wait_barrier
-from hopper.schedule import ceildiv, divide
+from hopper.schedule import ceildiv, divide, router_splits
 from hopper.shape import Block, MAX_EXPERTS, Shape
 from hopper.tf32 import rounded_to_tf32
 
@@ -123,6 +123,11 @@ def load_keys[dtype: DType](a: Layer[dtype], token: Int) -> Keys:
     # A row of logits is padded to 128: the last lanes may have none.
     var from_ = a.logits.unsafe_offset(token * Int(a.logits_stride) + (first if experts > 0 else 0))
     var logits = from_.unsafe_load[width=PER_LANE, alignment=16]()
+    if Int(a.route) == ROUTE_BY_TILES and router_splits(a) == 2:
+        # The other half of K.
+        logits += from_.unsafe_offset(Int(a.n_tokens) * Int(a.logits_stride)).unsafe_load[
+            width=PER_LANE, alignment=16
+        ]()
     var keys = Keys(0)
     comptime for s in range(PER_LANE):
         if Int32(s) < experts:

@@ -64,9 +64,25 @@ def tokens_per_tile(rows: Int, most: Int) -> Int:
 
 
 @inline(.always)
+def router_splits[dtype: DType](a: Layer[dtype]) -> Int:
+    """Parts into which the router cuts its K, each with a plane of logits of its own: the more tokens a tile has, the fewer weights
+    all blocks ask for at once."""
+    var blocks = k_blocks[dtype](a.k0)
+    return 2 if blocks % 2 == 0 and blocks >= 8 else 1
+
+
+@inline(.always)
+def splits_of[dtype: DType, //, matmul: Int](a: Layer[dtype]) -> Int:
+    """Parts into which a matmul cuts its K."""
+    comptime if matmul == ROUTER:
+        return router_splits(a)
+    return Int(a.splits) if matmul == SECOND else 1
+
+
+@inline(.always)
 def router_tokens[dtype: DType](a: Layer[dtype]) -> Int:
     """Most tokens a tile of the router takes: so few that every block gets a tile."""
-    return min(Int(a.tokens1), ceildiv(ceildiv(Int(a.n_tokens), Int(grid_dim.x)), 16) * 16)
+    return min(Int(a.tokens1), ceildiv(ceildiv(Int(a.n_tokens) * router_splits(a), Int(grid_dim.x)), 16) * 16)
 
 
 @inline(.always)
@@ -88,7 +104,8 @@ def find_expert[dtype: DType, shape: Shape](block: Block[dtype, shape], table: I
 def count_tiles[dtype: DType, shape: Shape, //, matmul: Int](a: Layer[dtype], block: Block[dtype, shape]) -> Int:
     """Tiles of a matmul over all experts."""
     comptime if matmul == ROUTER:
-        return ceildiv(Int(a.logits_stride), shape.consumers * GROUP_ROWS) * ceildiv(Int(a.n_tokens), router_tokens(a))
+        var across = ceildiv(Int(a.logits_stride), shape.consumers * GROUP_ROWS)
+        return across * router_splits(a) * ceildiv(Int(a.n_tokens), router_tokens(a))
     comptime if shape.few():
         return Int(block.table(2)[unsafe_offset=0]) * tiles_of_few[shape, matmul](a)
     return Int(block.table(matmul)[unsafe_offset=Int(a.n_experts)])
@@ -104,11 +121,13 @@ def find_tile[
         var rows = Int(a.n_tokens)
         var per = tokens_per_tile(rows, router_tokens(a))
         var tiles = ceildiv(rows, router_tokens(a))
-        var weight_tile = divide(index, tiles)
-        var row = (index - weight_tile * tiles) * per
-        return Tile(0, weight_tile * rows_per_tile, row, row, min(per, rows - row), 0, rows)
+        var part = divide(index, tiles)
+        var row = (index - part * tiles) * per
+        var weight_tile = divide(part, router_splits(a))
+        var split = part - weight_tile * router_splits(a)
+        return Tile(0, weight_tile * rows_per_tile, row, row, min(per, rows - row), split, rows)
     var most = Int(a.tokens1) if matmul == FIRST else Int(a.tokens2)
-    var splits = 1 if matmul == FIRST else Int(a.splits)
+    var splits = splits_of[matmul](a)
     comptime if shape.few():
         # Every expert that has rows has as many tiles.
         var per = tiles_of_few[shape, matmul](a)

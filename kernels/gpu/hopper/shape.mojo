@@ -10,9 +10,9 @@ comptime GROUP_ROWS = 128
 comptime ROW_BYTES = 128
 """Bytes of K in a stage: one 128-byte swizzle row."""
 comptime GATHERERS = 96
-"""Threads that gather token rows in narrow tiles: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
-comptime ROW_GATHERERS = 64
-"""Threads that gather token rows in wide tiles: warps 2 and 3; a thread of warp 1 tells of what has landed."""
+"""Threads that gather token rows: warps 1 to 3 of the producer warpgroup; warp 0 fetches weights."""
+comptime SLOT_WORDS = 16
+"""Most rows of a wide tile that one of them gathers, rounded up to whole loads."""
 comptime TURNS = 8
 """Tiles a block is told of before the first of them is forgotten: the producer may be a tile further on than there are stages (4
 or 5 where tiles are handed on), while the consumers read theirs again at its end."""

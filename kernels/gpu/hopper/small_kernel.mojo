@@ -136,16 +136,17 @@ def fetch_slices[
             part.expert * Int(a.d_stride) // GROUP_ROWS if second else (part.expert * rows1 + from_) // GROUP_ROWS
         )
         var groups = shape.groups if second else (rows1 - from_) // GROUP_ROWS
-        block.full()[unsafe_offset=ring.stage].expect_bytes(Int32(shape.groups * SLAB_BYTES))
+        block.full()[unsafe_offset=ring.stage()].expect_bytes(Int32(shape.groups * SLAB_BYTES))
         comptime for g in range(shape.groups):
             var to = TileTensor(
-                block.weights(ring.stage).unsafe_offset(g * (SLAB_BYTES // 2)), row_major[GROUP_ROWS, ROW_BYTES // 2]()
+                block.weights(ring.stage()).unsafe_offset(g * (SLAB_BYTES // 2)),
+                row_major[GROUP_ROWS, ROW_BYTES // 2](),
             )
             var box = (group + g) * boxes + own if own < boxes and g < groups else -1
             if second:
-                second_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, box * GROUP_ROWS))
+                second_map.async_copy(to, block.full()[unsafe_offset=ring.stage()], (0, box * GROUP_ROWS))
             else:
-                first_map.async_copy(to, block.full()[unsafe_offset=ring.stage], (0, box * GROUP_ROWS))
+                first_map.async_copy(to, block.full()[unsafe_offset=ring.stage()], (0, box * GROUP_ROWS))
         ring.advance[shape.stages()]()
 
     if thread == 0:
@@ -180,5 +181,5 @@ def fetch_slices[
     else:
         if thread == 0:
             for stage in range(ahead, all):
-                block.empty()[unsafe_offset=ring.stage].wait(ring.parity)
+                block.empty()[unsafe_offset=ring.stage()].wait(ring.parity)
                 fetch(stage)

@@ -51,9 +51,9 @@ def skip_stages[dtype: DType, shape: SmallShape, //, gated: Bool](block: SmallBl
     """A block without rows: it must not end while weights are on their way to it."""
     var ring = Ring(0, 0)
     for _ in range(shape.first_stages() + shape.second_stages(gated)):
-        block.full()[unsafe_offset=ring.stage].wait(ring.parity)
+        block.full()[unsafe_offset=ring.stage()].wait(ring.parity)
         if thread % 128 == 0:
-            _ = block.empty()[unsafe_offset=ring.stage].arrive()
+            _ = block.empty()[unsafe_offset=ring.stage()].arrive()
         ring.advance[shape.stages()]()
 
 
