@@ -125,7 +125,9 @@ def test_an_input_changed_is_no_refusal() -> None:
 
 @pytest.mark.parametrize("check_id", ["strided.rows", "strided.transposed", "misaligned", "nonfinite"])
 def test_refusing_an_odd_input_is_right(check_id: str) -> None:
-    def refusing(_layer: Layer, _x: torch.Tensor) -> Result:
+    def refusing(layer: Layer, x: torch.Tensor) -> Result:
+        if x.is_contiguous() and x.data_ptr() % 16 == 0 and torch.isfinite(x).all():
+            return forward(layer, x), None, None
         raise ValueError("x must be contiguous, aligned and finite")
 
     case = check(find_case(f"{check_id}:9x16x16-E4-k2-float32"), refusing, Candidate(name="strict"))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: How much of what a kernel printed is kept to be shown.
 _KEPT_OUTPUT: Final = 4000
 
+#: Of a process that a worker which ended by itself left behind, without its mark.
+LEFT_BEHIND: Final = "left a process"
+
 #: After the channel closed, a dying process is given this long to be gone: under a load of 15 on two cores an
 #: interpreter with torch in it took more than 2 s.
 _GRACE_S: Final = 10.0
@@ -90,6 +93,11 @@ class Mailbox:
                 cause = f"memory limit of {memory_bytes / 2**30:.3g} GiB ({cause})"
             raise ImplementationFailed(self._stage, cause, self.output)
         return answer
+
+    def end(self) -> None:
+        """Ends the worker, if it lives, and all that it left behind; ending twice is harmless."""
+        left = spawn.end(self._spawned)
+        self.doings += [Doing(event=LEFT_BEHIND, argument=one, stage=self._stage) for one in left]
 
     def heard(self, word: str) -> bool:
         """Returns whether the hook told this word last when it was asked whether it is there, and no report is missing.
@@ -161,7 +169,7 @@ class Mailbox:
             cause = self._way_of_dying()
         with suppress(OSError):
             self._drain()
-        spawn.end(self._spawned)
+        self.end()
         return WorkerEnded(self._stage, cause, self.output)
 
     def _way_of_dying(self) -> str:

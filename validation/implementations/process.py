@@ -303,13 +303,10 @@ class Worker:
 
     def close(self) -> None:
         """Ends the process and its descendants, and gives the memory back. Closing twice is harmless."""
-        left = spawn.end(self._spawned)
+        self._mailbox.end()
         self._memory.close()
         if self._heard is not None:
-            self._heard += [
-                *self.doings,
-                *(Doing(event="left a process", argument=one, stage="its own end") for one in left),
-            ]
+            self._heard += self.doings
             self._heard = None
 
     def _ask(
