@@ -38,7 +38,8 @@ LEAVES_A_HELPER = """
 import os, subprocess, sys
 
 def prepare(layer):
-    helper = subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"], env={{}}, start_new_session=True)
+    command = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
+    helper = subprocess.Popen(command, env={{}}, start_new_session=True)
     with open({place!r}, "w") as file:
         file.write(str(helper.pid))
     os._exit(0)
