@@ -230,7 +230,7 @@ def test_spoilt_weights_are_the_kernels_own_copy(
             "wrote outside out: a guard around it changed",
         ),
         ("torch.empty(1 << 33, dtype=torch.uint8)", "memory limit of 1 GiB (RuntimeError: "),
-        ("bytearray(1 << 33)", "memory limit of 1 GiB (MemoryError)"),
+        ("bytearray(1 << 33)", "memory limit of 1 GiB (MemoryError: kernel.py, line 8)"),
     ],
 )
 def test_a_failing_forward_is_named_and_its_worker_lives(  # noqa: PLR0913, PLR0917 -- fixtures
@@ -269,7 +269,7 @@ def test_what_a_kernel_prints_is_kept_for_the_message(
 ) -> None:
     body = "print('x' * 500000)\nprint('last words', flush=True)\nraise ValueError"
     failed = failure(shared_worker, forward_kernel(tmp_path, body), layer, x)
-    assert failed.cause == "ValueError"
+    assert failed.cause == "ValueError: kernel.py, line 10"
     assert failed.output.endswith("last words")
 
 
@@ -580,6 +580,9 @@ def test_variables_that_tune_a_library_are_dropped() -> None:
     assert inherited.dropped_variables(base) == ("OMP_PROC_BIND", "OPENBLAS_CORETYPE")
     assert environment["HOME"] == "/root"
     assert environment["OMP_NUM_THREADS"] == "2"
+    # What idle threads would spin for, 200 ms of LLVM's OpenMP and 100 of OpenBLAS, is the same for all.
+    spins = inherited.worker_environment(2, base={"KMP_BLOCKTIME": "infinite", "OPENBLAS_THREAD_TIMEOUT": "28"})
+    assert (spins["KMP_BLOCKTIME"], spins["OPENBLAS_THREAD_TIMEOUT"]) == ("2", "22")
     assert not {"OPENBLAS_CORETYPE", "OMP_PROC_BIND"} & set(environment)
 
 

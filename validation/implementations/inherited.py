@@ -32,12 +32,14 @@ THREAD_VARIABLES: Final = (
     "NVPL_BLAS_NUM_THREADS",
 )
 
-#: Where systems keep the C library and what starts programs: every process loads from there.
-_SYSTEM: Final = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc")
+#: Where systems keep the C library and what starts programs: every process loads from there. And the system's controls,
+#: of frequencies, huge pages, caches, and other processes. (What is spared of both: `worker/fence.py`.)
+_SYSTEM: Final = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/sys", "/proc")
 
-#: Idle OpenBLAS threads spin for 2^N clock cycles; the default 28 is 100 ms, which would run into the speed probe
-#: after each block. 22 is 2 ms: longer than any gap between two products of one call.
-_OPENBLAS_SPIN: Final = ("OPENBLAS_THREAD_TIMEOUT", "22")
+#: Idle threads spin for 2 ms, longer than any gap between two products of one call. OpenBLAS counts 2^N clock cycles:
+#: its default 28 is 100 ms, which would run into the speed probe after each block. OpenMP of Intel and LLVM counts
+#: milliseconds: its default 200 would be work after the return.
+_SPIN: Final = {"OPENBLAS_THREAD_TIMEOUT": "22", "KMP_BLOCKTIME": "2"}
 
 
 def dropped_variables(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -49,11 +51,11 @@ def worker_environment(threads: int, base: Mapping[str, str] = os.environ) -> di
     """Returns the environment of a worker: `base` without what tunes, and `threads` for every library."""
     dropped = set(dropped_variables(base))
     kept = {name: value for name, value in base.items() if name not in dropped}
-    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict([_OPENBLAS_SPIN])
+    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | _SPIN
 
 
 def loaded_from() -> list[str]:
-    """Returns the folders that the suite and every baseline are loaded from: Python's, its packages', the system's."""
+    """Returns the folders of what every process is loaded from or ruled by: Python's, its packages', the system's."""
     paths = sysconfig.get_paths()
     folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return sorted({*folders, *site.getsitepackages(), site.getusersitepackages(), *_SYSTEM})

@@ -269,6 +269,27 @@ def test_more_threads_are_a_change_and_fewer_are_none() -> None:
     assert settings_unchanged(more).message == "torch threads: 2 became 16"
 
 
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [
+        ("OMP_NUM_THREADS=1, MKL_NUM_THREADS=2", Outcome.PASSED),
+        ("OMP_NUM_THREADS=1, MKL_NUM_THREADS=1", Outcome.PASSED),
+        # Fewer of one kind make up for no more of another.
+        ("OMP_NUM_THREADS=1, MKL_NUM_THREADS=3", Outcome.FAILED),
+        # As many as there are cores.
+        ("OMP_NUM_THREADS=0, MKL_NUM_THREADS=2", Outcome.FAILED),
+        ("OMP_NUM_THREADS=None, MKL_NUM_THREADS=2", Outcome.FAILED),
+        ("OMP_NUM_THREADS=1, 1, MKL_NUM_THREADS=2", Outcome.FAILED),
+        ("OMP_NUM_THREADS=1", Outcome.FAILED),
+        ("MKL_NUM_THREADS=1, OMP_NUM_THREADS=1", Outcome.FAILED),
+    ],
+)
+def test_each_thread_variable_may_say_fewer(after: str, outcome: Outcome) -> None:
+    before = {"thread variables": "OMP_NUM_THREADS=2, MKL_NUM_THREADS=2"}
+    said = replace(HONEST, state_before=before, state_after={"thread variables": after})
+    assert settings_unchanged(said).outcome is outcome
+
+
 def test_a_change_of_the_suites_own_process_is_seen() -> None:
     before = {"the suite's cpu affinity": "[0, 1]", "the forking process's priority": "0"}
     assert settings_unchanged(replace(HONEST, suite_before=before, suite_after=before)).outcome is Outcome.PASSED
@@ -289,6 +310,29 @@ def test_an_opening_for_writing_is_grave_while_compiling_too() -> None:
     doing = Doing(event="open for writing", argument="/venv/numpy/__init__.py", stage="prepare")
     judged = keeps_to_itself(replace(HONEST, doings=(doing,), compiling=frozenset({0})))
     assert judged.message == "open for writing(/venv/numpy/__init__.py) during prepare"
+
+
+@pytest.mark.parametrize(
+    ("event", "argument", "stage", "outcome"),
+    [
+        ("socket.bind", "an object, ('::1', 0)", "import", Outcome.PASSED),
+        ("socket.bind", "an object, ('localhost', 0)", "prepare", Outcome.PASSED),
+        ("socket.bind", "an object, ('::1', 0)", "forward", Outcome.FAILED),
+        ("socket.bind", "an object, ('::1', 8000)", "import", Outcome.FAILED),
+        ("socket.bind", "an object, ('0.0.0.0', 0)", "import", Outcome.FAILED),
+        ("socket.bind", "an object, an object", "import", Outcome.FAILED),
+        ("socket.__new__", "an object, 10, 1, 0", "import", Outcome.PASSED),
+        # As `accept` makes one.
+        ("socket.__new__", "an object, 10, 1, 0", "forward", Outcome.FAILED),
+        ("socket.connect", "an object, ('::1', 80)", "import", Outcome.FAILED),
+        ("resource.prlimit", "7, 0, an object", "prepare", Outcome.FAILED),
+    ],
+)
+def test_while_it_is_loaded_a_kernel_may_try_whether_there_is_ipv6(
+    event: str, argument: str, stage: str, outcome: Outcome
+) -> None:
+    doing = Doing(event=event, argument=argument, stage=stage)
+    assert keeps_to_itself(replace(HONEST, doings=(doing,))).outcome is outcome
 
 
 def test_a_fork_is_grave_at_any_time() -> None:

@@ -1,6 +1,7 @@
 """Gate: the process is left as it was found."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Final
 
 from validation.correctness.case import Gate
@@ -14,6 +15,9 @@ _LEAST_NS: Final = 50_000_000
 
 #: What is behind a change of which most authors know nothing.
 _HINTS: Final = {"denormals": " (a library that was linked with -ffast-math does so as it is loaded: link without it)"}
+
+#: One number of threads, and several: "OMP_NUM_THREADS=2, MKL_NUM_THREADS=2".
+_THREADS: Final = frozenset({"torch threads", "thread variables"})
 
 #: Told by another gate.
 _ELSEWHERE: Final = frozenset({"patched clocks"})
@@ -53,4 +57,14 @@ def _more_cores(observation: Observation) -> list[str]:
 
 
 def _fewer(name: str, before: str, after: str) -> bool:
-    return name == "torch threads" and int(after) < int(before)
+    """Whether each number of threads is at most what it was."""
+    if name not in _THREADS:
+        return False
+    pairs = list(zip_longest(before.split(", "), after.split(", "), fillvalue=""))
+    return all(was == now or _less(was.rpartition("="), now.rpartition("=")) for was, now in pairs)
+
+
+def _less(before: tuple[str, str, str], after: tuple[str, str, str]) -> bool:
+    """Whether the same variable has a smaller number."""
+    (*name, was), (*same, now) = before, after
+    return name == same and was.isdecimal() and now.isdecimal() and 0 < int(now) < int(was)

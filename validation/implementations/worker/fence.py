@@ -10,13 +10,18 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
+
+
+#: Inside guarded folders of the system, and free: no baseline is loaded from sources, and images keep applications
+#: there (/usr/src/app); the rest is this process's own.
+_SPARED: Final = ("/usr/src", "/usr/local/src", "/proc/self")
 
 
 class RefusingFinder:
@@ -64,7 +69,11 @@ class Folders:
 
     def writes(self) -> Callable[[str], bool]:
         """Returns what tells whether writing the file of a real path is reported."""
-        return _within([*self.forbidden, *self.guarded], self.own)
+        roots, spares = [*self.forbidden, *self.guarded], _within(_SPARED, [])
+        # The suite may be installed in /usr/src/app itself: a folder guarded by its own name remains so.
+        named = _within([root for root in roots if spares(os.path.realpath(root))], self.own)
+        others = _within(roots, [*self.own, *_SPARED])
+        return lambda path: others(path) or named(path)
 
 
 def _within(roots: Sequence[str], but: Sequence[str]) -> Callable[[str], bool]:

@@ -14,6 +14,7 @@ import itertools
 import os
 import posixpath
 import re
+import socket
 import types
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,12 +36,19 @@ REPORTED: Final = frozenset(
     }
 )  # fmt: skip
 
+#: Of these families a socket is told of when it is made, by `accept` too: one that was bound would else hear unheard.
+#: Those of AF_UNIX reach no farther than pipes do; asyncio makes a pair of them.
+FAMILIES: Final = frozenset({int(socket.AF_INET), int(socket.AF_INET6)})
+
+#: Told every time: what is excused while a kernel is loaded is not excused later.
+AGAIN: Final = frozenset({"socket.__new__", "socket.bind"})
+
 #: Functions of the C library that do unheard what is reported of Python; asking ctypes for one is reported.
 LIBRARY: Final = frozenset(
     {
         "fork", "vfork", "clone", "execve", "execv", "execvp", "posix_spawn", "system", "popen", "kill", "tgkill",
         "killpg", "open", "open64", "openat", "fopen", "connect", "ptrace", "process_vm_readv", "process_vm_writev",
-        "syscall",
+        "prlimit", "prlimit64", "syscall",
     }
 )  # fmt: skip
 
@@ -94,7 +102,9 @@ def apart(file: str) -> dict[str, Any]:
 def hook(
     descriptor: int, reads: Callable[[str], bool], writes: Callable[[str], bool], judges: frozenset[int]
 ) -> Callable[[str, tuple[Any, ...]], None]:
-    """Returns the hook, which writes what it has to tell on `descriptor`, once each: a line of number, event, argument.
+    """Returns the hook, which writes what it has to tell on `descriptor`: a line of number, event, argument.
+
+    The same is told once, of sockets each time.
 
     `reads` and `writes` say of a real path whether reading and writing there is told. Signals to `judges` are refused.
     """
@@ -112,7 +122,7 @@ def hook(
             report = event, "what cannot be told"
         if report is None:
             return
-        if report not in said:
+        if report not in said or event in AGAIN:
             said.add(report)
             line = BETWEEN.join((str(next(numbers)), *report)).replace("\n", " ") + "\n"
             try:  # noqa: SIM105 -- suppress is Python's own code, which a candidate may replace
@@ -165,6 +175,7 @@ def _changed(writes: Callable[[str], bool]) -> dict[str, _Told]:
 
 def _spoken() -> dict[str, _Told]:
     """What is reported of each event that is reported wherever it happens, by the event."""
+    own = os.getpid()
 
     def asked(event: str, arguments: tuple[Any, ...]) -> tuple[str, str] | None:
         name = _plain(arguments[1])
@@ -176,7 +187,17 @@ def _spoken() -> dict[str, _Told]:
     def there(event: str, arguments: tuple[Any, ...]) -> tuple[str, str] | None:
         return event, _plain(arguments[0])
 
-    return {"ctypes.dlsym": asked, STILL_THERE: there, **dict.fromkeys(REPORTED, told)}
+    def made(event: str, arguments: tuple[Any, ...]) -> tuple[str, str] | None:
+        family = arguments[1]
+        return told(event, arguments) if type(family) is int and family in FAMILIES else None
+
+    def limited(event: str, arguments: tuple[Any, ...]) -> tuple[str, str] | None:
+        # Its own limits are a process's loss; workers to come inherit those of who forks them.
+        whose = arguments[0]
+        return None if type(whose) is int and (whose in {0, own}) else told(event, arguments)
+
+    some: dict[str, _Told] = {"ctypes.dlsym": asked, "socket.__new__": made, "resource.prlimit": limited}
+    return {**some, STILL_THERE: there, **dict.fromkeys(REPORTED, told)}
 
 
 def _resolver() -> Callable[..., tuple[str, str]]:
@@ -204,7 +225,15 @@ def _plain(text: Any) -> str:  # noqa: ANN401 -- whatever an event tells of
 
 
 def _short(value: object) -> str:
-    """A plain value as it reads, anything else as an object: `repr` of a kernel's would run its code."""
+    """A plain value, or a tuple of them (an address), as it reads, anything else as an object.
+
+    `repr` of a kernel's would run its code.
+    """
+    plain = all(_is_plain(item) for item in value) if type(value) is tuple else _is_plain(value)
+    return repr(value) if plain else "an object"
+
+
+def _is_plain(value: object) -> bool:
     kind = type(value)
     # Not by a set, which asks the class for its hash.
-    return repr(value) if kind is str or kind is bytes or kind is int or value is None else "an object"
+    return kind is str or kind is bytes or kind is int or value is None

@@ -51,7 +51,8 @@ def load(path: Path, function: str) -> tuple[Callable[[Any], Any], str]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     # Not by the loader, which would run stored bytecode: what runs is what was hashed.
-    exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102 -- running a kernel is what this is for
+    # And without this file's `annotations`, by which a kernel's would be text: TorchScript takes no `k: int` then.
+    exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102 -- what this is for
     prepare = getattr(module, function, None)
     if not callable(prepare):
         there = sorted(n for n, value in vars(module).items() if inspect.isfunction(value) and not n.startswith("_"))
@@ -92,12 +93,12 @@ def form_of(forward: Callable[..., Any]) -> Form:
     """
     if not callable(forward):
         raise BadResult(f"prepare must return a callable forward; got {type(forward).__name__}")
-    # torch.nn.Module.__call__ takes anything; the author's words are in its forward.
-    inner = getattr(forward, "forward", None)
-    plain = inner if callable(inner) else forward
-    try:
-        parameters = list(inspect.signature(plain).parameters.values())
-    except (TypeError, ValueError):
+    parameters = _parameters(forward)
+    if parameters is None or all(p.kind in {p.VAR_POSITIONAL, p.VAR_KEYWORD} for p in parameters):
+        # torch.nn.Module.__call__ takes anything; the author's words are in its forward.
+        inner = getattr(forward, "forward", None)
+        parameters = _parameters(inner) if callable(inner) else parameters
+    if parameters is None:
         return Form.UNTOLD
     positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
     required = [p for p in parameters if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
@@ -111,6 +112,13 @@ def form_of(forward: Callable[..., Any]) -> Form:
     if not positional and any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return Form.UNTOLD
     return Form.RETURNS
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
 
 
 def call_once(forward: Callable[..., Any], x: torch.Tensor, out: torch.Tensor) -> Form:
@@ -169,7 +177,7 @@ def deliver(result: object, out: torch.Tensor, ids: torch.Tensor, weights: torch
         if len(items) > 3:  # noqa: PLR2004 -- the load-balancing loss, of a layer that asks for it
             _tensor("loss", items[3], weights.new_empty(()))
     if output is not None:
-        y = _tensor("output", output, out)
+        y = _tensor("output", output, out, fills=fills)
         if y.data_ptr() != out.data_ptr() or y.stride() != out.stride():
             _copy(y, out)
     elif not fills:
@@ -181,7 +189,7 @@ def deliver(result: object, out: torch.Tensor, ids: torch.Tensor, weights: torch
     return True
 
 
-def _tensor(thing: str, value: object, like: torch.Tensor) -> torch.Tensor:
+def _tensor(thing: str, value: object, like: torch.Tensor, *, fills: bool = False) -> torch.Tensor:
     """Returns `value`, a tensor of the shape, kind and device of `like`; a NumPy array is as good.
 
     The output must have the very dtype of the layer; ids may be any integers, weights any floating point.
@@ -194,7 +202,7 @@ def _tensor(thing: str, value: object, like: torch.Tensor) -> torch.Tensor:
     # A subclass may compute when it is looked at, long after the clock stopped.
     if not isinstance(value, torch.Tensor) or type(value) not in {torch.Tensor, torch.nn.Parameter}:
         kind = f"{type(value).__module__}.{type(value).__name__}"
-        raise BadResult(f"the {thing} must be a plain torch.Tensor; got {kind}")
+        raise BadResult(f"the {thing} must be a plain torch.Tensor; got {kind}{_advice(type(value), fills=fills)}")
     if value.shape != like.shape:
         raise BadResult(f"the {thing} must have shape {list(like.shape)}; got {list(value.shape)}")
     if thing == "output" and value.dtype != like.dtype:
@@ -206,6 +214,14 @@ def _tensor(thing: str, value: object, like: torch.Tensor) -> torch.Tensor:
     if value.layout is not torch.strided:
         raise BadResult(f"the {thing} must be a dense tensor; got {value.layout}")
     return value
+
+
+def _advice(kind: type, *, fills: bool) -> str:
+    """What to do about a result of that type, where that is known."""
+    if kind is list:
+        return ": return a tuple"
+    # What a C function gives back that ctypes was told nothing of.
+    return ": return None after filling out" if kind is int and fills else ""
 
 
 def _kind(value: torch.Tensor) -> str:

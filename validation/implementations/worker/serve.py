@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 _SUSTAINED = 64
 
 
-#: Taken before any kernel is loaded.
+#: Taken before any kernel is loaded. An exception of a class of a kernel's may have another traceback to tell of.
 _AUDIT = sys.audit
+_TRACEBACK = vars(BaseException)["__traceback__"].__get__
+
+#: A kernel's forward, its form, and the layer it was made of: it may have kept addresses alone of the tensors.
+_Prepared = tuple["Callable[..., Any] | None", kernel.Form, Any]
 
 
 class Worker:
@@ -37,14 +41,16 @@ class Worker:
 
     def __init__(self, audit: int) -> None:
         """Holds nothing yet; doings of a candidate will be reported on `audit`."""
+        self.path: Path | None = None
         self._audit = audit
         self._fenced = False
         self._layer_file: Any = None
         self._prepare: Callable[[Any], Any] | None = None
         self._forward: Callable[..., Any] | None = None
         self._form = kernel.Form.UNTOLD
+        self._layer: Any = None
         self._captures = False
-        self._before: list[tuple[Callable[..., Any] | None, kernel.Form]] = []
+        self._before: list[_Prepared] = []
         self._graphs = Graphs()
         self._arena: mmap.mmap | None = None
         self._staging = -1
@@ -70,7 +76,7 @@ class Worker:
     def load(self, message: Message, _descriptors: list[int]) -> Message:
         """Runs the kernel's file."""
         os.environ.update(message["environment"])
-        path = Path(message["path"])
+        self.path = path = Path(message["path"])
         self._forget()
         self._prepare = None
         self._captures = message["graph"]
@@ -93,7 +99,7 @@ class Worker:
     def prepare(self, message: Message, descriptors: list[int]) -> Message:
         """Makes the layer of the mapped weights and calls the kernel's `prepare`; so many of those before are kept."""
         keep = message["keep"]
-        before_this = [*self._before, (self._forward, self._form)][-keep:] if keep else []
+        before_this = [*self._before, (self._forward, self._form, self._layer)][-keep:] if keep else []
         self._forget()
         layer_file, device = self._layer_file, self._device
         weights = memory.map_private(descriptors[0], message["size"])
@@ -111,13 +117,13 @@ class Worker:
         device.wait()
         elapsed = CLOCK() - started
         self._form = kernel.form_of(forward)
-        self._forward, self._before = forward, before_this
+        self._forward, self._layer, self._before = forward, layer, before_this
         return {"prepare_ns": elapsed, "form": self._form.value, "device_bytes": device.used_bytes() - before}
 
     def back(self, _message: Message, _descriptors: list[int]) -> Message:
         """Goes back to the first of what was prepared before and kept, and keeps this."""
-        self._before.append((self._forward, self._form))
-        self._forward, self._form = self._before.pop(0)
+        self._before.append((self._forward, self._form, self._layer))
+        self._forward, self._form, self._layer = self._before.pop(0)
         self._graphs, self._last = Graphs(), []
         return {}
 
@@ -193,7 +199,8 @@ class Worker:
 
     def _forget(self) -> None:
         """Lets go of the kernel that was prepared, and of all that holds its memory."""
-        self._forward, self._before, self._graphs, self._last, self._block = None, [], Graphs(), [], None
+        self._forward, self._layer, self._before = None, None, []
+        self._graphs, self._last, self._block = Graphs(), [], None
 
     def libraries(self, _message: Message, _descriptors: list[int]) -> Message:
         """Says which BLAS and OpenMP libraries are loaded, with their threads."""
@@ -227,25 +234,41 @@ def serve(control: int, audit: int) -> None:
         try:
             answer = requests[message["request"]](message, descriptors)
         except BaseException as error:  # noqa: BLE001 -- whatever a kernel throws is its answer
-            answer = {"error": _told(error), "memory": _out_of_memory(error)}
+            answer = {"error": _told(error, worker.path), "memory": _out_of_memory(error)}
         frames.send(channel, {"token": message["token"], **answer})
 
 
-def _told(error: BaseException) -> str:
-    """Type and message, without a traceback: `ValueError: no such expert`."""
+def _told(error: BaseException, path: Path | None) -> str:
+    """Type, message, and where in the kernel's file: `ValueError: no such expert (my_kernel.py, line 12)`."""
     if isinstance(error, kernel.BadResult):
         return str(error)
+    place, first = _place(error, path), _first_line(error)
+    said = f"{first} ({place})" if first and place else first or place
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _first_line(error: BaseException) -> str:
     try:
         text = str(error).strip()
     except Exception:  # noqa: BLE001 -- a kernel's exception may fail to say what it is
-        text = ""
-    first = text.partition("\n")[0][:500]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+        return ""
+    return text.partition("\n")[0][:500]
+
+
+def _place(error: BaseException, path: Path | None) -> str:
+    """The last line of the kernel's file that it came through, `my_kernel.py, line 12`; empty if through none."""
+    line, step = 0, _TRACEBACK(error)
+    while step is not None:
+        # The name of a code's file may be of a class of a kernel's, with a comparison of its own.
+        if str.__eq__(step.tb_frame.f_code.co_filename, str(path)) is True:
+            line = step.tb_lineno
+        step = step.tb_next
+    return f"{path.name}, line {line}" if path is not None and line else ""
 
 
 def _out_of_memory(error: BaseException) -> bool:
     """Whether it is an allocation that failed; torch says so by a RuntimeError."""
-    text = _told(error)
+    text = f"{type(error).__name__}: {_first_line(error)}"
     if "GPU memory" in text:
         return False  # the limit is the host's
     return isinstance(error, MemoryError) or "can't allocate memory" in text or "bad_alloc" in text

@@ -92,30 +92,58 @@ def remember() -> None:
     """Remembers functions and methods as torch and Python define them; called once torch is loaded and no kernel is."""
     _FUNCTIONS.update({(of, name): getattr(_module(of), name) for of, names in _ASKED.items() for name in names})
     _METHODS.update({(of, name): getattr(_class(of), name) for of, names in _CALLED.items() for name in names})
-    _OWN.extend(_functions())
+    holders = list(_holders())
+    _OWN.extend((of, whole, _standing(of, whole=whole)) for of, whole in holders)
+    _CODES.extend((name, *code) for _of, _whole, before in _OWN for name, one in before.items() for code in _code(one))
 
 
-#: The harness's own functions as they were before any kernel was loaded: where each stands, its name, it, and its code.
-_OWN: list[tuple[Any, str, object, object]] = []
+#: The harness's own modules and classes as they were before any kernel was loaded: each, whether anything new in it
+#: counts, and what stood there. A property set on a class takes what its methods keep under that name.
+_OWN: list[tuple[Any, bool, dict[str, object]]] = []
+
+#: Its functions: the name, it, and its code.
+_CODES: list[tuple[str, types.FunctionType, types.CodeType]] = []
+
+#: What others set there: a warning that is told of who called, whoever asks for annotations. And the clocks, which are
+#: told by themselves.
+_NOT_OURS = frozenset({"__warningregistry__", "__annotations__", "CLOCK"})
 
 
-def _functions() -> Iterator[tuple[Any, str, object, object]]:
-    """Every function of this package's modules, and of the classes that stand in them."""
+def _holders() -> Iterator[tuple[Any, bool]]:
+    """This package's modules and the classes that stand in them; of Python's only what was there counts."""
+    ours = f"{__package__}."
     for name, module in list(sys.modules.items()):
-        if name.startswith(f"{__package__}."):
-            for of in (module, *(one for one in vars(module).values() if isinstance(one, type))):
-                for called, function in list(vars(of).items()):
-                    if isinstance(function, types.FunctionType):
-                        yield of, called, function, function.__code__
+        if name.startswith(ours):
+            yield module, True
+            for one in list(vars(module).values()):
+                if isinstance(one, type):
+                    yield one, one.__module__.startswith(ours)
+
+
+def _standing(of: Any, *, whole: bool) -> dict[str, object]:  # noqa: ANN401 -- a module or a class
+    """What stands in it; of what is not the harness's, the functions."""
+    stands = {name: value for name, value in vars(of).items() if name not in _NOT_OURS}
+    if not whole:
+        return {name: value for name, value in stands.items() if isinstance(value, types.FunctionType)}
+    return {**stands, "__bases__": of.__bases__} if isinstance(of, type) else stands
+
+
+def _code(value: object) -> Iterator[tuple[types.FunctionType, types.CodeType]]:
+    """The function that a value is, or that a property asks, and its code."""
+    function = value.fget if isinstance(value, property) else value
+    if isinstance(function, types.FunctionType):
+        yield function, function.__code__
 
 
 def _patched() -> set[str]:
-    """The functions of the harness that are no longer what they were."""
-    return {
-        name
-        for of, name, function, code in _OWN
-        if vars(of).get(name) is not function or getattr(function, "__code__", None) is not code
-    }
+    """The names in the harness that no longer mean what they meant, and those that are new."""
+    patched = {name for name, function, code in _CODES if function.__code__ is not code}
+    for of, whole, before in _OWN:
+        now = _standing(of, whole=whole)
+        names = before.keys() | now.keys() if whole else before.keys()
+        # None is a value; what is missing is the holder itself.
+        patched |= {name for name in names if before.get(name, of) is not now.get(name, of)}
+    return patched
 
 
 def _module(name: str) -> Any:  # noqa: ANN401 -- of several kinds
