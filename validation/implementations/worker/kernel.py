@@ -33,17 +33,23 @@ class BadResult(Exception):  # noqa: N818 -- the message is the finding: what wa
     """What a kernel gave back is not what the interface asks for."""
 
 
-def load(path: Path, function: str) -> tuple[Callable[[Any], Any], str]:
+def load(path: Path, function: str, named: str) -> tuple[Callable[[Any], Any], str]:
     """Returns the kernel's `prepare` and the sha256 of its source, after running the file.
+
+    `named` is the sha256 of the source when the kernel was named; empty where anything will do. A file that replaced
+    itself was right while it was asked cases, and another while it was looked at.
 
     The file's own folder goes last on sys.path, so that a kernel may consist of several files. An `__init__.py` is a
     package: its siblings are imported relative to it.
 
     Raises:
-        BadResult: the file has no such function.
+        BadResult: the file is another, or has no such function.
         Exception: whatever the file raises.
     """
     source = path.read_bytes()
+    sha256 = hashlib.sha256(source).hexdigest()
+    if named not in {"", sha256}:
+        raise BadResult(f"{path.name} was changed since it was named: start again")
     sys.path.append(str(path.resolve().parent))
     spec = importlib.util.spec_from_file_location(f"kernel_{name_of(path)}", path)
     if spec is None:
@@ -57,7 +63,7 @@ def load(path: Path, function: str) -> tuple[Callable[[Any], Any], str]:
     if not callable(prepare):
         there = sorted(n for n, value in vars(module).items() if inspect.isfunction(value) and not n.startswith("_"))
         raise BadResult(f"{path.name} must define {function}(layer); it defines {', '.join(there) or 'no function'}")
-    return prepare, hashlib.sha256(source).hexdigest()
+    return prepare, sha256
 
 
 def name_of(path: Path) -> str:

@@ -93,7 +93,7 @@ class Worker:
                 own=[str(own)] if own.is_dir() else [],
             )
             fence.report_doings(self._audit, folders, message["judge"])
-        self._prepare, sha256 = kernel.load(path, message["function"])
+        self._prepare, sha256 = kernel.load(path, message["function"], message["sha256"])
         return {"sha256": sha256, "offers": kernel.declared(self._prepare)}
 
     def prepare(self, message: Message, descriptors: list[int]) -> Message:
