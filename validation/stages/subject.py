@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -65,7 +66,7 @@ class Subject:
     @property
     def candidate(self) -> Candidate:
         """How it is judged."""
-        repro = "moe-validation check" + (f" --kernel {self.kernel}" if self.kernel else "")
+        repro = "moe-validation check" + (f" --kernel {shlex.quote(self.kernel)}" if self.kernel else "")
         repro += " --device cuda" if self.implementation.home == "cuda" else ""
         return Candidate(
             name=self.implementation.name,
