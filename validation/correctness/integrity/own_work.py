@@ -35,8 +35,8 @@ _CALLS: Final = 3
 MOST_MEAN_OF_SHORT: Final = 1.6
 
 #: Where every third or second call answers the next ones too, no few of them are longest, and the middle one may be
-#: any. The mean is then 14 times the lower quartile; of honest ones 1.0 to 1.3, where weights are packed when first needed
-#: and three of four kept 1.6, and 3.1 where programs beside took cores away from two threads.
+#: any. The mean is then 14 times the lower quartile; of honest ones 1.0 to 1.3, where weights are packed when first
+#: needed and three of four kept 1.6, and 3.1 where programs beside took cores away from two threads.
 MOST_MEAN_OVER_SHORT: Final = 2.0
 
 #: So it takes one thing more. What an honest kernel has ready it has for a call made alone too: the fastest of 13 takes
