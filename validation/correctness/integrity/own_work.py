@@ -40,7 +40,7 @@ MOST_MEAN_OF_SHORT: Final = 1.6
 MOST_MEAN_OVER_SHORT: Final = 2.0
 
 #: So it takes one thing more. What an honest kernel has ready it has for a call made alone too: the fastest of 13 takes
-#: 0.4 to 2.8 times the quartile of those in blocks, with colder caches. Where answers wait it takes 30 to 90 times.
+#: 0.4 to 3.2 times the quartile of those in blocks, with colder caches. Where answers wait it takes 30 to 90 times.
 MOST_ALONE_OVER_SHORT: Final = 4.0
 
 #: Of fewer blocks a stranger may have been in each.
