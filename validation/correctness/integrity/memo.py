@@ -27,7 +27,7 @@ LEAST_BESIDE: Final = 0.85
 #: CPU time is saved as well, however often the host takes the cores away. With as many calls in both blocks: 0.77 to
 #: 0.92 for that memory, either bank's tokens in three looks; 0.95 to 1.10 for tokens of which nothing is remembered,
 #: but twice in 56: 0.89, where strangers made calls 30 times as long, and 0.84. (With 8 calls beside 4 fresh ones 0.88
-#: to 0.98: the first of a block takes more.) It tells the two apart better than the wall's clock, which came out at 0.82
+#: to 0.98: the first of a block takes more.) It tells the two apart better than the wall's clock, which gave 0.82
 #: to 0.97 for that memory among strangers: so that has to be below the second figure only. Alone it convicts nobody: a
 #: kernel of torch.compile's came out at 0.51 by it among four programs, three looks in a row.
 LEAST_CPU: Final = 0.92
