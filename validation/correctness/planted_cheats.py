@@ -1,7 +1,7 @@
 """The cheats: which gate must catch each.
 
 Each is a kernel file as a user would write it, in planted/cheats/; `honest_layer.py` there is the honest one they are
-made from. `answers_on_disk` needs a file beside it, which `bring_answers` writes.
+made from. `answers_on_disk` and `bank_*` need a file beside them, which `bring_answers` writes.
 """
 
 from pathlib import Path
@@ -10,9 +10,13 @@ from typing import Final
 FOLDER: Final = Path(__file__).parents[2] / "planted" / "cheats"
 
 CHEATS: Final[dict[str, str]] = {
+    "ahead_of_next": "does_its_own_work",
     "ahead_of_one": "does_its_own_work",
+    "ahead_of_two": "does_its_own_work",
     "all_but_one": "every_output_right",
     "answers_on_disk": "same_time_for_old_and_new",
+    "bank_for_a_half": "same_time_for_old_and_new",
+    "bank_of_one": "same_time_for_old_and_new",
     "calls_reference": "keeps_to_itself",
     "catches_up_at_the_end": "nothing_after_return",
     "changes_affinity": "settings_unchanged",

@@ -77,7 +77,9 @@ def test_without_a_floor_nothing_was_compared() -> None:
         (Scene.FRESH, Scene.AGAIN),
         (Scene.FRESH, Scene.KNOWN),
         (Scene.FRESH, Scene.MANY),
+        (Scene.FRESH, Scene.PUBLISHED),
         (Scene.ONE_FRESH, Scene.ONE),
+        (Scene.ONE_FRESH, Scene.ONE_PUBLISHED),
     ],
 )
 def test_known_input_may_not_be_much_faster(new: Scene, old: Scene) -> None:
@@ -109,10 +111,10 @@ def test_a_call_on_one_token_is_compared_with_no_call_on_many() -> None:
     assert above_the_floor(short).outcome is Outcome.PASSED
 
 
-def _beside(shares: list[float], *, calls: int = 8) -> tuple[Seen, ...]:
+def _beside(shares: list[float], *, calls: int = 8, bank: Scene = Scene.MANY) -> tuple[Seen, ...]:
     """Blocks of known tokens around those of fresh ones: each takes such a share of 10 ms."""
     fresh = (seen(Scene.FRESH, 10),) * (len(shares) - 1)
-    known = [seen(Scene.MANY, 10 * share, calls=calls) for share in shares]
+    known = [seen(bank, 10 * share, calls=calls) for share in shares]
     return (*(block for pair in zip(known, fresh, strict=False) for block in pair), known[-1])
 
 
@@ -138,13 +140,25 @@ def test_known_tokens_may_not_be_somewhat_faster_every_time(shares: list[float],
     assert found.outcome is outcome, found.message
 
 
+@pytest.mark.parametrize("bank", [Scene.MANY, Scene.PUBLISHED], ids=lambda one: one.name)
+def test_neither_banks_tokens_may_be_somewhat_faster(bank: Scene) -> None:
+    other = Scene.MANY if bank is Scene.PUBLISHED else Scene.PUBLISHED
+    blocks = _beside([0.8] * 9, bank=bank) + _beside([1.0] * 9, bank=other)
+    judged = same_time_for_old_and_new(replace(HONEST, blocks=blocks))
+    assert judged.outcome is Outcome.FAILED
+    assert judged.message == f"{bank.value}: 80% of the time of {Scene.FRESH.value} beside them"
+
+
 @pytest.mark.parametrize(
     ("wall", "cpu", "outcome"),
     [
         (0.88, 0.8, Outcome.FAILED),
         # A host that took the cores away from most fresh calls.
         (0.7, 0.97, Outcome.PASSED),
-        (0.94, 0.8, Outcome.PASSED),
+        (0.94, 0.8, Outcome.FAILED),
+        # No faster for it.
+        (0.97, 0.8, Outcome.PASSED),
+        (0.88, 0.94, Outcome.PASSED),
     ],
 )
 def test_known_tokens_that_are_faster_save_cpu_time_too(wall: float, cpu: float, outcome: Outcome) -> None:
@@ -390,6 +404,29 @@ def test_a_short_call_does_the_work_of_no_other(scene: Scene) -> None:
     waking = replace(ahead, calls_ns=(300_000, 200_000, *(100_000,) * 38))
     blocks = (*HONEST.blocks, *(ahead,) * 9, *(waking,) * 4)
     assert does_its_own_work(replace(HONEST, blocks=blocks)).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("clocked", "alone"),
+    [(Scene.ONE_CLOCKED, Scene.ONE_ALONE), (Scene.CLOCKED, Scene.ALONE)],
+    ids=["one", "all"],
+)
+@pytest.mark.parametrize("every", [2, 3])
+def test_calls_that_find_answers_ready_are_told_from_those_that_find_weights(
+    clocked: Scene, alone: Scene, every: int
+) -> None:
+    uneven = (100_000, *(20_000,) * (every - 1)) * (42 // every)
+    some = (replace(seen(clocked, 0.02, calls=42), calls_ns=uneven),) * 13
+    ahead = (*HONEST.blocks, *some, *(seen(alone, 0.1, calls=1),) * 13)
+    judged = does_its_own_work(replace(HONEST, blocks=ahead))
+    assert judged.outcome is Outcome.FAILED
+    assert "many take 20 us" in judged.message
+    # A weight that was packed at its last use is ready for some of the calls made alone too.
+    packed = (*HONEST.blocks, *some, *(seen(alone, 0.1, calls=1),) * 12, seen(alone, 0.05, calls=1))
+    assert does_its_own_work(replace(HONEST, blocks=packed)).outcome is Outcome.PASSED
+    # Colder caches make every call alone longer, and those of blocks are alike.
+    cold = (*HONEST.blocks, *(seen(clocked, 0.02, calls=42),) * 13, *(seen(alone, 0.1, calls=1),) * 13)
+    assert does_its_own_work(replace(HONEST, blocks=cold)).outcome is Outcome.PASSED
 
 
 def test_unclocked_calls_make_up_for_a_clock_that_tells_nothing() -> None:

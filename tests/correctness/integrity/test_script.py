@@ -74,12 +74,16 @@ def test_calls_on_one_token_end_with_their_number_their_time_or_the_parents(
     forward = load(parse_kernel(str(FOLDER / "honest_layer.py")))(layer)
     worker = cast("Worker", Asked(forward=forward, call_ns=call_ns, asking_ns=asking_ns))
     script = _Script(implementation=parse_kernel(str(FOLDER / "honest_layer.py")), threads=1, floor_ns=None)
-    script._singly(worker, layer, Answered(TokenBank.draw(workload), layer).alone())
+    alone = Answered(TokenBank.draw(workload), layer).alone()
+    script._singly(worker, layer, alone, alone)
     # Then come pairs of a fresh and a known block.
     blocks = list(takewhile(lambda block: block.scene is Scene.ONE, script.observation().blocks))
     assert all(all(block.right) for block in blocks)
     # The first one is made before they are counted.
     assert least <= sum(len(block.calls_ns) for block in blocks) <= most
+    # Both banks' tokens come as often, each right behind fresh ones.
+    pairs = [block.scene for block in script.observation().blocks[len(blocks) :]]
+    assert pairs == [Scene.ONE_FRESH, Scene.ONE, Scene.ONE_FRESH, Scene.ONE_PUBLISHED] * 13
 
 
 def test_what_others_took_is_seen_with_every_block() -> None:
@@ -88,7 +92,8 @@ def test_what_others_took_is_seen_with_every_block() -> None:
     honest = parse_kernel(str(FOLDER / "honest_layer.py"))
     asked = Asked(forward=load(honest)(layer), call_ns=MS, asking_ns=MS, others_share=0.7)
     script = _Script(implementation=honest, threads=1, floor_ns=None)
-    script._singly(cast("Worker", asked), layer, Answered(TokenBank.draw(workload), layer).alone())
+    alone = Answered(TokenBank.draw(workload), layer).alone()
+    script._singly(cast("Worker", asked), layer, alone, alone)
     observation = script.observation()
     assert {block.others_share for block in observation.blocks} == {0.7}
     assert observation.others_share == pytest.approx(0.7)

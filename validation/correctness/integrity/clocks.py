@@ -87,7 +87,7 @@ def _hidden(blocks: Sequence[Seen], price: Price, most_prices: float = MOST_PRIC
 def _told_short(observation: Observation) -> list[str]:
     """That calls take longer where nothing but the parent's clock is read, of one token and of all."""
     faults = []
-    for _usual, clocked, unclocked in (ONE_UNCLOCKED, ALL_UNCLOCKED):
+    for _usual, _alone, clocked, unclocked in (ONE_UNCLOCKED, ALL_UNCLOCKED):
         pairs = list(zip(observation.of(clocked), observation.of(unclocked), strict=False))
         told_ns = [mean(block.calls_ns) for block, _other in pairs]
         took_ns = [_call_ns(block) for _other, block in pairs]

@@ -23,31 +23,49 @@ class Scene(StrEnum):
     SAME_PLACE = "other tokens at the same addresses"
     ALIKE = "tokens that differ from earlier ones in one row, or in their order"
     MANY = "tokens seen before, in other batches"
+    PUBLISHED = "tokens drawn from the published seed, beside fresh ones"
     ONE = "one token a call, of those seen before"
+    ONE_PUBLISHED = "one token a call, of the published seed's"
     ONE_FRESH = "one token a call that nobody has seen"
     CLOCKED = "calls on all tokens beside unclocked ones"
     UNCLOCKED = "calls on all tokens without a clock between them"
     ONE_CLOCKED = "calls on one token beside unclocked ones"
     ONE_UNCLOCKED = "calls on one token without a clock between them"
+    ALONE = "short calls on all tokens, of which none waits behind"
+    ONE_ALONE = "calls on one token, of which none waits behind"
 
 
 #: Scenes that are there for one gate each: what others tell of calls on all tokens is told of the rest.
 _APART: Final = frozenset(
-    {Scene.ONE, Scene.ONE_FRESH, Scene.CLOCKED, Scene.UNCLOCKED, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED}
+    {
+        Scene.ONE,
+        Scene.ONE_PUBLISHED,
+        Scene.ONE_FRESH,
+        Scene.CLOCKED,
+        Scene.UNCLOCKED,
+        Scene.ONE_CLOCKED,
+        Scene.ONE_UNCLOCKED,
+        Scene.ALONE,
+        Scene.ONE_ALONE,
+    }
 )
 
 
 class Unclocked(NamedTuple):
-    """Scenes of short calls: one that tells how long they take, blocks that are timed, and between them the others."""
+    """Scenes of short calls: one that tells how long they take, and three side by side.
+
+    Calls made alone, blocks that are timed, and blocks that are not.
+    """
 
     usual: Scene
+    alone: Scene
     clocked: Scene
     unclocked: Scene
 
 
 #: Of one token and of all.
-ONE_UNCLOCKED: Final = Unclocked(Scene.ONE, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED)
-ALL_UNCLOCKED: Final = Unclocked(Scene.MANY, Scene.CLOCKED, Scene.UNCLOCKED)
+ONE_UNCLOCKED: Final = Unclocked(Scene.ONE, Scene.ONE_ALONE, Scene.ONE_CLOCKED, Scene.ONE_UNCLOCKED)
+ALL_UNCLOCKED: Final = Unclocked(Scene.MANY, Scene.ALONE, Scene.CLOCKED, Scene.UNCLOCKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

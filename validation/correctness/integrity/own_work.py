@@ -6,7 +6,7 @@ from typing import Final
 
 from validation.correctness.case import Gate
 from validation.correctness.integrity.busy import lower_quartile, torn
-from validation.correctness.integrity.observation import Observation, Scene
+from validation.correctness.integrity.observation import ALL_UNCLOCKED, ONE_UNCLOCKED, Observation, Scene
 from validation.correctness.integrity.verdict import gate
 
 #: The slowest place in a block may take this many times what the middle one takes, each at its fastest over all blocks.
@@ -34,6 +34,15 @@ _CALLS: Final = 3
 #: many times the median: 1.0 to 1.2 of honest kernels, and of one that answers 40 tokens at the first call 3 and more.
 MOST_MEAN_OF_SHORT: Final = 1.6
 
+#: Where every third or second call answers the next ones too, no few of them are longest, and the middle one may be
+#: any. The mean is then 14 times the lower quartile; of honest ones 1.0 to 1.3, where weights are packed when first
+#: needed and three of four kept 1.6, and 3.1 where programs beside took cores away from two threads.
+MOST_MEAN_OVER_SHORT: Final = 2.0
+
+#: So it takes one thing more. What an honest kernel has ready it has for a call made alone too: the fastest of 13 takes
+#: 0.4 to 3.2 times the quartile of those in blocks, with colder caches. Where answers wait it takes 30 to 90 times.
+MOST_ALONE_OVER_SHORT: Final = 4.0
+
 #: Of fewer blocks a stranger may have been in each.
 _BLOCKS: Final = 4
 
@@ -42,16 +51,18 @@ def does_its_own_work(observation: Observation) -> Gate:
     """Fails when calls do the work of others in their block.
 
     Those at one place take much longer, block after block; or most, and the first, are much shorter than one that is
-    made alone; or some of every block are long, so that the median of all is short. Mistrusted where the host
+    made alone; or some of every block are long, so that the median of all is short; or many are far shorter than
+    any made alone. Mistrusted where the host
     was so busy that blocks alike contradict each other.
     """
     alike = _alike(observation)
     fault = _ahead(observation) or _put_off(observation) or _uneven(alike) or _uneven_if_short(observation)
+    fault = fault or _some_ready(observation)
     return gate("does_its_own_work", observation, fault, _unlike(alike))
 
 
 def _ahead(observation: Observation) -> str | None:
-    blocks = [block.calls_ns for block in observation.of(Scene.FRESH, Scene.MANY)]
+    blocks = [block.calls_ns for block in observation.of(Scene.FRESH, Scene.MANY, Scene.PUBLISHED)]
     longest = max((len(calls) for calls in blocks), default=0)
     # The host only ever makes a call longer: the fastest at each place is the kernel's own.
     fastest = [min(calls[place] for calls in blocks if len(calls) > place) for place in range(longest)]
@@ -66,7 +77,7 @@ def _ahead(observation: Observation) -> str | None:
 
 def _put_off(observation: Observation) -> str | None:
     # Tokens that all come from banks, and no batch twice: a memory of answers helps neither, or both.
-    blocks = [block.calls_ns for block in observation.of(Scene.KNOWN, Scene.MANY, Scene.SAME_PLACE)]
+    blocks = [block.calls_ns for block in observation.of(Scene.KNOWN, Scene.MANY, Scene.PUBLISHED, Scene.SAME_PLACE)]
     alone = min((calls[0] for calls in blocks if len(calls) == 1), default=0)
     # Most calls of a block are short, and of most blocks: one of them may fall into a lull that no call alone had.
     several = [calls for calls in blocks if len(calls) > 1]
@@ -82,7 +93,7 @@ def _put_off(observation: Observation) -> str | None:
 def _alike(observation: Observation) -> list[list[tuple[int, ...]]]:
     """Blocks of several calls, those of as many together, where there are enough of them."""
     by_length = defaultdict(list)
-    for block in observation.of(Scene.KNOWN, Scene.FRESH, Scene.MANY):
+    for block in observation.of(Scene.KNOWN, Scene.FRESH, Scene.MANY, Scene.PUBLISHED):
         by_length[len(block.calls_ns)].append(block.calls_ns)
     return [blocks for length, blocks in by_length.items() if length >= _CALLS and len(blocks) >= _BLOCKS]
 
@@ -114,6 +125,28 @@ def _uneven_if_short(observation: Observation) -> str | None:
                 f"{usual / 1e3:.3g} us"
             )
     return None
+
+
+def _some_ready(observation: Observation) -> str | None:
+    """That many short calls of every block are shorter than any made alone, behind which none waits."""
+    for _usual, made_alone, clocked, _unclocked in (ONE_UNCLOCKED, ALL_UNCLOCKED):
+        blocks = sorted((block.calls_ns for block in observation.of(clocked)), key=_over_the_short)
+        alone = observation.fastest_ns(made_alone)
+        if not blocks or alone is None:
+            continue
+        calm = blocks[(len(blocks) - 1) // 4]
+        short = lower_quartile(calm)
+        uneven = _over_the_short(calm) > MOST_MEAN_OVER_SHORT and sum(calm) - len(calm) * short > LEAST_NS
+        if uneven and alone > MOST_ALONE_OVER_SHORT * short:
+            return (
+                f"{clocked.value}: even in a calm block many take {short / 1e3:.3g} us, on average "
+                f"{mean(calm) / 1e3:.3g} us, and the fastest made alone {alone / 1e3:.3g} us"
+            )
+    return None
+
+
+def _over_the_short(calls_ns: tuple[int, ...]) -> float:
+    return mean(calls_ns) / max(lower_quartile(calls_ns), 1)
 
 
 def _over_the_median(calls_ns: tuple[int, ...]) -> float:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _CALLS: Final = 8
 _BLOCKS: Final = 2
 
-#: Calls of a block on fresh tokens, all of whose rows the oracle has to answer.
+#: Calls of the first blocks on fresh tokens, all of whose rows the oracle has to answer.
 _FRESH: Final = 4
 
 #: A look begins as a timed process does, so that a kernel which does anything there does it here, before it can know
@@ -58,9 +58,12 @@ _GPU_CALLS: Final = 16
 #: alone a busy host made 0.5 ms into 10, and a memory by address was acquitted.
 _SAME: Final = 5
 
-#: Blocks of tokens seen before, with fresh ones between them: a kernel that is honest for its first 100 calls is
-#: caught. Of 7 the middle pair of an honest kernel came out at 0.86, and that of a memory for a third at 0.79.
-_MANY: Final = 13
+#: Blocks of tokens seen before, late enough for a kernel that is honest for its first 100 calls. Between them so many
+#: fresh ones, each between one of either bank's tokens; all have as many calls, because the first of a block takes more
+#: CPU time: with 4 fresh beside 8 of a bank's an honest kernel's share of it was 0.88 to 0.98. So many calls have a
+#: middle one, and the oracle has to answer no more tokens than before, when there were 7 blocks of 4.
+_MANY: Final = 9
+_BESIDE: Final = 3
 
 #: Then calls on one token, as many as a timed process makes while it warms up and is measured: 0.1 s of them or 4096.
 _ONE_NS: Final = 100_000_000
@@ -71,8 +74,8 @@ _ONE_BLOCK: Final = 256
 #: never lets go of the interpreter makes each asking take 10 ms and more, in none of the calls' time: minutes in all.
 _ONE_ASKING_NS: Final = 2_000_000_000
 
-#: Blocks of calls on a fresh token, each with one of tokens seen before beside it, and how many calls each has: as many
-#: as fit into that time, but no fewer or more than these.
+#: Blocks of calls on a fresh token, each with one of tokens of either bank behind it, and how many calls each has: as
+#: many as fit into that time with one bank's, but no fewer or more than these.
 _ONE_PAIRS: Final = 13
 _ONE_FRESH: Final = (2, 8)
 
@@ -184,13 +187,15 @@ class _Script:
             self._block(worker, Scene.AGAIN, seen, rows, SAME_ADDRESSES)
         for number in range(_MANY):
             # Answered beforehand: blocks that are compared stand side by side, with the same lulls and caches. Right
-            # behind the oracle's work those of fresh tokens took 5 % longer.
-            unseen = Answered.fresh(workload, layer, _FRESH) if number % 2 == 0 else None
+            # behind the oracle's work those of fresh tokens took 5 % longer, so that none is the first.
+            unseen = Answered.fresh(workload, layer, _BESIDE)
             self._block(worker, Scene.MANY, seen, seen.draw(_CALLS))
-            if unseen is not None:
-                self._block(worker, Scene.FRESH, unseen, unseen.draw(_FRESH))
+            beside = [(Scene.PUBLISHED, known), (Scene.FRESH, unseen), (Scene.MANY, seen)]
+            # Each bank's stand before fresh ones as often as behind them.
+            for scene, tokens in beside if number % 2 == 0 else reversed(beside):
+                self._block(worker, scene, tokens, tokens.draw(_BESIDE))
         if on_cpu:
-            self._singly(worker, layer, seen.alone())
+            self._singly(worker, layer, known.alone(), seen.alone())
         for answered, scenes in short:
             self._unclocked(worker, answered, scenes)
         self._watch(worker)
@@ -210,7 +215,7 @@ class _Script:
         for _number in range(-(-calls // size)):
             self._block(worker, Scene.KNOWN, known, known.draw(size))
 
-    def _singly(self, worker: Worker, layer: Layer, seen: Answered) -> None:
+    def _singly(self, worker: Worker, layer: Layer, known: Answered, seen: Answered) -> None:
         """Calls on one token each, more in every block, as a timed process of few tokens makes them."""
         self._first(worker, Scene.ONE, seen)
         made = spent_ns = asking_ns = 0
@@ -224,10 +229,11 @@ class _Script:
             right = all(block.right)
         least, most = _ONE_FRESH
         calls = min(max(least, _ONE_NS * made // max(spent_ns * _ONE_PAIRS, 1)), most)
-        fresh = Answered.fresh(seen.bank.workload, layer, calls * _ONE_PAIRS)
+        fresh = Answered.fresh(seen.bank.workload, layer, 2 * calls * _ONE_PAIRS)
         for _pair in range(_ONE_PAIRS):
-            self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
-            self._block(worker, Scene.ONE, seen, seen.draw(calls))
+            for scene, old in ((Scene.ONE, seen), (Scene.ONE_PUBLISHED, known)):
+                self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
+                self._block(worker, scene, old, old.draw(calls))
 
     def _unclocked(self, worker: Worker, answered: Answered, scenes: Unclocked) -> None:
         """Blocks of calls that are timed, if they are short, each beside one of calls that the parent alone times."""
@@ -235,6 +241,7 @@ class _Script:
         call_ns = lower_quartile([ns for block in self._blocks if block.scene is scenes.usual for ns in block.calls_ns])
         calls = calls_of(answered.bank.gather(answered.draw(1)[0]), call_ns)
         for _pair in range(PAIRS if calls else 0):
+            self._block(worker, scenes.alone, answered, answered.draw(1))
             self._block(worker, scenes.clocked, answered, answered.draw(calls))
             self._block(worker, scenes.unclocked, answered, answered.draw(calls))
 
