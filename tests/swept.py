@@ -44,6 +44,9 @@ _PUBLISHED: Final = find("seed-claim")
 
 #: The honest kernels of the same folders.
 _HONEST: Final = ("faults/by_steps", "cheats/honest_layer")
+
+#: Those that look for answers beside their file.
+_BRINGS: Final = frozenset({"cheats/answers_on_disk", "cheats/bank_for_a_half", "cheats/bank_of_one"})
 KERNELS: Final = (*(f"faults/{name}" for name in FAULTS), *(f"cheats/{name}" for name in CHEATS), *_HONEST)
 
 #: A plain layer in another dtype, for kernels that are for it.
@@ -113,7 +116,7 @@ def tried(kernel: str, cores: Sequence[int], answers: Path) -> dict[str, Any]:
     """How a kernel fared, as `judged` says, and seconds. One that never ends, or says nothing, is wrong."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="swept-") as folder:
-        if kernel == "cheats/answers_on_disk":
+        if kernel in _BRINGS:
             shutil.copy(answers, folder)
         fared = _ran(kernel, ["taskset", "-c", ",".join(map(str, cores)), *command(kernel, Path(folder))])
     return {**fared, "seconds": round(time.monotonic() - started, 1)}
