@@ -174,13 +174,14 @@ def _case(subject: Subject, running: Running, spec: CaseSpec) -> Case:
 
 def _asked(subject: Subject, running: Running, specs: Sequence[CaseSpec], console: Console) -> tuple[Case, ...]:
     cases: list[Case] = []
-    planned = {spec.id for spec in specs}
+    known = {spec.id for spec in specs}
     with step(console, "correctness cases", len(specs)) as shown:
         for spec in specs:
             cases.append(_case(subject, running, spec))
             # Who declines odd widths is asked the same of whole tiles: half of the checks come at odd widths alone.
             again = in_tiles(spec) if cases[-1].outcome is Outcome.NOT_SUPPORTED else None
-            if again is not None and again.id not in planned:
+            if again is not None and again.id not in known:
+                known.add(again.id)
                 cases.append(_case(subject, running, again))
             shown.note(spec.id)
             shown.advance()
