@@ -13,6 +13,7 @@ import torch
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
+from validation.implementations.mailbox import Doing
 from validation.implementations.manner import USUAL, Manner
 from validation.implementations.shared_layer import SharedLayer
 from validation.implementations.unclocked import PAIRS
@@ -49,7 +50,7 @@ class FakeWorker:
     def __init__(self, turn: Turn, call_ns: dict[str, int], *, hidden: float = 0.0, flaws: frozenset[str]) -> None:
         self.turn, self.call_ns, self.hidden, self.flaws = turn, call_ns, hidden, flaws
         self.name = ""
-        self.closed = self.busy = False
+        self.closed = self.busy = self.reports_closed = False
         self.calls = self.asked = 0
         self.cores = 2.0
         self.cold_calls = 0
@@ -99,6 +100,18 @@ class FakeWorker:
         return Sustained(calls=round(seconds * 1000), parent_ns=round(seconds * 1e9))
 
     def settle(self) -> None: ...
+
+    def displaced(self) -> tuple[str, ...]:
+        return ("cpu affinity: [0, 1] became [0]",) if "narrowed" in self.flaws else ()
+
+    def state(self) -> dict[str, str]:
+        return {"denormals": "flushed" if "flushes" in self.flaws and self.name else "kept"}
+
+    @property
+    def doings(self) -> tuple[Doing, ...]:
+        """What it left behind is found as it ends."""
+        left = (Doing(event="left a process", argument="sleep", stage="call"),)
+        return left if "leaves a process" in self.flaws and self.closed else ()
 
     def cpu_ns(self) -> int:
         # Asked before and after each probe: its second answer is 0.1 ms later.
@@ -241,6 +254,18 @@ def test_what_is_amiss_with_unclocked_calls_spoils_the_first_block(bench: Bench,
     spoilt = {one.implementation for one in found for block in one.blocks if block.outputs_wrong}
     assert spoilt == {"mine"}
     assert all(one.blocks[0].outputs_wrong for one in found if one.unclocked and one.implementation == "mine")
+
+
+def test_what_a_candidate_does_that_no_kernel_needs_is_kept(bench: Bench) -> None:
+    bench.flaws = frozenset({"flushes", "leaves a process"})
+    for run in bench.run():
+        kept = ("denormals: kept became flushed", "left a process(sleep) during call")
+        assert [one.partition(" (")[0] for one in run.doings] == ([] if run.role is Role.BASELINES else list(kept))
+
+
+def test_a_process_whose_cores_others_took_away_tells_so_whosever_it_is(bench: Bench) -> None:
+    bench.flaws = frozenset({"narrowed"})
+    assert {run.role for run in bench.run() if run.doings} == set(Role)
 
 
 def test_a_block_beside_other_processes_is_kept_rejected_and_repeated(bench: Bench) -> None:

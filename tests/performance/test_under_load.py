@@ -44,6 +44,8 @@ class Server:
     def __init__(self, *, wrong: int = 0, slow_clock: int = 0, cores: float = 2.0) -> None:
         self.wrong, self.slow_clock, self.cores = wrong, slow_clock, cores
         self.due_ns: Sequence[int] = ()
+        self.doings: tuple[()] = ()
+        self.reports_closed = False
 
     def start(self) -> None: ...
 
@@ -76,6 +78,12 @@ class Server:
         return Sustained(calls=round(seconds * 1000), parent_ns=round(seconds * 1e9))
 
     def settle(self) -> None: ...
+
+    def displaced(self) -> tuple[str, ...]:
+        return ()
+
+    def state(self) -> dict[str, str]:
+        return {}
 
     def cpu_ns(self) -> int:
         return 0

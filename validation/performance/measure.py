@@ -15,6 +15,7 @@ from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
 from validation.implementations.unclocked import measure_unclocked_price
+from validation.performance.conduct import changes, reports
 from validation.performance.deadline import Deadline
 from validation.performance.events import LeftOut, ProcessFailed, ProcessStarted, SeriesMeasured
 from validation.performance.gauge import Gauge
@@ -135,6 +136,8 @@ def measure(
                 )
                 run = _measure_process(of, turn, worker, by, deadline=deadline, on_event=on_event)
                 worker.close()
+                if turn.role is not Role.BASELINES:
+                    run = run.model_copy(update={"doings": (*run.doings, *reports(worker))})
                 done += 1
                 counted.update(_counted(run))
                 deadline.waited_s += by.spent_s - waited_s
@@ -186,15 +189,20 @@ def _measure_process(  # noqa: PLR0913 -- what is measured, where, and who hears
     series: list[Series] = []
     failures: list[str] = []
     blas: tuple[str, ...] = ()
+    doings: tuple[str, ...] = ()
+    candidate = turn.role is not Role.BASELINES
     try:
         worker.start()
+        # Baselines wait for their turn beside a candidate's process.
+        doings = worker.displaced()
         x = measurement.bank.gather(measurement.bank.rows("price", call=0))
         implementations = _implementations(measurement, turn)
         graphs = sorted({implementation.graph for implementation in implementations})
         prices = {graph: measure_price(worker, x, queued=graph) for graph in graphs}
         on_cpu = measurement.bank.workload.layer.device == "cpu"
-        judged = turn.role is not Role.BASELINES and not turn.discarded
+        judged = candidate and not turn.discarded
         unclocked_price = measure_unclocked_price(worker, x) if on_cpu and judged else None
+        before = worker.state() if candidate else {}
         for implementation in implementations:
             began_s = time.monotonic()
             try:
@@ -213,6 +221,7 @@ def _measure_process(  # noqa: PLR0913 -- what is measured, where, and who hears
             series.append(measured)
             on_event(SeriesMeasured.of(measured, turn.role))
         blas = worker.libraries()
+        doings += changes(worker, before) if candidate else worker.displaced()
     except ImplementationFailed as failure:
         failures.append(str(failure))
         on_event(ProcessFailed(role=turn.role, cause=failures[-1]))
@@ -226,6 +235,7 @@ def _measure_process(  # noqa: PLR0913 -- what is measured, where, and who hears
         series=tuple(series),
         ended="; ".join(failures),
         workload=measurement.bank.workload.name,
+        doings=doings,
     )
 
 

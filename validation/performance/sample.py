@@ -99,7 +99,9 @@ class ProcessRun(Record):
 
     Round 0 is the discarded one. `position` is the process's place in its round. `ended` is empty when the process
     answered to the end, else the named cause (signal, time limit, memory limit, exception). `workload` is also that
-    of its series; a process that ended early has none.
+    of its series; a process that ended early has none. `doings` are what a candidate was reported to do that no kernel
+    needs, and what it changed of its process, whether it was timed meanwhile or not; of baselines, whom nobody
+    suspects, what was changed of their process by another.
     """
 
     round: Annotated[int, Field(ge=0)]
@@ -111,6 +113,7 @@ class ProcessRun(Record):
     series: tuple[Series, ...] = ()
     ended: str = ""
     workload: str = ""
+    doings: tuple[str, ...] = ()
 
 
 class ProbeRule(Record):

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Protocol
 from validation.implementations.manner import Asked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from validation.implementations.answer import Prepared, Sustained
     from validation.implementations.implementation import Implementation
+    from validation.implementations.mailbox import Doing
     from validation.implementations.shared_layer import SharedLayer
 
 
 class WorkerLike(Asked, Protocol):
     """A worker, or what answers in tests with a made-up clock."""
+
+    @property
+    def doings(self) -> Sequence[Doing]:
+        """What was reported of it so far."""
+
+    @property
+    def reports_closed(self) -> bool:
+        """Whether nothing more can be reported."""
 
     def start(self) -> None:
         """Waits until the process is ready."""
@@ -32,6 +43,12 @@ class WorkerLike(Asked, Protocol):
 
     def cpu_ns(self) -> int:
         """Returns the CPU time of its threads so far."""
+
+    def state(self) -> dict[str, str]:
+        """Returns settings of the process that a kernel has no business changing."""
+
+    def displaced(self) -> tuple[str, ...]:
+        """Says how its cores, priority and scheduling differ from those that workers start with."""
 
     def libraries(self) -> tuple[str, ...]:
         """Says which BLAS it has loaded."""

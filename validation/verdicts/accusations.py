@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from validation.evidence.record import Evidence
+from validation.verdicts.conduct import misbehaves
 from validation.verdicts.cores import exceeds_cores
 from validation.verdicts.hidden import hides_time
 from validation.verdicts.reasons import Reason
@@ -25,6 +26,7 @@ def accusations(evidence: Evidence, implementation: str) -> tuple[Accusation, ..
     found = (
         (Reason.KNOWS_TOKENS, "remembers answers while it is timed", knows_tokens(evidence, implementation)),
         (Reason.UNSEEN_SPOILT, "spoils the blocks that would tell on it", spoils_unseen(evidence, implementation)),
+        (Reason.MISBEHAVES, "does what no kernel needs", misbehaves(evidence, implementation)),
         (Reason.CORES_EXCEEDED, "takes more cores than it was given", exceeds_cores(evidence, implementation)),
         (Reason.WORK_SHIFTED, "moves work from call to call", shifts_work(evidence, implementation)),
         (Reason.TIME_HIDDEN, "has a clock that leaves time out", hides_time(evidence, implementation)),

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     INTEGRITY_FAILED = "integrity_failed"
     KNOWS_TOKENS = "knows_tokens"
     UNSEEN_SPOILT = "unseen_spoilt"
+    MISBEHAVES = "misbehaves"
     CORES_EXCEEDED = "cores_exceeded"
     WORK_SHIFTED = "work_shifted"
     TIME_HIDDEN = "time_hidden"

@@ -11,7 +11,9 @@ from typing import Final
 #: was given, or that spoils the blocks with such tokens; where these do not count at all nothing is decided. No
 #: floor of float32 is above what the fastest speed probe of the run allows. 8: a clock is also held against short calls
 #: between which none is read. 9: these stand in pairs with timed ones, and the parent's clock alone tells of them.
-RULES_VERSION: Final = 9
+#: 10: a candidate is dishonest that does in a timed process what no kernel needs, or changes its settings or those of a
+#: baseline's; and in a batch that nobody has seen no token comes from the bank.
+RULES_VERSION: Final = 10
 #: A claim is met when the interval reaches its bound within this share; declared before any sample.
 DELTA: Final = 0.05
 #: A claimed time is impossible below this share of the floor: ceilings are best-of measurements, good to a few percent.
