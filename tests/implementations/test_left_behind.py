@@ -12,7 +12,7 @@ import torch
 
 from tests.implementations.kernels import forward_kernel
 from tests.watching import alive, until
-from validation.implementations import spawn
+from validation.implementations import kinship
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.limits import Limits
 from validation.implementations.process import Worker
@@ -56,7 +56,7 @@ def test_nothing_outlives_a_candidate_that_dies(end: str, tmp_path: Path) -> Non
     daemons = [int(line) for line in pids.read_text().split()]
     assert len(daemons) == 2
     assert not alive(worker_pid)
-    assert spawn.descendants(mark) == ()
+    assert kinship.descendants(mark) == ()
     assert until(lambda: not alive(daemons[0]))
     if end in {DEATHS["hang"], DEATHS["raises"]}:
         # A process that wiped its environment is found while the worker lives, and by nothing afterwards.

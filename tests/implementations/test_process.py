@@ -18,7 +18,7 @@ from torch._inductor.runtime import cache_dir_utils
 
 from tests.implementations.kernels import CONFIG, HONEST, LIMITS, forward_kernel, kernel
 from validation.correctness.planted_cheats import FOLDER
-from validation.implementations import arena, inherited, spawn
+from validation.implementations import arena, inherited, kinship, spawn
 from validation.implementations.block_memory import BlockMemory
 from validation.implementations.failure import ImplementationFailed, WorkerEnded
 from validation.implementations.implementation import Implementation
@@ -53,7 +53,7 @@ def death(implementation: Implementation, layer: Layer, x: torch.Tensor, limits:
         mark = worker._spawned.mark
         ended = failure(worker, implementation, layer, x)
     assert isinstance(ended, WorkerEnded)
-    assert spawn.descendants(mark) == ()
+    assert kinship.descendants(mark) == ()
     return ended
 
 
@@ -318,8 +318,8 @@ def test_a_descendant_in_another_session_does_not_outlive_the_worker(
         worker.load(forward_kernel(tmp_path, body))
         worker.prepare(layer)
         worker.call(x)
-        assert len(spawn.descendants(mark)) == 2
-    assert spawn.descendants(mark) == ()
+        assert len(kinship.descendants(mark)) == 2
+    assert kinship.descendants(mark) == ()
 
 
 def test_a_killed_parent_takes_its_worker_along() -> None:

@@ -90,6 +90,11 @@ class ForkServer:
             frames.send(ours, {"paths": importable_paths(ours=False), "prefix": sys.prefix})
 
     @property
+    def living(self) -> frozenset[int]:
+        """The workers it forked of whose end it has not told."""
+        return frozenset(self._living)
+
+    @property
     def empty(self) -> bool:
         """Whether no worker it forked is alive."""
         for pid in tuple(self._living):
@@ -181,3 +186,8 @@ def fork_server(environment: Mapping[str, str]) -> ForkServer:
     if key not in _servers:
         _servers[key] = ForkServer(environment)
     return _servers[key]
+
+
+def forked(pid: int) -> frozenset[int] | None:
+    """Returns the living workers of the fork server `pid`; None of a process that is none."""
+    return next((one.living for one in _servers.values() if one.pid == pid and not one.gone), None)

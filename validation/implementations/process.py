@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from validation.implementations import arena, spawn, vitals
+from validation.implementations import arena, kinship, spawn, vitals
 from validation.implementations.answer import BlockOutput, Output, Prepared, Sustained
 from validation.implementations.block_memory import BlockMemory
+from validation.implementations.changed import changed
 from validation.implementations.failure import Misbehaved
 from validation.implementations.inherited import compiled_into, importable_paths, loaded_from
 from validation.implementations.limits import Limits
@@ -85,7 +86,7 @@ class Worker:
         # What a candidate forgets to remove goes with this process. A trusted torch.compile keeps its cache for later.
         own = () if trusted else (("TMPDIR", str(spawn.room().folder)),)
         self._spawned = spawn.spawn(threads, (*own, *environment), fresh=device == "cuda")
-        self._forker = spawn.parent(self.pid)
+        self._forker = kinship.parent(self.pid)
         self._mailbox = Mailbox(self._spawned)
         self._started = False
         self._captures = False
@@ -135,8 +136,8 @@ class Worker:
         return self._mailbox.output
 
     def cpu_ns(self) -> int:
-        """Returns the CPU time of all its threads so far; what a dead process used is 0."""
-        return vitals.cpu_ns(self.pid)
+        """Returns the CPU time of all its threads so far, and of its children; what a dead process used is 0."""
+        return vitals.cpu_ns(self.pid) + sum(map(vitals.cpu_ns, kinship.helpers(self.pid)))
 
     def family_cpu_ns(self) -> int:
         """Returns the CPU time of the process and of its descendants, those that are gone included, by the tick."""
@@ -144,7 +145,7 @@ class Worker:
 
     def companions(self) -> tuple[str, ...]:
         """Returns the commands of the processes it has alive, however they were started; torch's compilers are none."""
-        return spawn.companions(self._spawned.mark, self.pid)
+        return kinship.companions(self._spawned.mark, self.pid)
 
     def start(self) -> None:
         """Waits until the process is ready for a kernel."""
@@ -236,13 +237,13 @@ class Worker:
         # Nothing that the worker has to know.
         del message["draw_addresses"]
         self._ask("lay", message)
-        kin = partial(spawn.kin, self._spawned.mark, self.pid)
-        others, used_ns = Neighbours({os.getpid(), self.pid}, kin), -self.cpu_ns()
+        kin = partial(kinship.kin, self._spawned.mark, self.pid)
+        others, used_ns = Neighbours({os.getpid(), self.pid}, kin), -vitals.cpu_ns(self.pid)
         self._memory.stage(laid)
         started = time.perf_counter_ns()
         self._ask("call", {})
         parent_ns = time.perf_counter_ns() - started
-        used_ns += self.cpu_ns()
+        used_ns += vitals.cpu_ns(self.pid)
         others_share, kin_share = others.taken()
         # What is done after this is too late: telling is on nobody's clock.
         taken = self._memory.take(laid)
@@ -283,7 +284,13 @@ class Worker:
         word = secrets.token_hex(8)
         told = {str(name): str(value) for name, value in self._ask("state", {"word": word})["state"].items()}
         heard = self._mailbox.heard(word) or not self._reported
-        return told | vitals.settings(self.pid) | {"audit hook": "there" if heard else "taken out"}
+        seen = vitals.settings(self.pid) | {"audit hook": "there" if heard else "taken out"}
+        # What is measured on a CPU is not computed elsewhere.
+        return told | seen | ({"open GPUs": vitals.open_gpus(self.pid)} if self.device == "cpu" else {})
+
+    def displaced(self) -> tuple[str, ...]:
+        """Returns how its cores, priority and scheduling differ from those that workers start with."""
+        return tuple(changed(vitals.at_start(), vitals.settings(self.pid)))
 
     def suites_settings(self) -> dict[str, str]:
         """Returns settings of the suite's process, and of the one that forked this, which a kernel must not change."""

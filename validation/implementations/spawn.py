@@ -21,20 +21,19 @@ from typing import TYPE_CHECKING, Final, Protocol
 from validation.cpu import available_cores
 from validation.implementations.fork_server import MAIN, Child, fork_server
 from validation.implementations.inherited import worker_environment
+from validation.implementations.kinship import MARK, below, command, descendants, strays
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-#: Every descendant of a worker inherits this variable, so that one which left the process group is found.
-_MARK: Final = "MOE_VALIDATION_WORKER"
+    from collections.abc import Iterable
 
 #: A killed process is gone within microseconds, unless it waits for a disk.
 _DYING_S: Final = 2.0
-
-#: Processes that stay after torch.compile has compiled: its pool of compilers, and what minds its shared memory.
-_KEPT: Final = ("torch/_inductor/compile_worker", "multiprocessing.resource_tracker")
+_GONE_S: Final = 0.05
 
 _PR_SET_DUMPABLE: Final = 4
+
+#: A worker for a CPU is shown no GPU; one that is used all the same is seen by its device file (`vitals.open_gpus`).
+_NO_GPU: Final = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
 
 _REAPER: Final = Path(__file__).parent / "reaper.py"
 
@@ -71,7 +70,7 @@ def _furnished() -> Room:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     mark, folder = secrets.token_hex(8), Path(tempfile.mkdtemp(prefix="moe-validation-"))
     waited, pipe = os.pipe2(os.O_CLOEXEC)
-    command = [sys.executable, "-I", "-S", str(_REAPER), str(folder), f"{_MARK}={mark}"]
+    command = [sys.executable, "-I", "-S", str(_REAPER), str(folder), f"{MARK}={mark}"]
     silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
     # Its own session: an interrupt at the terminal is not for it.
     os.posix_spawn(
@@ -163,122 +162,67 @@ def _started(threads: int, variables: dict[str, str], mark: str, ends: tuple[int
         stdout=output,
         stderr=output,
         pass_fds=(channel, reports),
-        env={**worker_environment(threads), **variables, _MARK: mark},
+        env={**worker_environment(threads), **variables, MARK: mark},
         start_new_session=True,
     )
 
 
 def _forked(threads: int, variables: dict[str, str], mark: str, ends: tuple[int, int, int]) -> Process:
     # As long as a worker's mark, which is written over it.
-    environment = {**worker_environment(threads), _MARK: f"{room().mark}-{'0' * 16}"}
+    environment = {**worker_environment(threads), **_NO_GPU, MARK: f"{room().mark}-{'0' * 16}"}
     with _STARTING:
         try:
-            return fork_server(environment).fork((_MARK, mark), variables, ends)
+            return fork_server(environment).fork((MARK, mark), variables, ends)
         except ConnectionError:
             # Killed from outside; it takes its workers along, and this one is not forked yet.
-            return fork_server(environment).fork((_MARK, mark), variables, ends)
+            return fork_server(environment).fork((MARK, mark), variables, ends)
 
 
 def end(spawned: Spawned) -> tuple[str, ...]:
     """Kills the worker and all its descendants, and closes the parent's ends. Ending twice is harmless.
 
-    Returns the commands of those that a worker which had ended by itself left behind without its mark.
+    Returns the commands of those that it had hidden: children of who forked it, which are no workers, whatever mark
+    they bear. One that ends by itself leaves such behind.
     """
     # Those that wiped their environment are found as children of the worker, which adopts what its children leave.
-    family = _family(spawned.process.pid) if spawned.process.poll() is None else ()
+    hidden = _hidden(spawned.process)
+    family = below(spawned.process.pid) if spawned.process.poll() is None else ()
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(spawned.process.pid, signal.SIGKILL)
     # One that was forked a moment ago may have no group of its own yet.
-    _kill((spawned.process.pid, *family))
+    _kill((spawned.process.pid, *family, *hidden))
     spawned.process.wait()
     deadline = time.monotonic() + _DYING_S
     while (left := descendants(spawned.mark)) and time.monotonic() < deadline:
         _kill(left)
         time.sleep(0.001)
-    orphans = _orphans(spawned.process)
-    commands = tuple(_command(one) for one in orphans)
-    _kill(orphans)
     if spawned.channel.fileno() >= 0:
         spawned.channel.close()
         os.close(spawned.output)
         os.close(spawned.reports)
-    return commands
+    return tuple(hidden.values())
 
 
-def _orphans(process: Process) -> tuple[int, ...]:
-    """What workers left behind without a mark, when they ended by themselves: children of who forked them.
+def _hidden(process: Process) -> dict[int, str]:
+    """Children of the fork server that are no workers, and what each says that it was started with.
 
     Six such helpers burnt both cores while their kernel was looked at, so that no clock could convict it.
     """
     if not isinstance(process, Child):
-        return ()
-    ours = f"{_MARK}={room().mark}-".encode()
-    children = [(one, Path(f"/proc/{one}/environ")) for one in _family(process.forker)]
-    return tuple(one for one, environment in children if not _begins(ours, environment))
-
-
-def _begins(variable: bytes, environment: Path) -> bool:
-    # One that is gone needs no killing.
-    with suppress(OSError):
-        return any(one.startswith(variable) for one in environment.read_bytes().split(b"\0"))
-    return True
+        return {}
+    # While nobody is being forked: who is not told of yet would be taken for one.
+    with _STARTING:
+        found = set(strays(process.forker))
+        if found:
+            # Another worker's, whom another thread has just ended, are dying.
+            time.sleep(_GONE_S)
+        return {one: command(one) for one in sorted(found & set(strays(process.forker)))}
 
 
 def _kill(pids: Iterable[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _family(pid: int) -> tuple[int, ...]:
-    """The children of a process, their children, and so on."""
-    children: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            children += [int(word) for word in thread.read_text(encoding="ascii").split()]
-    return tuple(one for child in children for one in (child, *_family(child)))
-
-
-def descendants(mark: str) -> tuple[int, ...]:
-    """Returns the live processes that carry a worker's mark in their environment."""
-    folders = (folder for folder in Path("/proc").iterdir() if folder.name.isdigit())
-    return tuple(int(one.name) for one in folders if int(one.name) != os.getpid() and _carries(mark, one))
-
-
-def _carries(mark: str, folder: Path) -> bool:
-    """Whether the process of this folder carries a worker's mark."""
-    # Gone, another user's, or a kernel thread: none of them is ours.
-    with suppress(OSError):
-        return f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0")
-    return False
-
-
-def family(mark: str, pid: int) -> tuple[int, ...]:
-    """Returns the worker `pid` and its live descendants: those that carry its mark, and those that wiped it off."""
-    return tuple({*descendants(mark), *_family(pid)} | {pid})
-
-
-def kin(mark: str, pid: int, among: Collection[int]) -> dict[int, bool]:
-    """Returns those of the processes `among` that descend from the worker `pid`, or carry its mark.
-
-    Whether their time is the kernel's own comes with each: of torch.compile's compilers, which warm up beside the first
-    calls, it is not.
-    """
-    below = _family(pid) if among else ()
-    found = [one for one in among if one in below or _carries(mark, Path(f"/proc/{one}"))]
-    return {one: not any(kept in _command(one) for kept in _KEPT) for one in found}
-
-
-def companions(mark: str, pid: int) -> tuple[str, ...]:
-    """Returns the commands of the live descendants of the worker `pid`, less those that torch.compile keeps."""
-    commands = (_command(one) for one in family(mark, pid) if one != pid)
-    return tuple(command for command in commands if command and not any(kept in command for kept in _KEPT))
-
-
-def _command(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
-    return ""
 
 
 def cpu_ns(pid: int) -> int:
@@ -294,14 +238,6 @@ def reaped_cpu_ns(pid: int) -> int:
     # The name, in parentheses, may hold blanks; cutime and cstime are fields 16 and 17 of proc(5), from 1.
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-
-
-def parent(pid: int) -> int:
-    """Returns the process that started a process; of one that is gone already, this one."""
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return int(fields[1])
-    return os.getpid()
 
 
 def is_alive(pid: int) -> bool:

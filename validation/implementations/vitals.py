@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from validation.implementations import spawn
+from validation.cpu import available_cores
+from validation.implementations import kinship, spawn
 
 if TYPE_CHECKING:
     from validation.implementations.spawn import Spawned
+
+#: NVIDIA's by number (the driver's own files are opened by who counts GPUs), AMD's, and whatever renders.
+_GPU: Final = re.compile(r"/dev/(nvidia\d+|kfd|dri/\w+)")
 
 #: A process that used less CPU time than this in 6 ms sleeps.
 _ASLEEP_NS: Final = 1_000_000
@@ -26,7 +32,7 @@ def cpu_ns(pid: int) -> int:
 def family_cpu_ns(spawned: Spawned) -> int:
     """Returns the CPU time of a worker and of its descendants, those that are gone included, by the tick."""
     pid = spawned.process.pid
-    return sum(map(cpu_ns, spawn.family(spawned.mark, pid))) + spawn.reaped_cpu_ns(pid)
+    return sum(map(cpu_ns, kinship.family(spawned.mark, pid))) + spawn.reaped_cpu_ns(pid)
 
 
 def settings(pid: int) -> dict[str, str]:
@@ -36,6 +42,20 @@ def settings(pid: int) -> dict[str, str]:
         "priority": str(os.getpriority(os.PRIO_PROCESS, pid)),
         "scheduling": str(os.sched_getscheduler(pid)),
     }
+
+
+def at_start() -> dict[str, str]:
+    """Returns `settings` of a worker that nobody has changed: this process's, on the cores that it began on."""
+    return settings(os.getpid()) | {"cpu affinity": str(sorted(available_cores()))}
+
+
+def open_gpus(pid: int) -> str:
+    """Returns the device files of GPUs that a process has open, or none: drivers keep them open while they compute."""
+    found: set[str] = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            found.add(str(descriptor.readlink()))
+    return ", ".join(sorted(name for name in found if _GPU.fullmatch(name))) or "none"
 
 
 def suites_settings(forker: int) -> dict[str, str]:

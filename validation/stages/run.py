@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from validation.correctness.case import Gate
     from validation.implementations.mailbox import Doing
+    from validation.report.material import EvidenceFile
 
 __all__ = ["RunRequest", "run_validation"]
 
@@ -72,7 +73,20 @@ def run_validation(request: RunRequest) -> bool:
         begun = bool(journal.evidence.cases)
         kept = f"What was observed is in {path}; the same command with --resume goes on." if begun else ""
         raise KeyboardInterrupt(kept) from None
-    return publish(read_evidence((path,)), plan.claims, request.out, console)
+    return publish((_as_observed(journal),), plan.claims, request.out, console)
+
+
+def _as_observed(journal: Journal) -> EvidenceFile:
+    """Reads the evidence back that verdicts are of.
+
+    Raises:
+        UsageError: it is not what was observed: a process of a kernel's can write to the file before it has its name.
+    """
+    (file,) = read_evidence((journal.path,))
+    if file.evidence != journal.evidence:
+        wanted = f"{journal.path} must hold what this run observed; something else has written to it meanwhile"
+        raise UsageError(f"{wanted}. No verdict is given: end what is left of the kernel's processes and run again")
+    return file
 
 
 def _observe(plan: RunPlan, journal: Journal, console: Console, began_s: float) -> None:

@@ -51,9 +51,8 @@ def does_its_own_work(observation: Observation) -> Gate:
     """Fails when calls do the work of others in their block.
 
     Those at one place take much longer, block after block; or most, and the first, are much shorter than one that is
-    made alone; or some of every block are long, so that the median of all is short; or many are far shorter than
-    any made alone. Mistrusted where the host
-    was so busy that blocks alike contradict each other.
+    made alone; or some of every block are long, so that the median of all is short; or many are far shorter than any
+    made alone. Mistrusted where the host was so busy that blocks alike contradict each other.
     """
     alike = _alike(observation)
     fault = _ahead(observation) or _put_off(observation) or _uneven(alike) or _uneven_if_short(observation)

@@ -15,6 +15,7 @@ from .block import Block
 from .device import CLOCK, Cuda, Host, bytes_of, tensor_in
 from .graphs import Graphs
 from .importing import import_torch
+from .watched import LAYER_MODULE
 
 if TYPE_CHECKING:
     import mmap
@@ -278,7 +279,8 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def _load_layer(path: Path) -> Any:  # noqa: ANN401 -- a module loaded by path has no type here
     """Returns the module of Layer and LayerConfig, loaded by path."""
-    spec = importlib.util.spec_from_file_location("moe_layer", path)
+    # Not by a name that a file beside a kernel may have: `import moe_layer` found this one.
+    spec = importlib.util.spec_from_file_location(LAYER_MODULE, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from types import CodeType
 
+#: What the module of Layer and LayerConfig is called in a worker.
+LAYER_MODULE: Final = "moe-validation's layer"
+
 #: Modules that read every field of a record, whatever the kernel is after: `asdict`, `replace`, `repr`, `==`, `copy`.
-_WHOLESALE: Final = frozenset({"dataclasses", "moe_layer", "copy", "pickle", "pprint"})
+_WHOLESALE: Final = frozenset({"dataclasses", LAYER_MODULE, "copy", "pickle", "pprint"})
 
 #: An instruction that reads this many different fields goes through all of them, and asks for none.
 _MOST_NAMES: Final = 3
