@@ -46,7 +46,9 @@ _PUBLISHED: Final = find("seed-claim")
 _HONEST: Final = ("faults/by_steps", "cheats/honest_layer")
 
 #: Those that look for answers beside their file.
-_BRINGS: Final = frozenset({"cheats/answers_on_disk", "cheats/bank_for_a_half", "cheats/bank_of_one"})
+_BRINGS: Final = frozenset(
+    {"cheats/answers_on_disk", "cheats/bank_for_a_half", "cheats/bank_of_few", "cheats/bank_of_one"}
+)
 KERNELS: Final = (*(f"faults/{name}" for name in FAULTS), *(f"cheats/{name}" for name in CHEATS), *_HONEST)
 
 #: A plain layer in another dtype, for kernels that are for it.

@@ -16,6 +16,7 @@ CHEATS: Final[dict[str, str]] = {
     "all_but_one": "every_output_right",
     "answers_on_disk": "same_time_for_old_and_new",
     "bank_for_a_half": "same_time_for_old_and_new",
+    "bank_of_few": "same_time_for_old_and_new",
     "bank_of_one": "same_time_for_old_and_new",
     "calls_reference": "keeps_to_itself",
     "catches_up_at_the_end": "nothing_after_return",

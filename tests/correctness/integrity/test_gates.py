@@ -80,6 +80,7 @@ def test_without_a_floor_nothing_was_compared() -> None:
         (Scene.FRESH, Scene.PUBLISHED),
         (Scene.ONE_FRESH, Scene.ONE),
         (Scene.ONE_FRESH, Scene.ONE_PUBLISHED),
+        (Scene.FEW_FRESH, Scene.FEW),
     ],
 )
 def test_known_input_may_not_be_much_faster(new: Scene, old: Scene) -> None:

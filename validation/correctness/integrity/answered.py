@@ -13,7 +13,7 @@ import torch
 
 from validation.correctness.compare import compare
 from validation.correctness.expected import expect
-from validation.workloads.inputs import TokenBank, draw_tokens
+from validation.workloads.inputs import TokenBank, bank_rows, draw_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +42,11 @@ class Answered:
         tokens = draw_tokens(drawn.layer, calls * workload.tokens, drawn.seed, drawn.routing, "fresh")
         return cls(TokenBank(workload=drawn, tokens=tokens), layer)
 
-    def alone(self) -> Answered:
-        """The same tokens, for calls on one of them each."""
+    def by(self, tokens: int) -> Answered:
+        """The same tokens for calls on so many each, and of them as many as a workload of that many has in its bank."""
         made = copy(self)
-        made.bank = TokenBank(workload=replace(self.bank.workload, tokens=1), tokens=self.bank.tokens)
+        rows = self.bank.tokens[: bank_rows(tokens)]
+        made.bank = TokenBank(workload=replace(self.bank.workload, tokens=tokens), tokens=rows)
         return made
 
     def draw(self, calls: int) -> list[npt.NDArray[np.int64]]:

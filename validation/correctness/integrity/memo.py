@@ -42,6 +42,13 @@ _AS_MANY: Final = (Scene.AGAIN, Scene.KNOWN, Scene.MANY, Scene.PUBLISHED)
 #: Of either bank, each beside fresh ones.
 _BANKS: Final = (Scene.MANY, Scene.PUBLISHED)
 
+#: On fewer, each behind fresh ones of the same number.
+_FRESH_OF: Final = {
+    Scene.ONE: Scene.ONE_FRESH,
+    Scene.ONE_PUBLISHED: Scene.ONE_FRESH,
+    Scene.FEW: Scene.FEW_FRESH,
+}
+
 #: A shorter call is the asking, more than the work.
 _LEAST_NS: Final = 5_000
 
@@ -55,11 +62,11 @@ def same_time_for_old_and_new(observation: Observation) -> Gate:
     # Calls of 50 us come with a weight in a cache or without, and a block of them is over before a disturbance is: each
     # block of fresh tokens has one of known ones beside it, and a memory makes most of its calls fast. One that tosses
     # a coin for each block does so in a quarter of them.
-    for one in (Scene.ONE, Scene.ONE_PUBLISHED):
+    for one, new in _FRESH_OF.items():
         pairs = [
             (median(then.calls_ns), min(fresh.calls_ns))
             for fresh, then in pairwise(observation.blocks)
-            if (fresh.scene, then.scene) == (Scene.ONE_FRESH, one)
+            if (fresh.scene, then.scene) == (new, one)
         ]
         if pairs:
             known_ns, fresh_ns = sorted(pairs, key=lambda pair: pair[0] / max(pair[1], 1))[len(pairs) // 4]
@@ -129,5 +136,5 @@ def _faster(old: Scene, known_ns: float | None, fresh_ns: float | None) -> str:
     """That known tokens are much faster, or nothing."""
     if known_ns is None or fresh_ns is None or known_ns >= LEAST_SHARE * fresh_ns or fresh_ns <= _LEAST_NS:
         return ""
-    new = Scene.ONE_FRESH if old in {Scene.ONE, Scene.ONE_PUBLISHED} else Scene.FRESH
+    new = _FRESH_OF.get(old, Scene.FRESH)
     return f"{old.value}: {known_ns / 1e6:.3g} ms a call, against {fresh_ns / 1e6:.3g} ms on {new.value}"

@@ -27,6 +27,8 @@ class Scene(StrEnum):
     ONE = "one token a call, of those seen before"
     ONE_PUBLISHED = "one token a call, of the published seed's"
     ONE_FRESH = "one token a call that nobody has seen"
+    FEW = "a few tokens a call, of the published seed's"
+    FEW_FRESH = "a few tokens a call that nobody has seen"
     CLOCKED = "calls on all tokens beside unclocked ones"
     UNCLOCKED = "calls on all tokens without a clock between them"
     ONE_CLOCKED = "calls on one token beside unclocked ones"
@@ -41,6 +43,8 @@ _APART: Final = frozenset(
         Scene.ONE,
         Scene.ONE_PUBLISHED,
         Scene.ONE_FRESH,
+        Scene.FEW,
+        Scene.FEW_FRESH,
         Scene.CLOCKED,
         Scene.UNCLOCKED,
         Scene.ONE_CLOCKED,

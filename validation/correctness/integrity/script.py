@@ -6,27 +6,28 @@ import secrets
 import time
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from validation.correctness.integrity.answered import Answered
 from validation.correctness.integrity.busy import lower_quartile
+from validation.correctness.integrity.few_tokens import ONE_BLOCK, in_small_batches, singly
 from validation.correctness.integrity.observation import (
     ALL_UNCLOCKED,
     ONE_UNCLOCKED,
     Observation,
     Scene,
-    Seen,
     Unclocked,
 )
+from validation.correctness.integrity.recorder import Recorder
 from validation.implementations import spawn
 from validation.implementations.clock import measure_price
 from validation.implementations.failure import ImplementationFailed
 from validation.implementations.files import AS_THEY_WERE, Files
 from validation.implementations.least_time import least_call_ns
 from validation.implementations.limits import Limits
-from validation.implementations.manner import SAME_ADDRESSES, UNCLOCKED, USUAL, Manner
+from validation.implementations.manner import SAME_ADDRESSES
 from validation.implementations.process import Worker
-from validation.implementations.unclocked import PAIRS, UnclockedPrice, calls_of, measure_unclocked_price
+from validation.implementations.unclocked import PAIRS, calls_of, measure_unclocked_price
 from validation.workloads.inputs import TokenBank, make_layer
 
 if TYPE_CHECKING:
@@ -65,20 +66,6 @@ _SAME: Final = 5
 _MANY: Final = 9
 _BESIDE: Final = 3
 
-#: Then calls on one token, as many as a timed process makes while it warms up and is measured: 0.1 s of them or 4096.
-_ONE_NS: Final = 100_000_000
-_MOST_ONE: Final = 4096
-_ONE_BLOCK: Final = 256
-
-#: Nor more than fit into this time by the parent's clock, where asking 4096 times takes 0.3 s. A kernel's thread that
-#: never lets go of the interpreter makes each asking take 10 ms and more, in none of the calls' time: minutes in all.
-_ONE_ASKING_NS: Final = 2_000_000_000
-
-#: Blocks of calls on a fresh token, each with one of tokens of either bank behind it, and how many calls each has: as
-#: many as fit into that time with one bank's, but no fewer or more than these.
-_ONE_PAIRS: Final = 13
-_ONE_FRESH: Final = (2, 8)
-
 _FILES: Final = "the suite's files"
 
 #: OpenMP's and BLAS's threads spin for some ms after a call; after this they sleep.
@@ -103,50 +90,33 @@ def observe(
     drawn = replace(workload, seed=secrets.randbelow(1 << 31))
     layer = make_layer(workload.layer, workload.seed)
     known, bank = TokenBank.draw(workload), TokenBank.draw(drawn)
-    seen = _Script(implementation=implementation, threads=threads, floor_ns=least_call_ns(workload, threads))
+    recorder = Recorder(implementation=implementation, threads=threads, floor_ns=least_call_ns(workload, threads))
+    fields = recorder.fields
     with Worker(
         threads=threads, environment=implementation.environment, limits=limits or Limits(), device=device
     ) as worker:
         before, files = worker.suites_settings() | {_FILES: AS_THEY_WERE}, Files()
         try:
-            seen.play(worker, layer, Answered(known, layer), Answered(bank, layer))
+            _Script(recorder).play(worker, layer, Answered(known, layer), Answered(bank, layer))
         except ImplementationFailed as failure:
-            seen.ended = str(failure)
+            fields["ended"] = str(failure)
         finally:
-            seen.suite = (before, worker.suites_settings() | {_FILES: files.changed()})
+            fields |= {"suite_before": before, "suite_after": worker.suites_settings() | {_FILES: files.changed()}}
             spawn.put_cores_back()
-        seen.doings, seen.reports_closed = worker.doings, worker.reports_closed
-    return seen.observation()
+    # What it has hidden is found as it ends.
+    fields |= {"doings": tuple(worker.doings), "reports_closed": worker.reports_closed}
+    return recorder.observation()
 
 
 class _Script:
-    """Plays the scenes and keeps what was seen so far."""
+    """Plays the scenes."""
 
-    def __init__(self, *, implementation: Implementation, threads: int, floor_ns: float | None) -> None:
-        self._implementation = implementation
-        self._fields: dict[str, Any] = {"threads": threads, "floor_ns": floor_ns}
-        self._blocks: list[Seen] = []
-        self._prices: dict[Scene, UnclockedPrice | None] = {}
-        self._compiling: set[int] = set()
-        self._unsettled = False
-        self.ended = ""
-        self.suite: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        self.doings: tuple[Any, ...] = ()
-        self.reports_closed = False
-
-    def observation(self) -> Observation:
-        """What was seen."""
-        return Observation(
-            implementation=self._implementation.name,
-            ended=self.ended,
-            blocks=tuple(self._blocks),
-            doings=self.doings,
-            compiling=frozenset(self._compiling),
-            reports_closed=self.reports_closed,
-            suite_before=self.suite[0],
-            suite_after=self.suite[1],
-            **self._fields,
-        )
+    def __init__(self, recorder: Recorder) -> None:
+        """Plays to `recorder`."""
+        self._recorder = recorder
+        self._blocks = recorder.blocks
+        self._block = recorder.block
+        self._fields = recorder.fields
 
     def play(self, worker: Worker, layer: Layer, known: Answered, seen: Answered) -> None:
         """Plays every scene; `seen` are tokens that come again and again.
@@ -155,22 +125,22 @@ class _Script:
             ImplementationFailed: the kernel failed; what was seen before stays.
         """
         worker.start()
-        queued = self._implementation.graph
+        queued = self._recorder.implementation.graph
         self._fields["price"] = measure_price(worker, known.bank.gather(known.draw(1)[0]), queued=queued)
         on_cpu = seen.bank.workload.layer.device == "cpu"
         if on_cpu:
-            alone = known.alone()
+            alone = known.by(1)
             self._fields["one_price"] = measure_price(worker, alone.bank.gather(alone.draw(1)[0]))
-        short = ((seen.alone(), ONE_UNCLOCKED), (seen, ALL_UNCLOCKED)) if on_cpu else ()
+        short = ((seen.by(1), ONE_UNCLOCKED), (seen, ALL_UNCLOCKED)) if on_cpu else ()
         for answered, scenes in short:
             x = answered.bank.gather(answered.draw(1)[0])
-            self._prices[scenes.unclocked] = measure_unclocked_price(worker, x)
+            self._recorder.prices[scenes.unclocked] = measure_unclocked_price(worker, x)
         self._fields["state_before"] = worker.state()
-        worker.load(self._implementation)
+        worker.load(self._recorder.implementation)
         self._prepare(worker, layer)
-        self._compiling.update(range(len(worker.doings)))
+        self._recorder.compiling.update(range(len(worker.doings)))
         workload = seen.bank.workload
-        self._first(worker, Scene.FIRST, known)
+        self._recorder.first(worker, Scene.FIRST, known)
         self._as_timed(worker, known)
         for _number in range(_BLOCKS):
             fresh = Answered.fresh(workload, layer, _FRESH)
@@ -195,7 +165,8 @@ class _Script:
             for scene, tokens in beside if number % 2 == 0 else reversed(beside):
                 self._block(worker, scene, tokens, tokens.draw(_BESIDE))
         if on_cpu:
-            self._singly(worker, layer, known.alone(), seen.alone())
+            singly(self._recorder, worker, layer, known.by(1), seen.by(1))
+            in_small_batches(self._recorder, worker, layer, known)
         for answered, scenes in short:
             self._unclocked(worker, answered, scenes)
         self._watch(worker)
@@ -205,7 +176,7 @@ class _Script:
         """Calls on the published seed's tokens, as a timed process makes them."""
         device = known.bank.workload.layer.device
         spent: list[int] = []
-        while not spent or (sum(spent) < _WARM_NS[device] and len(spent) < _ONE_BLOCK):
+        while not spent or (sum(spent) < _WARM_NS[device] and len(spent) < ONE_BLOCK):
             self._block(worker, Scene.KNOWN, known, known.draw(max(1, len(spent))))
             spent += self._blocks[-1].calls_ns
         usual_ns = max(median(spent[len(spent) // 2 :]), 1)
@@ -214,26 +185,6 @@ class _Script:
         size = _GPU_CALLS if device == "cuda" else max(1, min(int(_BLOCK_NS / usual_ns), calls))
         for _number in range(-(-calls // size)):
             self._block(worker, Scene.KNOWN, known, known.draw(size))
-
-    def _singly(self, worker: Worker, layer: Layer, known: Answered, seen: Answered) -> None:
-        """Calls on one token each, more in every block, as a timed process of few tokens makes them."""
-        self._first(worker, Scene.ONE, seen)
-        made = spent_ns = asking_ns = 0
-        right = True
-        # Thousands more of wrong outputs say nothing else, and are looked at one by one.
-        while right and made < _MOST_ONE and spent_ns < _ONE_NS and asking_ns < _ONE_ASKING_NS:
-            calls = min(max(made, 1), _ONE_BLOCK)
-            self._block(worker, Scene.ONE, seen, seen.draw(calls))
-            block = self._blocks[-1]
-            made, spent_ns, asking_ns = made + calls, spent_ns + sum(block.calls_ns), asking_ns + block.parent_ns
-            right = all(block.right)
-        least, most = _ONE_FRESH
-        calls = min(max(least, _ONE_NS * made // max(spent_ns * _ONE_PAIRS, 1)), most)
-        fresh = Answered.fresh(seen.bank.workload, layer, 2 * calls * _ONE_PAIRS)
-        for _pair in range(_ONE_PAIRS):
-            for scene, old in ((Scene.ONE, seen), (Scene.ONE_PUBLISHED, known)):
-                self._block(worker, Scene.ONE_FRESH, fresh, fresh.draw(calls))
-                self._block(worker, scene, old, old.draw(calls))
 
     def _unclocked(self, worker: Worker, answered: Answered, scenes: Unclocked) -> None:
         """Blocks of calls that are timed, if they are short, each beside one of calls that the parent alone times."""
@@ -245,45 +196,11 @@ class _Script:
             self._block(worker, scenes.clocked, answered, answered.draw(calls))
             self._block(worker, scenes.unclocked, answered, answered.draw(calls))
 
-    def _first(self, worker: Worker, scene: Scene, answered: Answered) -> None:
-        """The first call on so many tokens, in which a kernel may compile itself."""
-        before = len(worker.doings)
-        self._block(worker, scene, answered, answered.draw(1))
-        self._compiling.update(range(before, len(worker.doings)))
-
     def _prepare(self, worker: Worker, layer: Layer) -> None:
         started, busy = time.perf_counter_ns(), worker.family_cpu_ns()
         worker.prepare(layer)
         self._fields["prepare_wall_ns"] = time.perf_counter_ns() - started
         self._fields["prepare_cpu_ns"] = worker.family_cpu_ns() - busy
-
-    def _block(
-        self,
-        worker: Worker,
-        scene: Scene,
-        answered: Answered,
-        rows: list[npt.NDArray[np.int64]],
-        manner: Manner = USUAL,
-    ) -> None:
-        price = self._prices.get(scene)
-        inputs = [answered.bank.gather(one) for one in rows]
-        made = worker.call_block(inputs, manner if price is None else UNCLOCKED)
-        self._unsettled |= not all(output.settled for output in made.outputs)
-        self._blocks.append(
-            Seen(
-                scene=scene,
-                calls_ns=made.calls_ns,
-                parent_ns=made.parent_ns,
-                right=answered.right(rows, made.outputs),
-                x_unchanged=tuple(output.x_unchanged for output in made.outputs),
-                guards_held=made.guards_held,
-                hosts_ns=made.hosts_ns,
-                in_time=made.in_time,
-                cpu_ns=made.cpu_ns,
-                others_share=made.others_share,
-                asking_ns=0 if price is None else price.of(made),
-            )
-        )
 
     def _watch(self, worker: Worker) -> None:
         """Watches the process while it has nothing to do."""
@@ -292,7 +209,7 @@ class _Script:
         time.sleep(_WATCH_S)
         self._fields["late_ns"] = worker.family_cpu_ns() - before
         self._fields["watched_ns"] = time.perf_counter_ns() - started
-        self._fields["late_change"] = self._unsettled or worker.outputs_changed()
+        self._fields["late_change"] = self._recorder.unsettled or worker.outputs_changed()
         self._fields["companions"] = worker.companions()
 
 
