@@ -62,7 +62,7 @@ OPTIONS: Final = (
     _option("topk_softmax", "router", router="topk_softmax"),
     _option("sigmoid", "router", router="sigmoid"),
     _option("correction_bias", "correction_bias", router="sigmoid", correction_bias=True),
-    _option("groups", "n_groups", router="sigmoid", n_groups=4, top_groups=3),
+    _option("groups", "n_groups", router="sigmoid", n_groups=8, top_groups=3),
     _option("scaled", "routed_scaling", routed_scaling=2.5),
     _option("shared", "shared_d_ff", shared_d_ff=48),
     *(Option(name=dtype, dtype=dtype, looks=frozenset({"dtype"})) for dtype in DTYPE_BYTES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import numpy as np
@@ -50,6 +51,12 @@ _SCALES: Final = {
     "float16": ((1, 1), (1, -1)),
 }
 
+#: Hidden units of a shared expert that are more than any tile or slice holds.
+_WIDE_SHARED: Final = 1040
+
+#: How x may be strided.
+_STRIDES: Final = ("rows", "transposed", "features")
+
 #: Scale of the router's weights, a power of ten; "sunk" lowers all logits. In 16 bits a flat router leaves nothing to
 #: choose by, nor do such logits.
 _ROUTERS: Final = {"float32": ("2", "-2", "sunk"), "bfloat16": ("1",), "float16": ("1",)}
@@ -70,6 +77,8 @@ def plan_cases(
         # 1.6 million token-expert pairs: more than one pass over the tokens for kernels with a bounded workspace.
         rounds.append(_case(Check.RANDOM, (200_003, 8, 8, 8, 8), dtype, seed, variants[0]))
     others = [spec for variant in variants[1:] for spec in _variant_cases(dtype, seed, variant)]
+    if profile != "smoke":
+        rounds += _prefill(dtype, seed, variants[0])
     return (*rounds, *others, *_random_cases(_RANDOM[profile], dtype, seed, variants, random))
 
 
@@ -134,13 +143,15 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         # Sums so long, or so few, that kernels share them out among threads.
         _case(Check.REPEAT, (40, 64, 640, 8, 2), dtype, seed, variant),
         _case(Check.REPEAT, (1, 512, 640, 4, 2), dtype, seed, variant),
-        _case(Check.STRIDED, middling, dtype, seed, variant, modifier="rows"),
-        _case(Check.STRIDED, middling, dtype, seed, variant, modifier="transposed"),
+        # And rows so many.
+        _case(Check.REPEAT, (600, 64, 128, 4, 2), dtype, seed, variant),
+        *(_case(Check.STRIDED, middling, dtype, seed, variant, modifier=how) for how in _STRIDES),
         _case(Check.MISALIGNED, middling, dtype, seed, variant),
         # More tokens, and more elements, than 16 bits count; one token lost in 70 001 is one row wrong.
         _case(Check.RANDOM, (70_001, 16, 16, 4, 2), dtype, seed, variant),
-        # More than 2^22 hidden values, or outputs of experts: more than one pass for kernels with a bounded workspace.
-        _case(Check.RANDOM, (8209, 16, 272, 4, 2), dtype, seed, variant),
+        # More than 2^23 hidden values, or 2^22 outputs of experts: more than one pass for kernels with a bounded
+        # workspace.
+        _case(Check.RANDOM, (8209, 16, 528, 4, 2), dtype, seed, variant),
         _case(Check.RANDOM, (8209, 272, 16, 4, 2), dtype, seed, variant),
         # Every number of choices that a switch may have.
         *(_case(Check.RANDOM, (24, 32, 48, _CHOICES, k), dtype, seed, variant) for k in range(1, _CHOICES + 1)),
@@ -151,6 +162,11 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         # Of widths for which large batches pay off, too.
         _case(Check.RANDOM, (2053, 64, 128, 8, 2), dtype, seed, variant),
         _case(Check.RANDOM, (4111, 80, 64, 4, 2), dtype, seed, variant),
+        # And none left over behind the last of several passes.
+        _case(Check.RANDOM, (4096, 16, 32, 4, 2), dtype, seed, variant),
+        # As many choices as a real model's prefill has, of its experts: more than 15 bits count, and so many tokens
+        # that seven of one's eight choices come to lie in one quarter of the experts.
+        _case(Check.RANDOM, (4111, 32, 16, 128, 8), dtype, seed, variant),
         # Sums so long that kernels cut them.
         _case(Check.RANDOM, (30, 1100, 40, 3, 2), dtype, seed, variant),
         # Or that are added up slice by slice: the real models' widths are up to 7168 and 14336.
@@ -162,11 +178,21 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
         _case(Check.RANDOM, (20, 1024, 1536, 2, 1), dtype, seed, variant),
         # With so many rows that a kernel cuts the hidden units in slices, too.
         _case(Check.RANDOM, (290, 40, 2100, 3, 2), dtype, seed, variant),
+        # One token, or a few, of many experts, as a real model decodes; and more choices than eight of many.
+        *(_case(Check.RANDOM, (1, 64, 48, experts, 8), dtype, seed, variant) for experts in (64, 128, 256)),
+        _case(Check.RANDOM, (4, 64, 48, 128, 8), dtype, seed, variant),
+        _case(Check.RANDOM, (40, 32, 24, 72, 10), dtype, seed, variant),
+        _case(Check.RANDOM, (24, 32, 24, 130, 17), dtype, seed, variant),
         # Neither a power of two nor beside one: DeepSeek-V2's.
         _case(Check.RANDOM, (40, 32, 48, 160, 6), dtype, seed, variant),
         # More experts than 8 bits count (Kimi K2's 384), which any kernel may decline.
         _case(Check.RANDOM, (40, 32, 24, 384, 8), dtype, seed, variant),
         _case(Check.RANDOM, (48, 64, 64, 16, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
+        # One row of an expert more than tiles hold.
+        *(
+            _case(Check.RANDOM, (rows, 64, 64, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE)
+            for rows in (65, 129, 257, 513)
+        ),
         # Twice an expert's fair share and far more, of many tokens and of few: none may be dropped.
         _case(Check.RANDOM, (1030, 24, 40, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
         _case(Check.RANDOM, (8209, 16, 24, 8, 2), dtype, seed, variant, routing=Routing.ALL_TO_ONE),
@@ -186,18 +212,54 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
     cases += [_case(Check.ROUTER, middling, dtype, seed, variant, modifier=modifier) for modifier in _ROUTERS[dtype]]
     # A decoding path may have a softmax of its own.
     cases.append(_case(Check.ROUTER, (3, 64, 96, 8, 2), dtype, seed, variant, modifier=_ROUTERS[dtype][0]))
+    if "-2" in _ROUTERS[dtype]:
+        # Of so many experts, all alike, a weight is small before it is divided by the sum of the chosen.
+        cases.append(_case(Check.ROUTER, (24, 64, 48, 128, 1), dtype, seed, variant, modifier="-2"))
     return cases
+
+
+def _prefill(dtype: str, seed: int, variant: LayerVariant) -> list[CaseSpec]:
+    """What a path for large batches of a real model's widths may do in a way of its own.
+
+    Both widths are above 512, and most experts have more than 128 rows. They are whole tiles of 32: at 528 features
+    oneDNN's products by AMX brought a token's NaN to others, as at odd widths.
+    """
+    shape = (300, 544, 576, 4, 2)
+    x_scale, w_scale = _SCALES[dtype][0]
+    return [
+        _case(Check.RANDOM, shape, dtype, seed, variant),
+        # So wide that sums which are added up in 16 bits show.
+        _case(Check.RANDOM, (300, 96, 8208, 2, 1), dtype, seed, variant),
+        _case(Check.FAINT, shape, dtype, seed, variant),
+        *(_case(Check.ROUTER, shape, dtype, seed, variant, modifier=modifier) for modifier in _ROUTERS[dtype]),
+        *(
+            _case(Check.SCALE, shape, dtype, seed, variant, modifier=modifier)
+            for modifier in (f"x{x_scale}w{w_scale}", "tokens", "zeros")
+        ),
+        _case(Check.NONFINITE, shape, dtype, seed, variant),
+        *(_case(Check.STRIDED, shape, dtype, seed, variant, modifier=how) for how in _STRIDES),
+        _case(Check.MISALIGNED, shape, dtype, seed, variant),
+        # Weights may be packed, or found, in another way than for a few tokens.
+        _case(Check.SEVERAL_LAYERS, (290, 64, 80, 4, 2), dtype, seed, variant),
+    ]
 
 
 def _variant_cases(dtype: str, seed: int, variant: LayerVariant) -> list[CaseSpec]:
     """What a variant of the layer is asked beside its share of the random cases."""
     # A sigmoid's logits, which no maximum is taken from, have a path of their own.
     sunk = variant.router == "sigmoid" and "sunk" in _ROUTERS[dtype]
+    x_scale, w_scale = _SCALES[dtype][0]
+    # Real models' shared experts are as wide as theirs, and wider.
+    shared = [replace(variant, shared_d_ff=_WIDE_SHARED)] if variant.shared_d_ff else []
     return [
         *(_case(Check.ROUTER, (24, 64, 96, 8, 2), dtype, seed, variant, modifier="sunk") for _ in range(sunk)),
         _case(Check.RANDOM, (40, 65, 129, 5, 2), dtype, seed, variant),
         _case(Check.SHRINKING, (24, 33, 48, 4, 2), dtype, seed, variant),
         _case(Check.REPEAT, (32, 48, 64, 4, 2), dtype, seed, variant),
+        # An activation may overflow, or weights be found by what layers of other weights share.
+        _case(Check.SCALE, (24, 48, 64, 4, 2), dtype, seed, variant, modifier=f"x{x_scale}w{w_scale}"),
+        _case(Check.SEVERAL_LAYERS, (16, 32, 48, 4, 2), dtype, seed, variant),
+        *(_case(Check.RANDOM, (24, 64, 48, 4, 2), dtype, seed, wide) for wide in shared),
     ]
 
 

@@ -29,11 +29,12 @@ _REPEATS: Final = 24
 _EVERY_LENGTH: Final = 80
 _THEN: Final = 13
 
-#: So many layers stay prepared at a time, as in a model of many: one more than a kernel of two buffers has room for.
-LAYERS_KEPT: Final = 3
+#: So many layers stay prepared at a time, as in a model of many: one more than a kernel of eight buffers has room for.
+LAYERS_KEPT: Final = 9
 
-#: What lies between the rows of a strided x: no token's value. Not NaN: PyTorch 2.13 multiplies bfloat16 rows by AMX in
-#: whole tiles, what lies behind a row's end by zeros, so that its honest kernels answered NaN.
+#: What lies between the rows of a strided x, or between its features: no token's value. Not NaN: PyTorch 2.13
+#: multiplies bfloat16 rows by AMX in whole tiles, what lies behind a row's end by zeros, so that its honest kernels
+#: answered NaN.
 _BETWEEN_ROWS: Final = 100.0
 
 
@@ -167,6 +168,10 @@ def _strided(spec: CaseSpec, base: Call) -> Question:
     x = base.x
     if spec.modifier == "transposed":
         view = x.t().contiguous().t()
+    elif spec.modifier == "features":
+        wide = torch.full((x.shape[0], 2 * x.shape[1]), _BETWEEN_ROWS, dtype=x.dtype)
+        wide[:, ::2] = x
+        view = wide[:, ::2]
     else:
         wide = torch.full((x.shape[0], x.shape[1] + 3), _BETWEEN_ROWS, dtype=x.dtype)
         wide[:, : x.shape[1]] = x

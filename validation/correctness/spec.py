@@ -64,7 +64,7 @@ QUESTIONS: Final[dict[Check, str]] = {
     Check.SKEWED: "as many tokens again, all of one expert: no room is what an earlier call needed",
     Check.SEVERAL_LAYERS: "layers of other weights prepared between two calls: none answers for another",
     Check.REPEAT: "the same input again and again: the same bits",
-    Check.STRIDED: "x with gaps between its rows, or transposed: right or refused",
+    Check.STRIDED: "x with gaps between its rows or its features, or transposed: right or refused",
     Check.MISALIGNED: "x at an odd address: right or refused",
 }
 
@@ -73,7 +73,7 @@ MODIFIERS: Final[dict[Check, str]] = {
     Check.SCALE: r"x-?\d+w-?\d+|tokens|weights|zeros",
     Check.ROUTER: r"-?\d+|sunk",
     Check.CONSTANT_SIGN: r"positive|equal",
-    Check.STRIDED: r"rows|transposed",
+    Check.STRIDED: r"rows|transposed|features",
 }
 
 
@@ -128,7 +128,7 @@ ALL_VARIANTS: Final = (
     LayerVariant(activation="gelu", gated=True, renormalize=False),
     LayerVariant(router="topk_softmax", router_bias=True, routed_scaling=2.5),
     LayerVariant(activation="silu", gated=True, router="sigmoid", correction_bias=True, shared_d_ff=40),
-    LayerVariant(router="sigmoid", n_groups=4, top_groups=2, routed_scaling=2.5, float32_router=True),
+    LayerVariant(router="sigmoid", n_groups=8, top_groups=3, routed_scaling=2.5, float32_router=True),
     LayerVariant(router="sigmoid", renormalize=False, shared_d_ff=17, bias=True),
 )
 
