@@ -60,7 +60,7 @@ def messages(name: str) -> list[str]:
     spec.loader.exec_module(module)
     specs = [
         spec
-        for spec in plan_cases("smoke", fault.dtype, variants=(fault.variant,))
+        for spec in plan_cases("standard", fault.dtype, variants=(fault.variant,))
         if spec.check is fault.check and spec.workload.layer == fault.variant.of(spec.workload.layer)
     ]
     candidate = Candidate(name=name, lowest_id_wins=fault.lowest_id_wins, required=fault.variant, strict=True)

@@ -221,10 +221,10 @@ def _round(dtype: str, seed: int, variant: LayerVariant, *, plain: bool) -> list
 def _prefill(dtype: str, seed: int, variant: LayerVariant) -> list[CaseSpec]:
     """What a path for large batches of a real model's widths may do in a way of its own.
 
-    Both widths are above 512, and most experts have more than 128 rows. They are whole tiles of 32: at 528 features
-    oneDNN's products by AMX brought a token's NaN to others, as at odd widths.
+    Both widths are above 512, and most experts have more than 128 rows. They are whole tiles of 64: at 528 features
+    oneDNN's products by AMX brought a token's NaN to the one before it, as at odd widths.
     """
-    shape = (300, 544, 576, 4, 2)
+    shape = (300, 576, 640, 4, 2)
     x_scale, w_scale = _SCALES[dtype][0]
     return [
         _case(Check.RANDOM, shape, dtype, seed, variant),
