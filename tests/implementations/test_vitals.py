@@ -23,6 +23,14 @@ def test_a_gpu_is_seen_by_its_device_file(opened: list[str], told: str, monkeypa
     assert vitals.open_gpus(os.getpid()) == told
 
 
+def test_what_nobody_may_look_at_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_folder: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert vitals.open_gpus(os.getpid()) == "nobody may look"
+
+
 def test_a_worker_for_a_cpu_is_shown_none() -> None:
     with Worker(threads=1) as worker:
         worker.start()

@@ -190,4 +190,4 @@ def fork_server(environment: Mapping[str, str]) -> ForkServer:
 
 def forked(pid: int) -> frozenset[int] | None:
     """Returns the living workers of the fork server `pid`; None of a process that is none."""
-    return next((one.living for one in _servers.values() if one.pid == pid and not one.gone), None)
+    return next((one.living for one in tuple(_servers.values()) if one.pid == pid and not one.gone), None)

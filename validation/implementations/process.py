@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -289,8 +289,10 @@ class Worker:
         return told | seen | ({"open GPUs": vitals.open_gpus(self.pid)} if self.device == "cpu" else {})
 
     def displaced(self) -> tuple[str, ...]:
-        """Returns how its cores, priority and scheduling differ from those that workers start with."""
-        return tuple(changed(vitals.at_start(), vitals.settings(self.pid)))
+        """Returns how its cores, priority and scheduling differ from what workers start with; nothing of a dead one."""
+        with suppress(OSError):
+            return tuple(changed(vitals.at_start(), vitals.settings(self.pid)))
+        return ()
 
     def suites_settings(self) -> dict[str, str]:
         """Returns settings of the suite's process, and of the one that forked this, which a kernel must not change."""

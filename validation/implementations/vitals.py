@@ -52,7 +52,12 @@ def at_start() -> dict[str, str]:
 def open_gpus(pid: int) -> str:
     """Returns the device files of GPUs that a process has open, or none: drivers keep them open while they compute."""
     found: set[str] = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        # Another user's, or gone; one that hides them from us after it was loaded is told by that.
+        return "nobody may look"
+    for descriptor in descriptors:
         with suppress(OSError):
             found.add(str(descriptor.readlink()))
     return ", ".join(sorted(name for name in found if _GPU.fullmatch(name))) or "none"
