@@ -1,8 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from validation.correctness.case import Gate, Outcome
+from validation.correctness.integrity.inspect import GATES
 from validation.implementations.kernel_spec import parse_kernel
+from validation.stages import examine
 from validation.stages.pace import fitting
 from validation.stages.subject import Subject
 from validation.workloads.registry import find
@@ -50,3 +55,20 @@ def test_a_very_slow_kernel_is_not_called_again_and_again(tmp_path: Path, monkey
     subject = Subject(implementation=parse_kernel(str(path)), threads=1)
     assert fitting(subject, find("1024x64x64-E4-k2-float32"), []).tokens == 4
     assert made.read_text() == "."
+
+
+def test_what_gates_say_of_the_times_of_a_slow_kernel_is_no_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kernel.py"
+    path.write_text(KERNEL.format(when="True", pace=0.0006))
+    subject = Subject(implementation=parse_kernel(str(path)), threads=1)
+    passed = tuple(Gate(gate=judge.__name__, implementation="kernel", outcome=Outcome.PASSED) for judge in GATES)
+    monkeypatch.setattr(examine, "inspect", lambda *_of, **_how: passed)
+    monkeypatch.setattr(examine, "fitting", lambda _subject, workload, _heard: replace(workload, tokens=4))
+    found = examine.observe_gates(subject, Console(quiet=True))
+    doubted = {gate.gate: gate.message for gate in found if gate.outcome is Outcome.MISTRUSTED}
+    assert doubted.keys() == {"same_time_for_old_and_new", "does_its_own_work", "clocks_agree"}
+    assert set(doubted.values()) == {"slow on the 1024 tokens of the published shape, so that it was looked at on 4"}
+    monkeypatch.setattr(examine, "fitting", lambda _subject, workload, _heard: workload)
+    assert examine.observe_gates(subject, Console(quiet=True)) == passed

@@ -40,6 +40,9 @@ _MOST_DEATHS: Final = 3
 #: The shape of the published claims: a call of some ms, in which hidden work would show.
 _GATE_WORKLOAD: Final = "seed-claim"
 
+#: Gates whose question is what calls take, one beside the other.
+_OF_TIMES: Final = frozenset({"same_time_for_old_and_new", "does_its_own_work", "clocks_agree"})
+
 #: A seed of its own for what is asked of every variant in dtypes beside the first.
 SEED: Final = 0
 
@@ -106,7 +109,8 @@ def examine(
 def observe_gates(subject: Subject, console: Console, doings: Sequence[Doing] = ()) -> tuple[Gate, ...]:
     """Returns every integrity gate as the candidate passed it, in one scripted run on the published shape.
 
-    A kernel too slow for it is looked at on a few tokens of that shape. `doings` are what was reported of it before.
+    A kernel too slow for it is looked at on a few tokens of that shape, and gates of times are mistrusted. `doings` are
+    what was reported of it before.
     """
     published = find_workload(_GATE_WORKLOAD)
     home = subject.implementation.home
@@ -116,7 +120,20 @@ def observe_gates(subject: Subject, console: Console, doings: Sequence[Doing] = 
         workload = fitting(subject, replace(published, layer=layer), heard)
         gates = inspect(subject.implementation, workload, threads=subject.threads, limits=LIMITS)
         shown.done = len(gates)
+    if workload.tokens < published.tokens:
+        gates = tuple(_of_few(one, workload.tokens, published.tokens) for one in gates)
     return tuple(kept_to_itself(one, heard) for one in gates)
+
+
+def _of_few(gate: Gate, tokens: int, published: int) -> Gate:
+    """A gate that was passed on few tokens is no evidence of many where its question is what many take.
+
+    Who is slow as long as it is looked at, by a count of its processes, could remember the answers to larger batches.
+    """
+    if gate.outcome is not Outcome.PASSED or gate.gate not in _OF_TIMES:
+        return gate
+    said = f"slow on the {published} tokens of the published shape, so that it was looked at on {tokens}"
+    return gate.model_copy(update={"outcome": Outcome.MISTRUSTED, "message": said})
 
 
 def _home_dtype(subject: Subject, running: Running) -> str:
