@@ -1,7 +1,5 @@
 """What a timed process did is kept, of processes as they are."""
 
-from dataclasses import replace
-
 import pytest
 
 from validation.correctness.planted_cheats import FOLDER
@@ -18,7 +16,7 @@ WORKLOAD = parse_shape("16x32x64-E4-k2-float32")
 def conduct(name: str) -> tuple[str, ...]:
     """What is kept of a process in which the planted kernel is called a few times, as a timed one is."""
     implementation = parse_kernel(str(FOLDER / f"{name}.py"))
-    bank = TokenBank.draw(replace(WORKLOAD, tokens=16))
+    bank = TokenBank.draw(WORKLOAD)
     changed: tuple[str, ...] = ()
     with Worker(threads=2, environment=implementation.environment) as worker:
         try:

@@ -42,7 +42,7 @@ class WorkerLike(Asked, Protocol):
         """Waits until its threads sleep."""
 
     def cpu_ns(self) -> int:
-        """Returns the CPU time of its threads so far."""
+        """Returns the CPU time of its threads so far, and of its children."""
 
     def state(self) -> dict[str, str]:
         """Returns settings of the process that a kernel has no business changing."""
